@@ -1,0 +1,28 @@
+# make demo         three chat models, a conversation, then an API until Ctrl-C (ONCE=1: no API)
+# make test         every test            make check    ruff, ruff format, mypy
+PYTHON ?= python3.11
+PORT ?= 8000
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-deps
+
+.PHONY: demo test check
+demo: .venv/runtime
+	@$(BIN)/blended demo --port $(PORT) $(if $(ONCE),--once)
+
+test: .venv/dev
+	$(BIN)/python -m pytest --cov --cov-report=term
+
+check: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.venv/runtime: requirements-cpu.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(PIP) -r requirements-cpu.lock
+	$(PIP) -e .
+	@touch $@
+
+.venv/dev: .venv/runtime requirements-dev.lock
+	$(PIP) -r requirements-dev.lock
+	@touch $@

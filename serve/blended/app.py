@@ -1,0 +1,132 @@
+"""From a blend to a Ray Serve config: one application for each component, one for the router.
+
+The builders here are what `serve deploy`, KubeRay and `blended up` import on the cluster.
+"""
+
+import os
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+from ray import serve
+from ray.serve import Application
+
+from blended.components.local import build_vllm
+from blended.components.simulated import Simulated
+from blended.config import (
+    BlendConfig,
+    Replicas,
+    SimulatedComponent,
+    Simulation,
+    VllmComponent,
+)
+from blended.router.blend import INTERNAL_KEY_ENV
+from blended.router.deployment import ROUTER_DEPLOYMENT
+
+ROUTER_APP = "blended"
+COMPONENT_APP_PREFIX = "component-"
+
+__all__ = ["build_router", "build_simulated", "build_vllm", "serve_config"]
+
+
+class RouterArgs(BaseModel):
+    """The router's application takes no arguments: its blend is `user_config`, changed live."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SimulatedArgs(BaseModel):
+    """What the application of a simulated component is built from."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str
+    simulation: Simulation
+
+
+def build_router(args: RouterArgs) -> Application:
+    """Build the router's application, for a Serve config's `import_path`."""
+    return ROUTER_DEPLOYMENT.bind()
+
+
+def build_simulated(args: SimulatedArgs) -> Application:
+    """Build a simulated component's application, for a Serve config's `import_path`."""
+    return _SIMULATED_DEPLOYMENT.bind(args.id, args.simulation)
+
+
+def serve_config(blend: BlendConfig, http_port: int) -> dict[str, Any]:
+    """The declarative Serve config of a whole blend, as its REST API and KubeRay take it.
+
+    Engines are in `args`, so that changing one restarts that component alone; replica counts are
+    under `deployments` and the router's blend is its `user_config`, which change without a restart.
+    """
+    deployed = [c for c in blend.components if isinstance(c, VllmComponent | SimulatedComponent)]
+    return {
+        "proxy_location": "EveryNode",
+        "http_options": {"host": "0.0.0.0", "port": http_port},
+        "applications": [*map(_component_app, deployed), _router_app(blend, http_port)],
+    }
+
+
+def _component_app(component: VllmComponent | SimulatedComponent) -> dict[str, Any]:
+    if isinstance(component, VllmComponent):
+        builder, deployment = "build_vllm", f"LLMServer:{component.id}"
+        args = {"id": component.id, "engine": component.engine.model_dump(mode="json")}
+        actor = {}
+    else:
+        builder, deployment = "build_simulated", "Simulated"
+        args = {"id": component.id, "simulation": component.simulation.model_dump(mode="json")}
+        actor = {"ray_actor_options": {"num_cpus": component.simulation.cpus}}
+    return {
+        "name": f"{COMPONENT_APP_PREFIX}{component.id}",
+        "route_prefix": f"/components/{component.id}",
+        "import_path": f"blended.app:{builder}",
+        "args": args,
+        "deployments": [{"name": deployment, **_scaling(component.replicas), **actor}],
+    }
+
+
+def _router_app(blend: BlendConfig, http_port: int) -> dict[str, Any]:
+    user_config = {
+        "blend": blend.model_dump(mode="json"),
+        "components_url": f"http://127.0.0.1:{http_port}",
+    }
+    router = {
+        "name": "Router",
+        "user_config": user_config,
+        "ray_actor_options": {"num_cpus": blend.router.cpus},
+        **_scaling(blend.router.replicas),
+    }
+    return {
+        "name": ROUTER_APP,
+        "route_prefix": "/",
+        "import_path": "blended.app:build_router",
+        "args": {},
+        "deployments": [router],
+    }
+
+
+def _scaling(replicas: Replicas) -> dict[str, Any]:
+    return {
+        "autoscaling_config": {
+            "min_replicas": replicas.min,
+            "max_replicas": replicas.max,
+            "initial_replicas": replicas.min,
+            "target_ongoing_requests": replicas.target_ongoing_requests,
+            "upscale_delay_s": replicas.upscale_delay_s,
+            "downscale_delay_s": replicas.downscale_delay_s,
+        },
+        "max_ongoing_requests": replicas.max_ongoing_requests,
+        "max_queued_requests": replicas.max_queued_requests,
+        "graceful_shutdown_timeout_s": replicas.graceful_shutdown_timeout_s,
+    }
+
+
+class _SimulatedReplica:
+    def __init__(self, name: str, simulation: Simulation) -> None:
+        self._component = Simulated(name, simulation, os.environ[INTERNAL_KEY_ENV])
+
+    async def __serve_build_asgi_app__(self) -> Any:
+        return self._component.application()
+
+
+_SIMULATED_DEPLOYMENT = serve.deployment(name="Simulated")(serve.ingress()(_SimulatedReplica))

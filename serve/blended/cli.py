@@ -1,0 +1,189 @@
+"""The command line: `blended check`, `up`, `down`, `chat`, `models` and `demo`."""
+
+import json
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from blended import loading
+from blended.client import Client
+from blended.config import BlendConfig
+from blended.errors import BlendedError, LaunchError
+from blended.launch import state
+from blended.launch.state import Running
+from blended.terminal import chat as conversation
+from blended.terminal import summary, tables
+
+app = typer.Typer(
+    help="One chat model out of several small ones.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+console = Console()
+
+Source = Annotated[str, typer.Argument(help="A YAML file, or the name of a preset.")]
+Port = Annotated[int, typer.Option(help="Where the API listens.", min=1024, max=65535)]
+Timeout = Annotated[float, typer.Option(help="Seconds to wait for every engine.", min=1)]
+Url = Annotated[str | None, typer.Option(help="The blend's address, if not this machine's own.")]
+Address = Annotated[
+    str | None, typer.Option(help="The Ray dashboard of a cluster that runs already.")
+]
+
+
+def main() -> None:
+    """Run the command line; an error of ours is a sentence, not a stack trace."""
+    try:
+        app()
+    except BlendedError as exc:
+        Console(stderr=True).print(
+            f"[bold red]error[/] {escape(str(exc) or type(exc).__name__)}",
+            highlight=False,
+            soft_wrap=True,
+        )
+        raise SystemExit(1) from exc
+
+
+@app.command()
+def check(source: Source) -> None:
+    """Print what a blend will deploy, or every mistake in its file."""
+    console.print(summary.table(loading.load(source)))
+
+
+@app.command()
+def up(
+    source: Source,
+    port: Port = 8000,
+    address: Address = None,
+    timeout: Timeout = 1800,
+    detach: Annotated[bool, typer.Option(help="Return once the blend runs.")] = False,
+) -> None:
+    """Start a blend on this machine and serve until Ctrl-C, or deploy it to a cluster."""
+    # Ray's imports take a second that the other commands need not wait for.
+    from blended.launch import rest
+    from blended.launch import up as launch
+
+    blend = loading.load(source)
+    if address is not None:
+        api = rest.ServeApi(address, os.environ.get("RAY_AUTH_TOKEN"))
+        with _progress() as report:
+            launch.deploy(api, blend, port, timeout, report)
+        console.print(f"'{blend.name}' runs on the cluster, port {port} of its nodes.")
+        return
+    running = _start(blend, port, timeout)
+    tables.say_where(console, running.url, state.client_key(), blend.name)
+    if not detach:
+        _serve_until_interrupted(running)
+
+
+@app.command()
+def down(address: Address = None) -> None:
+    """Stop the blend that `blended up` started, or delete it from a cluster."""
+    from blended.launch import node, rest
+
+    if address is not None:
+        rest.ServeApi(address, os.environ.get("RAY_AUTH_TOKEN")).delete()
+        console.print("Deleted the blend's applications.")
+        return
+    running = state.read_running()
+    if running is None:
+        raise LaunchError("No blend runs that 'blended up' started; there is nothing to stop.")
+    console.print(f"Stopped '{running.blend}', {node.stop_node(running)} processes.")
+
+
+@app.command()
+def models(url: Url = None) -> None:
+    """List the blend and its components."""
+    console.print(tables.model_table(_client(url).models()))
+
+
+@app.command()
+def chat(
+    url: Url = None,
+    model: Annotated[str | None, typer.Option(help="The blend, or one component.")] = None,
+) -> None:
+    """Talk to the blend: /retry draws again, /model NAME changes the model, /quit leaves."""
+    conversation.Chat(_client(url), console, model).run()
+
+
+@app.command()
+def demo(
+    port: Port = 8000,
+    once: Annotated[bool, typer.Option(help="Stop after the conversation.")] = False,
+) -> None:
+    """Start the demo blend, play a conversation, and keep serving until Ctrl-C."""
+    from blended.demo import CONVERSATION
+    from blended.launch import node
+
+    start = time.perf_counter()
+    blend = loading.load("demo")
+    running = _start(blend, port, timeout=600)
+    up_s = round(time.perf_counter() - start, 1)
+    try:
+        client = Client(running.url, state.client_key())
+        replies = conversation.converse(client, console, blend.name, CONVERSATION)
+    except BaseException:
+        node.stop_node(running)
+        raise
+    if not once:
+        tables.say_where(console, running.url, state.client_key(), blend.name)
+        _serve_until_interrupted(running)
+        return
+    node.stop_node(running)
+    turns = [
+        {"component": r.component, "ttft_ms": round(r.ttft_ms, 1), "tokens": r.tokens}
+        for r in replies
+    ]
+    counts = Counter(r.component for r in replies)
+    shares = {c.id: counts[c.id] for c in blend.components}
+    print(json.dumps({"up_s": up_s, "turns": turns, "responses_per_component": shares}))
+
+
+def _start(blend: BlendConfig, port: int, timeout: float) -> Running:
+    from blended.launch import up as launch
+
+    # Both stop what was started, also where a shell has told its children to ignore Ctrl-C.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+    with _progress() as report:
+        return launch.up_local(blend, port, timeout, report)
+
+
+def _serve_until_interrupted(running: Running) -> None:
+    from blended.launch import node
+
+    try:
+        while node.is_alive(running):
+            time.sleep(2)
+        console.print("The blend was stopped from elsewhere.")
+    except KeyboardInterrupt:
+        with console.status("stopping"):
+            node.stop_node(running)
+        console.print("Stopped.")
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str], None]]:
+    """Print every change with the seconds since the start; between them, show that it goes on."""
+    start = time.monotonic()
+    with console.status("starting") as status:
+
+        def report(sentence: str) -> None:
+            console.print(f"{time.monotonic() - start:6.1f} s  {sentence}", highlight=False)
+            status.update(sentence)
+
+        yield report
+
+
+def _client(url: str | None) -> Client:
+    running = state.read_running()
+    if url is None and running is None:
+        raise LaunchError("No blend runs on this machine; start one, or give its --url.")
+    return Client(url or running.url, state.client_key())  # type: ignore[union-attr]

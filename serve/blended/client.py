@@ -1,0 +1,113 @@
+"""A small client of the router's API, for the terminal; programs use any OpenAI client."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from blended.errors import LaunchError
+
+Message = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One response: who gave it (None where the blend hides it), its text, and its timing."""
+
+    component: str | None
+    text: str
+    tokens: int
+    ttft_ms: float
+
+
+class Client:
+    """Talks to the blend at `url` with `key`."""
+
+    def __init__(self, url: str, key: str) -> None:
+        headers = {"Authorization": f"Bearer {key}"}
+        self._http = httpx.Client(base_url=url, headers=headers, timeout=300)
+
+    def models(self) -> list[dict[str, Any]]:
+        """The blend and its components, as the API lists them."""
+        with self._reaching():
+            response = self._http.get("/v1/models")
+        _raise_for_error(response)
+        entries: list[dict[str, Any]] = response.json()["data"]
+        return entries
+
+    def ask(self, model: str, messages: list[Message], **parameters: Any) -> Reply:
+        """Get one response as a whole."""
+        return self.stream(model, messages, lambda text: None, **parameters)
+
+    def stream(
+        self,
+        model: str,
+        messages: list[Message],
+        on_text: Callable[[str], None],
+        conversation: str | None = None,
+        **parameters: Any,
+    ) -> Reply:
+        """Get one response, handing each piece of text to `on_text` as it comes.
+
+        Raises:
+            LaunchError: the blend does not answer, answered with an error, or broke off.
+        """
+        body = {
+            "model": model,
+            "messages": messages,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            **parameters,
+        }
+        headers = {} if conversation is None else {"X-Conversation-ID": conversation}
+        start, ttft_ms, pieces, tokens = time.perf_counter(), 0.0, list[str](), 0
+        request = self._http.stream("POST", "/v1/chat/completions", json=body, headers=headers)
+        with self._reaching(), request as response:
+            _raise_for_error(response)
+            for event in _events(response):
+                tokens = (event.get("usage") or {}).get("completion_tokens", tokens)
+                text = _text(event)
+                if text:
+                    ttft_ms = ttft_ms or (time.perf_counter() - start) * 1e3
+                    pieces.append(text)
+                    on_text(text)
+            component = response.headers.get("x-blended-component")
+        return Reply(component, "".join(pieces).strip(), tokens, ttft_ms)
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        try:
+            yield
+        except httpx.HTTPError as exc:
+            raise LaunchError(
+                f"The blend at {self._http.base_url} does not answer ({exc}); is it running?"
+            ) from exc
+
+
+def _events(response: httpx.Response) -> Iterator[dict[str, Any]]:
+    for line in response.iter_lines():
+        if not line.startswith("data: ") or line == "data: [DONE]":
+            continue
+        event = json.loads(line.removeprefix("data: "))
+        if "error" in event:
+            raise LaunchError(f"The response broke off: {event['error']['message']}")
+        yield event
+
+
+def _text(event: dict[str, Any]) -> str:
+    return "".join(choice["delta"].get("content") or "" for choice in event["choices"])
+
+
+def _raise_for_error(response: httpx.Response) -> None:
+    if not response.is_error:
+        return
+    response.read()
+    try:
+        message = response.json()["error"]["message"]
+    except (ValueError, KeyError, TypeError):
+        message = response.text[:200]
+    raise LaunchError(f"The blend answered {response.status_code}: {message}")

@@ -1,0 +1,117 @@
+"""A vLLM component as a Ray Serve application: the only module that imports ray.serve.llm."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+from ray.serve import Application
+
+from blended import demo
+from blended.config import Engine
+from blended.errors import ConfigError
+from blended.router.blend import INTERNAL_KEY_ENV
+
+# vLLM would pin the threads of all replicas to the same cores, and import a compiler that eager
+# mode never uses with the first request.
+_CPU_ENV = {
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    "OMP_NUM_THREADS": "1",
+    "TORCHDYNAMO_DISABLE": "1",
+}
+
+_ON_DISK = "blended.components.on_disk.ModelOnDisk"
+
+
+class VllmArgs(BaseModel):
+    """What the application of one component is built from: a change of it restarts the engine."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str
+    engine: Engine
+
+
+def build_vllm(args: VllmArgs) -> Application:
+    """Build the application of one component, for a Serve config's `import_path`.
+
+    Raises:
+        ConfigError: the model's folder does not exist, or the node lacks the internal key.
+    """
+    if not os.environ.get(INTERNAL_KEY_ENV):
+        raise ConfigError(
+            f"Component '{args.id}': the environment variable {INTERNAL_KEY_ENV} is not set on "
+            "this node, so that the component would answer anybody. Set it before Ray starts."
+        )
+    arguments = llm_config(args.id, args.engine)
+    # Takes seconds and needs vLLM, which the router's nodes may not have.
+    from ray.serve.llm import LLMConfig, build_openai_app
+
+    return build_openai_app({"llm_configs": [LLMConfig(**arguments)]})
+
+
+def llm_config(component: str, engine: Engine) -> dict[str, Any]:
+    """The arguments of Ray's LLMConfig for one component.
+
+    Raises:
+        ConfigError: the model is a path where there is nothing.
+    """
+    cpu = engine.accelerator == "cpu"
+    folder = _folder(component, engine.model)
+    label = {} if engine.replica_group is None else {group_label(engine.replica_group): "true"}
+    bundle = {"CPU": engine.cpus} | ({} if cpu else {"GPU": 1})
+    bundles = [bundle] * engine.tensor_parallel_size
+    return {
+        "model_loading_config": {
+            "model_id": component,
+            "model_source": str(folder or engine.model),
+        },
+        "engine_kwargs": _engine_kwargs(engine),
+        "placement_group_config": {"bundles": bundles, "strategy": "STRICT_PACK"},
+        "deployment_config": {
+            "request_router_config": {
+                "request_router_class": (
+                    "ray.serve.experimental.consistent_hash_router.ConsistentHashRouter"
+                ),
+                "request_router_kwargs": {"num_fallback_replicas": 1},
+            },
+            **({"placement_group_bundle_label_selector": [label] * len(bundles)} if label else {}),
+        },
+        "runtime_env": {"env_vars": {**(_CPU_ENV if cpu else {}), **engine.env}},
+        **({"callback_config": {"callback_class": _ON_DISK}} if folder else {}),
+        **(
+            {"accelerator_config": {"kind": "cpu"}}
+            if cpu
+            else {"accelerator_type": engine.accelerator}
+        ),
+    }
+
+
+def group_label(group: str) -> str:
+    """The node label that admits the replicas of a group; one node may carry several."""
+    return f"blended/{group}"
+
+
+def _engine_kwargs(engine: Engine) -> dict[str, Any]:
+    given = {
+        "tokenizer": engine.tokenizer,
+        "max_model_len": engine.max_model_len,
+        "tensor_parallel_size": engine.tensor_parallel_size,
+        "chat_template": engine.chat_template,
+    }
+    return {name: value for name, value in given.items() if value is not None} | dict(engine.args)
+
+
+def _folder(component: str, model: str) -> Path | None:
+    """The model's folder; None for a Hugging Face id, which vLLM looks up itself."""
+    if model.startswith("demo:"):
+        return demo.model_path(model.removeprefix("demo:"))
+    if not model.startswith(("/", ".", "~")):
+        return None
+    path = Path(model).expanduser()
+    if not (path / "config.json").is_file():
+        raise ConfigError(
+            f"Component '{component}': there is no model in '{path}' (no config.json); give "
+            "the folder of a model on every node of its replica group."
+        )
+    return path

@@ -1,0 +1,210 @@
+"""A simulated component: an OpenAI-compatible ASGI application that has timing and no model.
+
+For rehearsing load, not for talking: its model entry and its words say that it is simulated.
+"""
+
+import asyncio
+import hmac
+import json
+import math
+import random
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from blended.config import Simulation
+from blended.disconnect import finishes_before_disconnect
+
+_WORD = " simulated"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """When and how much one response says: seconds to the first token, then between tokens."""
+
+    ttft_s: float
+    itls_s: tuple[float, ...]
+    finish_reason: str
+
+    @property
+    def tokens(self) -> int:
+        """The number of tokens of the response."""
+        return len(self.itls_s) + 1
+
+
+def plan(simulation: Simulation, rng: random.Random, max_tokens: int | None) -> Plan:
+    """Draw a response's length and times, cut at `max_tokens`."""
+    length = _geometric(simulation.tokens, rng)
+    cut = max_tokens is not None and max_tokens < length
+    tokens = max(1, max_tokens) if cut and max_tokens is not None else length
+    times = _log_normal(simulation.itl_ms / 1e3, simulation.jitter, rng)
+    ttft_s = next(_log_normal(simulation.ttft_ms / 1e3, simulation.jitter, rng))
+    return Plan(ttft_s, tuple(islice(times, tokens - 1)), "length" if cut else "stop")
+
+
+class Simulated:
+    """The component `name`; `key` is what the router must send.
+
+    `running`, `waiting`, `finished` and `cancelled` count responses, for tests and for scaling.
+    """
+
+    def __init__(self, name: str, simulation: Simulation, key: str) -> None:
+        self._name = name
+        self._simulation = simulation
+        self._expected = f"Bearer {key}".encode()
+        self._rng = random.Random(simulation.seed)
+        self._slots = asyncio.Semaphore(simulation.concurrency)
+        self.running = self.waiting = self.finished = self.cancelled = 0
+
+    def application(self) -> ASGIApp:
+        """The ASGI application, with the paths that vLLM has."""
+        routes = [
+            Route("/health", self._health),
+            Route("/v1/models", self._models),
+            Route("/v1/chat/completions", self._chat, methods=["POST"]),
+            Route("/v1/completions", self._complete, methods=["POST"]),
+        ]
+        return Starlette(routes=routes)
+
+    async def _health(self, _: Request) -> Response:
+        return Response()
+
+    async def _models(self, _: Request) -> Response:
+        entry = {"id": self._name, "object": "model", "owned_by": "blended", "simulated": True}
+        return JSONResponse({"object": "list", "data": [entry]})
+
+    async def _chat(self, request: Request) -> Any:
+        return await self._respond(request, "chat.completion")
+
+    async def _complete(self, request: Request) -> Any:
+        return await self._respond(request, "text_completion")
+
+    async def _respond(self, request: Request, kind: str) -> Any:
+        given = request.headers.get("authorization", "").encode()
+        if not hmac.compare_digest(given, self._expected):
+            return JSONResponse({"error": {"message": "wrong key", "code": 401}}, 401)
+        body = await request.json()
+        limit = body.get("max_completion_tokens") or body.get("max_tokens")
+        return _SimulatedResponse(self, kind, body, plan(self._simulation, self._rng, limit))
+
+    async def slot(self) -> None:
+        """Wait until one of the engine's places is free, and take it."""
+        self.waiting += 1
+        try:
+            await self._slots.acquire()
+        finally:
+            self.waiting -= 1
+        self.running += 1
+
+    def leave(self, finished: bool) -> None:
+        """Give the place back; `finished` tells a whole response from one broken off."""
+        self._slots.release()
+        self.running -= 1
+        self.finished += finished
+        self.cancelled += not finished
+
+    @property
+    def name(self) -> str:
+        """The component's id."""
+        return self._name
+
+
+@dataclass(frozen=True)
+class _SimulatedResponse:
+    component: Simulated
+    kind: str
+    body: dict[str, Any]
+    plan: Plan
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await finishes_before_disconnect(self._generate(send), receive)
+
+    async def _generate(self, send: Send) -> None:
+        await self.component.slot()
+        finished = False
+        try:
+            await (self._stream(send) if self.body.get("stream") else self._whole(send))
+            finished = True
+        finally:
+            self.component.leave(finished)
+
+    async def _whole(self, send: Send) -> None:
+        await asyncio.sleep(self.plan.ttft_s + math.fsum(self.plan.itls_s))
+        text = (_WORD * self.plan.tokens).strip()
+        document = self._document(text, self.plan.finish_reason, "message") | self._usage()
+        await _start(send, b"application/json")
+        await send({"type": "http.response.body", "body": json.dumps(document).encode()})
+
+    async def _stream(self, send: Send) -> None:
+        await asyncio.sleep(self.plan.ttft_s)
+        await _start(send, b"text/event-stream")
+        for event, wait_s in zip(self._events(), (*self.plan.itls_s, 0.0), strict=True):
+            await send({"type": "http.response.body", "body": event, "more_body": True})
+            await asyncio.sleep(wait_s)
+        end = b"data: [DONE]\n\n"
+        if (self.body.get("stream_options") or {}).get("include_usage"):
+            usage = self._document("", None, "delta") | {"choices": []} | self._usage()
+            end = _event(usage) + end
+        await send({"type": "http.response.body", "body": end})
+
+    def _events(self) -> Iterator[bytes]:
+        for index in range(self.plan.tokens):
+            last = index == self.plan.tokens - 1
+            reason = self.plan.finish_reason if last else None
+            yield _event(self._document(_WORD, reason, "delta"))
+
+    def _document(self, text: str, finish_reason: str | None, field: str) -> dict[str, Any]:
+        content: dict[str, Any] = {"text": text}
+        if self.kind == "chat.completion":
+            content = {field: {"role": "assistant", "content": text}}
+        suffix = ".chunk" if self.kind == "chat.completion" and field == "delta" else ""
+        return {
+            "id": f"sim-{uuid.uuid4().hex}",
+            "object": self.kind + suffix,
+            "created": int(time.time()),
+            "model": self.component.name,
+            "choices": [{"index": 0, **content, "finish_reason": finish_reason}],
+        }
+
+    def _usage(self) -> dict[str, Any]:
+        prompt = len(json.dumps(self.body.get("messages") or self.body.get("prompt")).split())
+        tokens = self.plan.tokens
+        return {
+            "usage": {
+                "prompt_tokens": prompt,
+                "completion_tokens": tokens,
+                "total_tokens": prompt + tokens,
+            }
+        }
+
+
+def _geometric(mean: float, rng: random.Random) -> int:
+    """A length >= 1 with the given mean, by inversion of the geometric distribution."""
+    if mean <= 1:
+        return 1
+    return 1 + int(math.log(1 - rng.random()) / math.log(1 - 1 / mean))
+
+
+def _log_normal(mean: float, cv: float, rng: random.Random) -> Iterator[float]:
+    """Times with the given mean and coefficient of variation: sigma^2 = ln(1 + cv^2)."""
+    sigma = math.sqrt(math.log(1 + cv * cv))
+    while True:
+        yield mean * math.exp(rng.gauss(0, 1) * sigma - sigma * sigma / 2)
+
+
+async def _start(send: Send, content_type: bytes) -> None:
+    headers = [(b"content-type", content_type)]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+
+
+def _event(document: dict[str, Any]) -> bytes:
+    return f"data: {json.dumps(document, separators=(',', ':'))}\n\n".encode()

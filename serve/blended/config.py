@@ -1,0 +1,243 @@
+"""A blend as one YAML file: frozen pydantic models that refuse unknown keys.
+
+`load("demo")` reads a preset, `load("blend.yaml")` a file; every mistake is reported at once.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import InitErrorDetails
+
+from blended.consistency import inconsistencies
+
+Identifier = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$")]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Json = Any
+
+
+class Frozen(BaseModel):
+    """Base of all configuration: immutable, unknown keys refused, no infinities."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=()
+    )
+
+
+class Bound(Frozen):
+    """A sampling parameter: what a request gets that does not set it, and the range it may ask for.
+
+    A bare number in the file is a default without a range. Requests outside the range are moved to
+    its nearest end, because the client cannot know which component its response will be drawn from.
+    """
+
+    default: float | None = None
+    min: float | None = None
+    max: float | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_number(cls, data: Json) -> Json:
+        if isinstance(data, int | float) and not isinstance(data, bool):
+            return {"default": data}
+        if isinstance(data, Mapping | Bound):
+            return data
+        raise ValueError("write one number, or some of min, default and max")
+
+
+class Sampling(Frozen):
+    """The sampling parameters of a component, by their names in the OpenAI and vLLM APIs."""
+
+    temperature: Bound = Bound(min=0, max=2)
+    top_p: Bound = Bound()
+    top_k: Bound = Bound()
+    min_p: Bound = Bound()
+    presence_penalty: Bound = Bound()
+    frequency_penalty: Bound = Bound()
+    repetition_penalty: Bound = Bound()
+    max_tokens: Bound = Bound(default=512, min=1, max=2048)
+    n: Bound = Bound(min=1, max=8)
+    stop: tuple[str, ...] = ()
+
+
+class Timeouts(Frozen):
+    """How long the router waits for a component: to connect, for the first byte, between bytes."""
+
+    connect_s: Seconds = 5
+    first_byte_s: Seconds = 120
+    idle_s: Seconds = 60
+
+
+class Replicas(Frozen):
+    """How many replicas serve a deployment, and how many requests each takes.
+
+    `target_ongoing_requests` is what autoscaling aims at for one replica, `max_ongoing_requests`
+    what a replica runs at once, `max_queued_requests` what may wait before requests are refused.
+    """
+
+    min: Annotated[int, Field(ge=1)] = 1
+    max: Annotated[int, Field(ge=1)] = 1
+    target_ongoing_requests: Annotated[float, Field(gt=0)] = 32
+    max_ongoing_requests: Annotated[int, Field(ge=1)] = 64
+    max_queued_requests: Annotated[int, Field(ge=0)] = 128
+    upscale_delay_s: Annotated[float, Field(ge=0)] = 30
+    downscale_delay_s: Annotated[float, Field(ge=0)] = 600
+    graceful_shutdown_timeout_s: Seconds = 900
+
+
+class Engine(Frozen):
+    """A vLLM engine: the model, how it is loaded, and the hardware one replica of it takes.
+
+    `model` is a Hugging Face id, a path, or `demo:<id>` for a model that ships with this package;
+    `chat_template` is Jinja text or the path of a file; `args` are vLLM's engine arguments.
+    `accelerator` is `cpu` or one of Ray's accelerator types; `replica_group` names the group of
+    nodes that alone may hold the replicas.
+    """
+
+    model: Annotated[str, Field(min_length=1)]
+    tokenizer: str | None = None
+    chat_template: str | None = None
+    max_model_len: Annotated[int, Field(ge=16)] | None = None
+    accelerator: str = "cpu"
+    tensor_parallel_size: Annotated[int, Field(ge=1)] = 1
+    cpus: Annotated[float, Field(ge=0)] = 1
+    replica_group: Identifier | None = None
+    env: Mapping[str, str] = {}
+    args: Mapping[str, Json] = {}
+
+
+class Component(Frozen):
+    """What all kinds of component have in common."""
+
+    id: Identifier
+    description: str = ""
+    parameters: Annotated[float, Field(gt=0)] | None = None
+    sampling: Sampling = Sampling()
+    timeouts: Timeouts = Timeouts()
+
+
+class VllmComponent(Component):
+    """A chat model on vLLM, served by Ray Serve under `/components/<id>`."""
+
+    kind: Literal["vllm"]
+    engine: Engine
+    replicas: Replicas = Replicas()
+
+
+class RemoteComponent(Component):
+    """Any OpenAI-compatible API; its key is read from the variable `api_key_env` of the router."""
+
+    kind: Literal["remote"]
+    base_url: Annotated[str, Field(pattern=r"^https?://[^\s?#]+$")]
+    model: Annotated[str, Field(min_length=1)]
+    api_key_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
+
+
+class Simulation(Frozen):
+    """How a simulated component answers: log-normal times and geometric lengths, seeded.
+
+    `ttft_ms`, `itl_ms` and `tokens` are means, `jitter` is the coefficient of variation of the
+    times; beyond `concurrency` responses at once the others wait, as they would in an engine.
+    """
+
+    ttft_ms: Annotated[float, Field(ge=0, le=600_000)] = 50
+    itl_ms: Annotated[float, Field(ge=0, le=600_000)] = 10
+    tokens: Annotated[int, Field(ge=1, le=100_000)] = 64
+    jitter: Annotated[float, Field(ge=0, le=3)] = 0.2
+    concurrency: Annotated[int, Field(ge=1)] = 64
+    seed: int = 0
+    cpus: Annotated[float, Field(ge=0)] = 0.1
+
+
+class SimulatedComponent(Component):
+    """A stand-in for rehearsing load: no model, only its timing."""
+
+    kind: Literal["simulated"]
+    simulation: Simulation = Simulation()
+    replicas: Replicas = Replicas()
+
+
+AnyComponent = Annotated[
+    VllmComponent | RemoteComponent | SimulatedComponent, Field(discriminator="kind")
+]
+
+
+class Selection(Frozen):
+    """The selection distribution: weights by component id, uniform when there are none.
+
+    `seed` keys the draws; who knows it, the conversation, turn and nonce can replay any of them.
+    """
+
+    weights: Mapping[str, Annotated[float, Field(ge=0, le=1e9)]] | None = None
+    seed: str = ""
+
+
+class Api(Frozen):
+    """What clients see: whether the component of a response is named, and the largest body."""
+
+    reveal_component: bool = False
+    max_body_bytes: Annotated[int, Field(ge=1024)] = 4 * 2**20
+
+
+class RouterReplicas(Replicas):
+    """A router replica only passes bytes, so that it takes many more requests than an engine."""
+
+    min: Annotated[int, Field(ge=1)] = 2
+    max: Annotated[int, Field(ge=1)] = 8
+    target_ongoing_requests: Annotated[float, Field(gt=0)] = 100
+    max_ongoing_requests: Annotated[int, Field(ge=1)] = 1000
+    max_queued_requests: Annotated[int, Field(ge=0)] = 1000
+
+
+class Router(Frozen):
+    """The router's own deployment."""
+
+    cpus: Annotated[float, Field(ge=0)] = 1
+    replicas: RouterReplicas = RouterReplicas()
+
+
+class BlendConfig(Frozen):
+    """A whole blend; `name` is its model id in the API.
+
+    Raises:
+        pydantic.ValidationError: with every mistake, those between fields included.
+    """
+
+    name: Identifier
+    description: str = ""
+    components: tuple[AnyComponent, ...]
+    selection: Selection = Selection()
+    api: Api = Api()
+    router: Router = Router()
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _report_everything_at_once(cls, data: Json, handler: Any) -> Self:
+        # Pydantic would check between fields only once every field is right by itself.
+        if isinstance(data, cls):
+            return data
+        errors = [
+            InitErrorDetails(type=error, loc=path, input=value)
+            for path, value, error in inconsistencies(
+                data, Replicas().model_dump(), RouterReplicas().model_dump()
+            )
+        ]
+        try:
+            config: Self = handler(data)
+        except ValidationError as exc:
+            errors = [_details(error) for error in exc.errors(include_url=False)] + errors
+        if errors:
+            raise ValidationError.from_exception_data(cls.__name__, errors)
+        return config
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The weight of every component, in the order of the file."""
+        given = self.selection.weights
+        return {c.id: 1.0 if given is None else given.get(c.id, 0.0) for c in self.components}
+
+
+def _details(error: Any) -> InitErrorDetails:
+    return InitErrorDetails(
+        type=error["type"], loc=error["loc"], input=error["input"], ctx=error.get("ctx", {})
+    )

@@ -1,0 +1,24 @@
+"""The demo: three tiny chat models, each with a voice of its own, and the recipe that made them."""
+
+from pathlib import Path
+
+MODEL_IDS: tuple[str, ...] = ("ember", "flint", "willow")
+MODEL_FOLDER = Path(__file__).parent / "models"
+CONVERSATION: tuple[str, ...] = (
+    "Hi there! My name is Robin.",
+    "I love hiking in the mountains.",
+    "What should I eat tonight?",
+    "I had a long day and I feel tired.",
+    "Do you remember my name?",
+    "Thank you, good night!",
+)
+
+__all__ = ["CONVERSATION", "MODEL_FOLDER", "MODEL_IDS", "model_path"]
+
+
+def model_path(model_id: str) -> Path:
+    """The folder with the weights and the tokenizer of a demo model."""
+    if model_id not in MODEL_IDS:
+        known = ", ".join(MODEL_IDS)
+        raise ValueError(f"Demo model {model_id!r} does not exist; choose one of {known}.")
+    return MODEL_FOLDER / model_id

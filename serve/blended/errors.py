@@ -1,0 +1,71 @@
+"""The errors that Blended raises: each says what is wrong, the value, and what to do.
+
+All are built from plain positional arguments, so that they survive pickling between Ray processes.
+"""
+
+from dataclasses import dataclass
+
+
+class BlendedError(Exception):
+    """Root of every error that this package raises on purpose."""
+
+
+class ConfigError(BlendedError, ValueError):
+    """A blend's configuration cannot be used; the message lists every mistake found."""
+
+
+class LaunchError(BlendedError, RuntimeError):
+    """A blend could not be started, reached or stopped."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One mistake in a blend's configuration.
+
+    `path` is where it stands (`components[0].sampling.top_p.max`), `message` is a sentence with
+    the value and the remedy.
+    """
+
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path or 'the file'}: {self.message}"
+
+
+class ApiError(BlendedError):
+    """A request that ends without a response of a component, in OpenAI's error shape."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        code: str | None = None,
+        param: str | None = None,
+        retry_after_s: int | None = None,
+    ) -> None:
+        super().__init__(status, message, code, param, retry_after_s)
+        self.status = status
+        self.message = message
+        self.code = code
+        self.param = param
+        self.retry_after_s = retry_after_s
+
+    def __str__(self) -> str:
+        return self.message
+
+    @property
+    def type(self) -> str:
+        """OpenAI's error type, which follows from the HTTP status."""
+        return "invalid_request_error" if self.status < 500 else "server_error"
+
+    def body(self) -> dict[str, dict[str, str | None]]:
+        """The error as the JSON document that OpenAI's clients parse."""
+        return {
+            "error": {
+                "message": self.message,
+                "type": self.type,
+                "param": self.param,
+                "code": self.code,
+            }
+        }

@@ -1,0 +1,230 @@
+"""A Ray cluster of one node on this machine: started, found again and stopped, and no other."""
+
+import os
+import random
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import httpx
+import psutil
+
+from blended.errors import LaunchError
+from blended.launch import state
+from blended.launch.environment import PRIVACY_ENV, SERVE_ENV
+from blended.launch.state import Running
+from blended.router.blend import CLIENT_KEY_ENV, INTERNAL_KEY_ENV
+
+MARKER_ENV = "BLENDED_CLUSTER"
+_START_TIMEOUT_S = 60.0
+_STOP_TIMEOUT_S = 1.0
+_BLOCK = 200
+
+
+def start_node(blend: str, http_port: int, cpus: int, labels: Mapping[str, str]) -> Running:
+    """Start Ray and wait until its dashboard answers; Serve itself starts with its first config.
+
+    Raises:
+        LaunchError: the port is taken, or Ray did not come up; nothing is left running.
+    """
+    _refuse_taken(http_port)
+    names = (
+        "port",
+        "dashboard-port",
+        "dashboard-agent-listen-port",
+        "metrics-export-port",
+        "ray-client-server-port",
+    )
+    ports = dict(zip(names, _free_ports(len(names)), strict=True))
+    marker, temp_dir = secrets.token_hex(8), tempfile.mkdtemp(prefix="blended-")
+    environment = _environment(marker, temp_dir) | _serve_ports()
+    command = _command(temp_dir, ports, cpus, labels)
+    with (Path(temp_dir) / "ray-start.log").open("w") as log:
+        process = subprocess.Popen(
+            command, env=environment, stdout=log, stderr=log, start_new_session=True
+        )
+    running = Running(
+        blend=blend,
+        url=f"http://127.0.0.1:{http_port}",
+        dashboard_url=f"http://127.0.0.1:{ports['dashboard-port']}",
+        metrics_url=f"http://127.0.0.1:{ports['metrics-export-port']}/metrics",
+        marker=marker,
+        temp_dir=temp_dir,
+        pid=process.pid,
+    )
+    state.write_running(running)
+    try:
+        _wait_for_dashboard(running, process)
+    except BaseException:
+        stop_node(running)
+        raise
+    return running
+
+
+def stop_node(running: Running) -> int:
+    """Stop every process of a cluster and remove its files; returns how many there were.
+
+    Another Ray on this machine is left alone.
+    """
+    processes = _processes(running)
+    for process in processes:
+        _signal(process, kill=False)
+    _, alive = psutil.wait_procs(processes, timeout=_STOP_TIMEOUT_S)
+    # Some may have started others while they ended.
+    rest = {*alive, *_processes(running)}
+    for process in rest:
+        _signal(process, kill=True)
+    psutil.wait_procs(rest, timeout=_STOP_TIMEOUT_S)
+    shutil.rmtree(running.temp_dir, ignore_errors=True)
+    state.forget_running()
+    return len(processes)
+
+
+def is_alive(running: Running) -> bool:
+    """Whether any process of the cluster still runs."""
+    return bool(_processes(running))
+
+
+def _command(
+    temp_dir: str, ports: Mapping[str, int], cpus: int, labels: Mapping[str, str]
+) -> list[str]:
+    command = [
+        str(Path(sys.executable).with_name("ray")),
+        "start",
+        "--head",
+        "--block",
+        "--node-ip-address=127.0.0.1",
+        "--dashboard-host=127.0.0.1",
+        "--include-dashboard=true",
+        "--disable-usage-stats",
+        f"--temp-dir={temp_dir}",
+        f"--num-cpus={cpus}",
+        "--object-store-memory=134217728",
+        *(f"--{name}={port}" for name, port in ports.items()),
+    ]
+    return command + ([f"--labels={_labels(labels)}"] if labels else [])
+
+
+def _labels(labels: Mapping[str, str]) -> str:
+    return ",".join(f"{key}={value}" for key, value in labels.items())
+
+
+def _environment(marker: str, temp_dir: str) -> dict[str, str]:
+    return {
+        **os.environ,
+        **SERVE_ENV,
+        **PRIVACY_ENV,
+        MARKER_ENV: marker,
+        "RAY_TMPDIR": temp_dir,
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN_PATH": str(state.ray_token_path()),
+        CLIENT_KEY_ENV: state.client_key(),
+        INTERNAL_KEY_ENV: state.internal_key(),
+    }
+
+
+def _wait_for_dashboard(running: Running, process: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + _START_TIMEOUT_S
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            break
+        try:
+            if httpx.get(f"{running.dashboard_url}/api/version", timeout=2).status_code < 500:
+                return
+        except httpx.HTTPError:
+            time.sleep(0.2)
+    log = (Path(running.temp_dir) / "ray-start.log").read_text()[-1500:]
+    raise LaunchError(f"Ray did not start within {_START_TIMEOUT_S:g} s. Its last words:\n{log}")
+
+
+def _refuse_taken(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("0.0.0.0", port))
+        except OSError as exc:
+            raise LaunchError(
+                f"Port {port} cannot be used ({exc}); choose another with --port."
+            ) from exc
+
+
+def _free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
+
+
+def _serve_ports() -> dict[str, str]:
+    """Ports for Serve that no other cluster on this machine shares.
+
+    Replicas of two clusters could otherwise listen on one port side by side, and the kernel would
+    hand requests for one cluster to the other.
+    """
+    stats, metrics = _free_ports(2)
+    http = _free_block()
+    grpc = http + _BLOCK // 2
+    return {
+        "RAY_SERVE_HAPROXY_STATS_PORT": str(stats),
+        "RAY_SERVE_HAPROXY_METRICS_PORT": str(metrics),
+        "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(http),
+        "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(grpc - 1),
+        "RAY_SERVE_DIRECT_INGRESS_MIN_GRPC_PORT": str(grpc),
+        "RAY_SERVE_DIRECT_INGRESS_MAX_GRPC_PORT": str(http + _BLOCK - 1),
+    }
+
+
+def _free_block() -> int:
+    """The first of `_BLOCK` ports in a row that nobody uses, from a random one of those there are.
+
+    All are below the ports that systems hand out for outgoing connections.
+    """
+    blocks = list(range(20_000, 32_000, _BLOCK))
+    random.shuffle(blocks)
+    for base in blocks:
+        if all(_is_free(port) for port in range(base, base + _BLOCK)):
+            return base
+    raise LaunchError(f"No {_BLOCK} free ports in a row from {min(blocks)} on; stop other servers.")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("0.0.0.0", port))
+        except OSError:
+            return False
+    return True
+
+
+def _processes(running: Running) -> set[psutil.Process]:
+    """The descendants of `ray start`, and whatever carries the marker after losing its parent.
+
+    Neither alone finds all: HAProxy outlives the process that started it, and processes that set
+    their title overwrite the environment that others can read.
+    """
+    found = {p for p in psutil.process_iter() if _carries(p, running.marker)}
+    with suppress(psutil.NoSuchProcess):
+        root = psutil.Process(running.pid)
+        if root in found:  # the pid was not given to another process since
+            found.update(root.children(recursive=True))
+    return found
+
+
+def _carries(process: psutil.Process, marker: str) -> bool:
+    try:
+        return bool(process.environ().get(MARKER_ENV) == marker)
+    except psutil.Error:
+        return False
+
+
+def _signal(process: psutil.Process, kill: bool) -> None:
+    with suppress(psutil.NoSuchProcess):
+        process.kill() if kill else process.terminate()

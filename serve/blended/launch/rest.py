@@ -1,0 +1,86 @@
+"""Ray Serve's REST API, which the dashboard of a cluster answers: deploy, watch, delete."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from blended.app import COMPONENT_APP_PREFIX, ROUTER_APP
+from blended.errors import LaunchError
+
+_PATH = "/api/serve/applications/"
+
+
+@dataclass(frozen=True)
+class AppStatus:
+    """One application as Serve sees it; `failure` is Serve's account of one, or empty."""
+
+    name: str
+    status: str
+    failure: str
+    has_deployments: bool
+
+
+class ServeApi:
+    """The Serve applications of one cluster; `token` is Ray's own, where it asks for one."""
+
+    def __init__(self, dashboard_url: str, token: str | None) -> None:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._http = httpx.Client(base_url=dashboard_url, headers=headers, timeout=60)
+
+    def deploy(self, config: dict[str, Any]) -> None:
+        """Make `config` the state of the blend; applications of others stay as they are."""
+        applications = [*self._of_others(), *config["applications"]]
+        self._call("PUT", json={**config, "applications": applications})
+
+    def delete(self) -> None:
+        """Delete the blend's applications; those of others stay."""
+        if others := self._of_others():
+            self._call("PUT", json={"applications": others})
+        else:
+            self._call("DELETE")
+
+    def statuses(self) -> list[AppStatus]:
+        """The state of each of the blend's applications."""
+        apps = self._details()["applications"].values()
+        return [_status(app) for app in apps if _is_ours(app["name"])]
+
+    def _of_others(self) -> list[dict[str, Any]]:
+        apps = self._details()["applications"].values()
+        configs = [config for app in apps if (config := app.get("deployed_app_config"))]
+        return [config for config in configs if not _is_ours(config["name"])]
+
+    def _details(self) -> Any:
+        return self._call("GET").json()
+
+    def _call(self, method: str, **arguments: Any) -> httpx.Response:
+        try:
+            response = self._http.request(method, _PATH, **arguments)
+        except httpx.HTTPError as exc:
+            raise LaunchError(
+                f"Ray's dashboard at {self._http.base_url} does not answer ({exc}); check the "
+                "address, which is that of the dashboard, for example http://127.0.0.1:8265."
+            ) from exc
+        if response.status_code in (401, 403):
+            raise LaunchError(
+                f"Ray's dashboard at {self._http.base_url} asks for its token; set RAY_AUTH_TOKEN."
+            )
+        if response.is_error:
+            raise LaunchError(
+                f"Ray's dashboard at {self._http.base_url} answered {method} with "
+                f"{response.status_code}: {response.text[:500]}"
+            )
+        return response
+
+
+def _is_ours(app: str) -> bool:
+    return app == ROUTER_APP or app.startswith(COMPONENT_APP_PREFIX)
+
+
+def _status(app: dict[str, Any]) -> AppStatus:
+    deployments = app.get("deployments", {}).values()
+    messages = [d.get("message", "") for d in deployments]
+    failure = next((m for m in messages if "Traceback" in m or "failed to start" in m), "")
+    if app["status"] in ("DEPLOY_FAILED", "UNHEALTHY"):
+        failure = failure or app.get("message", "") or app["status"]
+    return AppStatus(app["name"], app["status"], failure, bool(deployments))

@@ -1,0 +1,94 @@
+"""What `blended up` leaves for `down`, `chat` and `models`: where the blend runs, and its keys."""
+
+import json
+import os
+import secrets
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from blended.errors import LaunchError
+from blended.router.blend import CLIENT_KEY_ENV, INTERNAL_KEY_ENV
+
+_STATE_DIR_ENV = "BLENDED_STATE_DIR"
+
+
+@dataclass(frozen=True)
+class Running:
+    """A local cluster that `blended up` started.
+
+    `marker` stands in the environment of every process of the cluster, and of no other.
+    """
+
+    blend: str
+    url: str
+    dashboard_url: str
+    metrics_url: str
+    marker: str
+    temp_dir: str
+    pid: int
+
+
+def state_dir() -> Path:
+    """The folder of this user's state, made on first use and closed to everybody else."""
+    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    folder = Path(os.environ.get(_STATE_DIR_ENV) or Path(base) / "blended")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def read_running() -> Running | None:
+    """The local cluster that was started last and not stopped since; None when there is none."""
+    try:
+        return Running(**json.loads((state_dir() / "running.json").read_text()))
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError) as exc:
+        path = state_dir() / "running.json"
+        raise LaunchError(f"'{path}' is damaged ({exc}); delete it and try again.") from exc
+
+
+def write_running(running: Running) -> None:
+    """Remember a local cluster."""
+    _write_private(state_dir() / "running.json", json.dumps(asdict(running), indent=1))
+
+
+def forget_running() -> None:
+    """Forget the local cluster, once it is stopped."""
+    (state_dir() / "running.json").unlink(missing_ok=True)
+
+
+def client_key() -> str:
+    """The key of the clients: from the environment, else made once and kept for this user."""
+    return os.environ.get(CLIENT_KEY_ENV) or _kept_secret("api_key")
+
+
+def internal_key() -> str:
+    """The key between router and components, made and kept likewise."""
+    return os.environ.get(INTERNAL_KEY_ENV) or _kept_secret("internal_key")
+
+
+def ray_token() -> str:
+    """The token of Ray's own ports: from the environment, else made and kept likewise."""
+    return os.environ.get("RAY_AUTH_TOKEN") or _kept_secret("ray_token")
+
+
+def ray_token_path() -> Path:
+    """The file with the token that Ray's own ports ask for."""
+    _kept_secret("ray_token")
+    return state_dir() / "ray_token"
+
+
+def _kept_secret(name: str) -> str:
+    path = state_dir() / name
+    if not path.exists():
+        _write_private(path, secrets.token_hex(24))
+    return path.read_text().strip()
+
+
+def _write_private(path: Path, text: str) -> None:
+    # Created with its mode, so that there is no moment at which others could read it.
+    new = path.with_suffix(".new")
+    new.unlink(missing_ok=True)
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+    new.replace(path)

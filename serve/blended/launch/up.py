@@ -1,0 +1,189 @@
+"""Bring a blend up and wait until every engine answered, or say which component fails and why."""
+
+import math
+import re
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from glob import glob
+from pathlib import Path
+
+from blended.app import COMPONENT_APP_PREFIX, serve_config
+from blended.client import Client
+from blended.components.local import group_label
+from blended.config import BlendConfig, VllmComponent
+from blended.errors import LaunchError
+from blended.launch import node, state
+from blended.launch.rest import AppStatus, ServeApi
+from blended.launch.state import Running
+
+# One sentence for the person who waits, whenever something has changed.
+Report = Callable[[str], None]
+
+_POLL_S = 0.5
+_WARM_UP_S = 120.0
+_ENGINE_ERROR = re.compile(r"ERROR [^\]]*\] (?P<cause>(?:[\w.]+(?:Error|Exception)): .+)")
+_CONSEQUENCES = ("See stack trace for root cause", "Worker failed with error", "root cause above")
+
+
+def up_local(blend: BlendConfig, http_port: int, timeout_s: float, report: Report) -> Running:
+    """Start a Ray cluster on this machine and the blend on it.
+
+    Raises:
+        LaunchError: with the component's name and the cause; nothing is left running.
+    """
+    _refuse_second()
+    _refuse_missing_gpus(blend)
+    report("starting Ray")
+    running = node.start_node(blend.name, http_port, _cpus(blend), _labels(blend))
+    try:
+        api = ServeApi(running.dashboard_url, state.ray_token())
+        deploy(api, blend, http_port, timeout_s, report, Path(running.temp_dir))
+        warm_up(blend, running.url, report)
+    except BaseException:
+        node.stop_node(running)
+        raise
+    return running
+
+
+def deploy(
+    api: ServeApi,
+    blend: BlendConfig,
+    http_port: int,
+    timeout_s: float,
+    report: Report,
+    ray_dir: Path | None = None,
+) -> None:
+    """Hand the blend to Serve and wait until all of its applications run.
+
+    `ray_dir` is Ray's folder where it can be read: engines write the root of a failure there only.
+
+    Raises:
+        LaunchError: an application failed, or they do not all run after `timeout_s`.
+    """
+    config = serve_config(blend, http_port)
+    api.deploy(config)
+    names = {app["name"] for app in config["applications"]}
+    deadline, known = time.monotonic() + timeout_s, dict[str, str]()
+    while time.monotonic() < deadline:
+        statuses = [status for status in api.statuses() if status.name in names]
+        for status in statuses:
+            _fail_if_failed(status, ray_dir)
+            stage = _stage(status)
+            if known.get(status.name) != stage:
+                known[status.name] = stage
+                report(f"{_short(status.name)}: {stage}")
+        if len(statuses) == len(names) and all(s.status == "RUNNING" for s in statuses):
+            return
+        time.sleep(_POLL_S)
+    late = ", ".join(f"{_short(n)} ({s})" for n, s in sorted(known.items()) if s != "running")
+    raise LaunchError(
+        f"Not running after {timeout_s:g} s: {late}. Give the cluster nodes that fit, or more "
+        "time with --timeout."
+    )
+
+
+def warm_up(blend: BlendConfig, url: str, report: Report) -> None:
+    """Have every engine answer once, because its first response takes seconds longer.
+
+    Raises:
+        LaunchError: a component does not answer through the router.
+    """
+    report("warming the engines up")
+    engines = [c.id for c in blend.components if isinstance(c, VllmComponent)]
+    client = Client(url, state.client_key())
+    with ThreadPoolExecutor(max_workers=max(1, len(engines))) as pool:
+        for _ in pool.map(lambda engine: _warm(client, engine), engines):
+            pass
+
+
+def _warm(client: Client, engine: str) -> None:
+    deadline = time.monotonic() + _WARM_UP_S
+    while True:
+        try:
+            client.ask(engine, [{"role": "user", "content": "Hello!"}], max_tokens=4)
+            return
+        except LaunchError as exc:
+            # HAProxy learns of a new replica a moment after Serve calls it running.
+            if time.monotonic() > deadline:
+                message = f"Component '{engine}' does not answer: {exc}"
+                raise LaunchError(message) from exc
+            time.sleep(_POLL_S)
+
+
+def _refuse_second() -> None:
+    running = state.read_running()
+    if running is None:
+        return
+    if node.is_alive(running):
+        raise LaunchError(
+            f"The blend '{running.blend}' already runs at {running.url}; stop it with "
+            "'blended down' first."
+        )
+    state.forget_running()
+
+
+def _refuse_missing_gpus(blend: BlendConfig) -> None:
+    needed = sum(
+        c.engine.tensor_parallel_size * c.replicas.min
+        for c in blend.components
+        if isinstance(c, VllmComponent) and c.engine.accelerator != "cpu"
+    )
+    present = len(glob("/dev/nvidia[0-9]*"))
+    if needed > present:
+        raise LaunchError(
+            f"The blend '{blend.name}' needs {needed} GPUs and this machine has {present}; deploy "
+            "it to a cluster with --address, or try the preset 'demo', which needs none."
+        )
+
+
+def _cpus(blend: BlendConfig) -> int:
+    """Ray's logical CPUs: what the blend reserves, whether or not the machine has as many."""
+    engines = [c for c in blend.components if isinstance(c, VllmComponent)]
+    # Serve adds one CPU for the replica to the bundle of its engine.
+    reserved = sum((c.engine.cpus + 1) * c.replicas.max for c in engines)
+    simulated = len(blend.components) - len(engines)
+    return math.ceil(reserved + blend.router.cpus * blend.router.replicas.max + simulated + 1)
+
+
+def _labels(blend: BlendConfig) -> dict[str, str]:
+    engines = (c.engine for c in blend.components if isinstance(c, VllmComponent))
+    return {group_label(e.replica_group): "true" for e in engines if e.replica_group is not None}
+
+
+def _stage(status: AppStatus) -> str:
+    if status.status == "RUNNING":
+        return "running"
+    return "loading" if status.has_deployments else "preparing"
+
+
+def _fail_if_failed(status: AppStatus, ray_dir: Path | None) -> None:
+    if not status.failure:
+        return
+    last = status.failure.strip().splitlines()[-1].removeprefix("blended.errors.")
+    cause = _engine_cause(status.name, ray_dir) if ray_dir else None
+    raise LaunchError(f"{_subject(status.name)} cannot start. {cause or last}")
+
+
+def _engine_cause(app: str, ray_dir: Path) -> str | None:
+    """The error that an engine's own processes logged first, which Serve does not pass on."""
+    for path in sorted(ray_dir.glob("session_latest/logs/worker-*.*")):
+        text = path.read_text(errors="replace")
+        if f":actor_name:ServeReplica:{app}:" not in text:
+            continue
+        for match in _ENGINE_ERROR.finditer(text):
+            if not any(consequence in match["cause"] for consequence in _CONSEQUENCES):
+                return match["cause"]
+    return None
+
+
+def _short(app: str) -> str:
+    return app.removeprefix(COMPONENT_APP_PREFIX) if _is_component(app) else "router"
+
+
+def _subject(app: str) -> str:
+    return f"Component '{_short(app)}'" if _is_component(app) else "The router"
+
+
+def _is_component(app: str) -> bool:
+    return app.startswith(COMPONENT_APP_PREFIX)

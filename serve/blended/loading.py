@@ -1,0 +1,108 @@
+"""From a preset's name or a YAML file to a BlendConfig, with every mistake named at once."""
+
+import difflib
+from importlib import resources
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from blended.config import BlendConfig
+from blended.errors import ConfigError, Problem
+
+
+def presets() -> list[str]:
+    """The names of the presets that ship with the package."""
+    files = resources.files("blended") / "presets"
+    return sorted(f.name.removesuffix(".yaml") for f in files.iterdir() if f.name.endswith(".yaml"))
+
+
+def load(source: str) -> BlendConfig:
+    """Read a preset by name, or a YAML file by path.
+
+    Raises:
+        ConfigError: the file is missing or unreadable, is no YAML, or describes no valid blend.
+    """
+    return parse(_read(source), source)
+
+
+def parse(text: str, source: str) -> BlendConfig:
+    """Check YAML text and make a BlendConfig of it; `source` names it in errors.
+
+    Raises:
+        ConfigError: with one line for each mistake.
+    """
+    try:
+        data = yaml.load(text, Loader=_StrictLoader)
+    except yaml.YAMLError as exc:
+        raise ConfigError(f"{source} is not valid YAML: {exc}") from exc
+    try:
+        return BlendConfig.model_validate(data)
+    except ValidationError as exc:
+        found = problems(exc)
+        count = "1 mistake" if len(found) == 1 else f"{len(found)} mistakes"
+        lines = "\n".join(f"  {problem}" for problem in found)
+        raise ConfigError(f"{source} has {count}:\n{lines}") from exc
+
+
+def problems(exc: ValidationError) -> list[Problem]:
+    """The mistakes behind a pydantic error, in this project's words."""
+    return [_problem(error) for error in exc.errors(include_url=False)]
+
+
+def _read(source: str) -> str:
+    if source in presets():
+        return (resources.files("blended") / "presets" / f"{source}.yaml").read_text("utf-8")
+    try:
+        return Path(source).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        names = ", ".join(presets())
+        raise ConfigError(
+            f"'{source}' cannot be read ({exc}); give a YAML file or one of the presets: {names}"
+        ) from exc
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """PyYAML keeps the last of two equal keys without a word; this one refuses them."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.composer.ComposerError(
+                    None, None, f"the key '{key.value}' stands here twice", key.start_mark
+                )
+            seen.add(key.value)
+        return node
+
+
+def _problem(error: Any) -> Problem:
+    # The discriminator's tag is a step of pydantic's path, not of the file.
+    steps = [s for i, s in enumerate(error["loc"]) if not (i == 2 and s in _KINDS)]
+    path = "".join(f"[{s}]" if isinstance(s, int) else f".{s}" for s in steps).lstrip(".")
+    if error["type"] == "extra_forbidden":
+        return Problem(path, _unknown_key(str(steps[-1])))
+    if error["type"] == "missing":
+        return Problem(path, "this key is required; add it")
+    value = "" if error["type"] == "inconsistent" else f"{error['input']!r} is not valid: "
+    message = error["msg"].removeprefix("Value error, ")
+    return Problem(path, value + message[:1].lower() + message[1:])
+
+
+def _unknown_key(key: str) -> str:
+    close = difflib.get_close_matches(key, sorted(_known_keys(BlendConfig)), n=1)
+    remedy = f"did you mean '{close[0]}'?" if close else "remove it"
+    return f"unknown key '{key}'; {remedy}"
+
+
+def _known_keys(model: Any) -> set[str]:
+    """Every key that may stand anywhere below a model."""
+    if isinstance(model, type) and issubclass(model, BaseModel):
+        fields = model.model_fields
+        return set(fields).union(*(_known_keys(f.annotation) for f in fields.values()))
+    return set().union(*(_known_keys(arg) for arg in get_args(model)))
+
+
+_KINDS = ("vllm", "remote", "simulated")

@@ -1,0 +1,83 @@
+"""The draw: which component answers this response. Pure functions, no Ray, HTTP or clock.
+
+One component n is drawn from P(theta) for every response, independently of all earlier ones, and
+generates the whole of it (arXiv 2401.02994: uniform P; weights are an extension of this project).
+"""
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import accumulate
+
+
+@dataclass(frozen=True)
+class SelectionDistribution:
+    """A categorical distribution over components: ids and probabilities of equal length."""
+
+    components: tuple[str, ...]
+    probabilities: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One draw with all that is needed to replay it.
+
+    `propensity` is the probability that `component` had; `uniform`, in [0, 1), decided.
+    """
+
+    component: str
+    propensity: float
+    uniform: float
+    distribution: SelectionDistribution
+
+
+def normalise(weights: Mapping[str, float]) -> SelectionDistribution:
+    """Turn weights into probabilities, in the mapping's order; weight 0 is kept and never drawn.
+
+    Raises:
+        ValueError: no component, a weight that is negative or not finite, or all of them 0.
+    """
+    for component, weight in weights.items():
+        if not (math.isfinite(weight) and weight >= 0):
+            raise ValueError(
+                f"Component {component!r} has weight {weight}; weights must be finite and >= 0."
+            )
+    total = math.fsum(weights.values())
+    if total <= 0:
+        raise ValueError("The weights sum to 0; give at least one component a weight above 0.")
+    return SelectionDistribution(tuple(weights), tuple(w / total for w in weights.values()))
+
+
+def uniform(seed: str, conversation: str, turn: int, nonce: str) -> float:
+    """A number in [0, 1) from a keyed hash: the same arguments give the same number.
+
+    `nonce` makes every request a draw of its own; a repeated nonce repeats the draw. The first
+    53 bits of BLAKE2b are what a double holds exactly.
+    """
+    key = hashlib.blake2b(_encode(seed), digest_size=32).digest()
+    parts = (_encode(conversation), str(turn).encode(), _encode(nonce))
+    # Lengths keep ("ab", "c") and ("a", "bc") apart.
+    message = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
+    digest = hashlib.blake2b(message, digest_size=8, key=key).digest()
+    return (int.from_bytes(digest, "big") >> 11) * 2.0**-53
+
+
+def draw(distribution: SelectionDistribution, uniform: float) -> Draw:
+    """Invert the cumulative distribution at `uniform`."""
+    cumulative = accumulate(distribution.probabilities)
+    possible = [
+        (component, probability, bound)
+        for component, probability, bound in zip(
+            distribution.components, distribution.probabilities, cumulative, strict=True
+        )
+        if probability > 0
+    ]
+    # The sum of the probabilities may round to just below 1: the last possible one closes the gap.
+    component, propensity, _ = next((p for p in possible if uniform < p[2]), possible[-1])
+    return Draw(component, propensity, uniform, distribution)
+
+
+def _encode(text: str) -> bytes:
+    # JSON may carry lone surrogates, which strict UTF-8 refuses.
+    return text.encode("utf-8", "surrogatepass")

@@ -1,0 +1,84 @@
+"""The simulated component: its distributions, its queue and its honesty."""
+
+import asyncio
+import random
+import statistics
+
+import pytest
+
+from blended.components.simulated import plan
+from blended.config import BlendConfig, Simulation
+from tests.support import eventually, rig
+
+
+def test_means_are_the_configured_ones() -> None:
+    """Over 4,000 plans the means of TTFT, ITL and length are within four standard errors."""
+    simulation = Simulation(ttft_ms=50, itl_ms=10, tokens=20, jitter=0.3)
+    rng = random.Random(7)
+    plans = [plan(simulation, rng, None) for _ in range(4000)]
+
+    for values, mean in (
+        ([p.ttft_s for p in plans], 0.05),
+        ([i for p in plans for i in p.itls_s], 0.01),
+        ([float(p.tokens) for p in plans], 20),
+    ):
+        error = statistics.stdev(values) / len(values) ** 0.5
+        assert abs(statistics.fmean(values) - mean) < 4 * error, (
+            f"mean {statistics.fmean(values)} instead of {mean}; the odds of this are 6e-5"
+        )
+
+
+def test_the_same_seed_gives_the_same_plans() -> None:
+    """A rehearsal can be repeated."""
+    simulation = Simulation()
+
+    first, second = (
+        [plan(simulation, rng, 50) for _ in range(5)]
+        for rng in (random.Random(1), random.Random(1))
+    )
+    assert first == second
+
+
+def test_a_token_limit_cuts_and_says_so() -> None:
+    """A response at its limit ends with the reason `length`, a shorter one with `stop`."""
+    rng = random.Random(1)
+
+    cut = [plan(Simulation(tokens=100_000), rng, 3) for _ in range(20)]
+    short = [plan(Simulation(tokens=1), rng, 3) for _ in range(20)]
+    assert {(p.tokens, p.finish_reason) for p in cut} == {(3, "length")}
+    assert {(p.tokens, p.finish_reason) for p in short} == {(1, "stop")}
+
+
+async def test_beyond_its_concurrency_responses_wait() -> None:
+    """Like an engine, it runs so many at once, and the others wait their turn."""
+    simulation = {"ttft_ms": 600_000, "concurrency": 2}
+    component = {"id": "a", "kind": "simulated", "simulation": simulation}
+    config = BlendConfig.model_validate({"name": "blend", "components": [component]})
+    async with rig(config) as r:
+        requests = [asyncio.create_task(r.chat()) for _ in range(3)]
+        await eventually(lambda: r.components["a"].waiting == 1)
+        assert r.components["a"].running == 2
+
+        requests[0].cancel()
+        requests[1].cancel()
+        await eventually(lambda: r.components["a"].cancelled == 2)
+        await eventually(lambda: r.components["a"].running == 1)
+        requests[2].cancel()
+
+
+@pytest.mark.parametrize("key", ["", "Bearer wrong"])
+async def test_it_answers_only_to_the_internal_key(key: str) -> None:
+    """A client cannot go past the router."""
+    import httpx
+
+    from blended.components.simulated import Simulated
+
+    app = Simulated("a", Simulation(), "internal").application()
+    transport = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://a") as client:
+        headers = {"Authorization": key}
+        response = await client.post("/v1/chat/completions", json={}, headers=headers)
+        models = (await client.get("/v1/models")).json()
+
+    assert response.status_code == 401
+    assert models["data"][0]["simulated"] is True

@@ -1,0 +1,106 @@
+"""Real clusters, started with the command line as a user would, each in its own state folder."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from blended.launch.state import Running
+
+START_TIMEOUT_S = 600
+
+
+@dataclass(frozen=True)
+class Live:
+    """A running blend: what `blended up` remembers of it, and its keys."""
+
+    running: Running
+    env: dict[str, str]
+    api_key: str
+    internal_key: str
+    ray_token: str
+
+    @property
+    def url(self) -> str:
+        """Where the API answers, without a path."""
+        return self.running.url
+
+    def cli(self, *arguments: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
+        """Run the command line against this blend."""
+        return run_cli(self.env, *arguments, stdin=stdin)
+
+    def applications(self) -> dict[str, Any]:
+        """Ray Serve's own account of the applications."""
+        headers = {"Authorization": f"Bearer {self.ray_token}"}
+        url = f"{self.running.dashboard_url}/api/serve/applications/"
+        applications: dict[str, Any] = httpx.get(url, headers=headers, timeout=30).json()
+        return applications["applications"]  # type: ignore[no-any-return]
+
+    def metric(self, name: str, by: str, **labels: str) -> dict[str, float]:
+        """A metric of Ray's Prometheus endpoint where `labels` hold, summed by the label `by`."""
+        sums: dict[str, float] = {}
+        for line in httpx.get(self.running.metrics_url, timeout=30).text.splitlines():
+            match = re.fullmatch(rf"{name}{{(.*)}} (\S+)", line)
+            found = dict(re.findall(r'(\w+)="([^"]*)"', match[1])) if match else {}
+            if match and all(found.get(key) == value for key, value in labels.items()):
+                sums[found[by]] = sums.get(found[by], 0.0) + float(match[2])
+        return sums
+
+
+def run_cli(
+    env: dict[str, str], *arguments: str, stdin: str = ""
+) -> "subprocess.CompletedProcess[str]":
+    """Run `blended` in a process of its own and return what it printed."""
+    command = [str(Path(sys.executable).with_name("blended")), *arguments]
+    return subprocess.run(
+        command, env=env, input=stdin, capture_output=True, text=True, timeout=START_TIMEOUT_S
+    )
+
+
+def own_state(folder: Path) -> dict[str, str]:
+    """An environment in which the command line keeps its state in `folder` and makes its keys."""
+    keys = ("BLENDED_API_KEY", "VLLM_API_KEY", "RAY_AUTH_TOKEN", "RAY_ADDRESS")
+    env = {name: value for name, value in os.environ.items() if name not in keys}
+    return {**env, "BLENDED_STATE_DIR": str(folder), "COLUMNS": "200"}
+
+
+def free_port() -> int:
+    """A port that nobody listens on at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def running(source: str, folder: Path) -> Iterator[Live]:
+    """Bring a blend up with `blended up --detach`; stop it with `blended down`."""
+    env = own_state(folder)
+    up = run_cli(env, "up", source, "--port", str(free_port()), "--detach")
+    try:
+        assert up.returncode == 0, up.stdout + up.stderr
+        yield Live(
+            running=Running(**json.loads((folder / "running.json").read_text())),
+            env=env,
+            api_key=(folder / "api_key").read_text(),
+            internal_key=(folder / "internal_key").read_text(),
+            ray_token=(folder / "ray_token").read_text(),
+        )
+    finally:
+        run_cli(env, "down")
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """The demo blend, three real engines."""
+    with running("demo", tmp_path_factory.mktemp("demo")) as live:
+        yield live

@@ -1,0 +1,236 @@
+"""How a response ends: finished, cancelled or failed, and what the client hears of it."""
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+
+from blended.config import BlendConfig
+from blended.router.relay import Concealer, conceal
+from tests.support import HELLO, events, eventually, remote_blend, rig, serving
+
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Behaviour = Callable[[Send], Awaitable[None]]
+
+EVENT = b'data: {"model":"upstream-model","choices":[{"delta":{"content":"Hi"}}]}\n\n'
+
+
+def slow(**simulation: Any) -> BlendConfig:
+    component = {"id": "a", "kind": "simulated", "simulation": simulation}
+    return BlendConfig.model_validate({"name": "blend", "components": [component]})
+
+
+@asynccontextmanager
+async def asked(behaviour: Behaviour, **timeouts: float) -> AsyncIterator[httpx.Response]:
+    """Ask a router whose only component is a server that behaves as told, for a stream."""
+
+    async def upstream(scope: Any, receive: Any, send: Send) -> None:
+        if scope["type"] == "http":
+            while (await receive()).get("more_body"):
+                pass
+            await behaviour(send)
+
+    async with serving(upstream) as url, rig(remote_blend(url, **timeouts)) as r:
+        yield await r.chat(stream=True)
+
+
+async def start(send: Send, status: int = 200, content_type: bytes = b"text/event-stream") -> None:
+    headers = [(b"content-type", content_type)]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+
+
+async def more(send: Send, body: bytes) -> None:
+    await send({"type": "http.response.body", "body": body, "more_body": True})
+
+
+async def test_a_client_that_leaves_in_mid_stream_cancels_the_generation() -> None:
+    """Closing the connection ends the component's work on the response."""
+    async with rig(slow(ttft_ms=0, itl_ms=10_000, tokens=1000)) as r:
+        body = {"model": "blend", "messages": HELLO, "stream": True}
+        async with r.client.stream("POST", "/v1/chat/completions", json=body) as response:
+            await anext(response.aiter_bytes())
+            assert r.components["a"].running == 1
+
+        await eventually(lambda: r.components["a"].cancelled == 1)
+        assert r.components["a"].running == 0
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_client_that_leaves_before_the_first_byte_cancels_the_generation(
+    stream: bool,
+) -> None:
+    """The same holds while the client still waits for anything at all."""
+    async with rig(slow(ttft_ms=600_000)) as r:
+        waiting = asyncio.create_task(r.chat(stream=stream))
+        await eventually(lambda: r.components["a"].running == 1)
+        waiting.cancel()
+
+        await eventually(lambda: r.components["a"].cancelled == 1)
+
+
+async def test_a_component_that_breaks_off_ends_the_stream_with_an_error_event() -> None:
+    """After the first byte the client hears of the failure inside the stream, in OpenAI's shape."""
+
+    async def breaks_off(send: Send) -> None:
+        await start(send)
+        await more(send, EVENT)
+        raise ConnectionError
+
+    async with asked(breaks_off) as response:
+        *chunks, last = events(response.content)
+
+    assert response.status_code == 200
+    assert len(chunks) == 1
+    assert last["error"]["type"] == "server_error"
+    assert last["error"]["code"] == "interrupted"
+
+
+async def test_a_stream_that_ends_without_done_is_a_failure() -> None:
+    """A clean end of the connection is no clean end of the response."""
+
+    async def stops_short(send: Send) -> None:
+        await start(send)
+        await send({"type": "http.response.body", "body": EVENT})
+
+    async with asked(stops_short) as response:
+        assert events(response.content)[-1]["error"]["code"] == "interrupted"
+
+
+async def test_a_stream_that_falls_silent_is_ended() -> None:
+    """No byte for `idle_s` ends the stream with an error event that says so."""
+
+    async def falls_silent(send: Send) -> None:
+        await start(send)
+        await more(send, EVENT)
+        await asyncio.sleep(60)
+
+    async with asked(falls_silent, idle_s=0.05) as response:
+        assert "0.05 s" in events(response.content)[-1]["error"]["message"]
+
+
+async def test_a_component_without_a_first_byte_in_time_is_unavailable() -> None:
+    """Headers alone are no answer: `first_byte_s` counts to the first byte of the body."""
+
+    async def headers_only(send: Send) -> None:
+        await start(send)
+        await more(send, b"")
+        await asyncio.sleep(60)
+
+    async with asked(headers_only, first_byte_s=0.05) as response:
+        assert response.status_code == 503
+        assert response.headers["retry-after"] == "1"
+        assert response.json()["error"]["code"] == "component_unavailable"
+
+
+@pytest.mark.parametrize(
+    ("status", "shown"),
+    [(500, 502), (502, 502), (404, 503), (503, 503), (401, 502), (403, 502), (302, 502)],
+)
+async def test_a_component_that_cannot_serve_is_no_answer_for_the_client(
+    status: int, shown: int
+) -> None:
+    """The component's own failures become 502 or 503 of the router, never 500, and no redirect."""
+
+    async def refuses(send: Send) -> None:
+        await start(send, status, b"text/plain")
+        await send({"type": "http.response.body", "body": b"secret stack trace"})
+
+    async with asked(refuses) as response:
+        assert response.status_code == shown
+        assert response.json()["error"]["type"] == "server_error"
+        assert "stack trace" not in response.text
+
+
+@pytest.mark.parametrize("status", [400, 413, 422, 429])
+async def test_a_components_complaint_about_the_request_reaches_the_client(status: int) -> None:
+    """A history beyond its window, for one: the reason and the status pass, in OpenAI's shape."""
+    complaint = {"error": {"message": "upstream-model takes 1024", "param": "n", "type": "Bad"}}
+
+    async def complains(send: Send) -> None:
+        await start(send, status, b"application/json")
+        await send({"type": "http.response.body", "body": json.dumps(complaint).encode()})
+
+    async with asked(complains) as response:
+        assert response.status_code == status
+        assert response.json()["error"] == {
+            "message": "blend takes 1024",
+            "param": "n",
+            "type": "invalid_request_error",
+            "code": "invalid_value",
+        }
+
+
+async def test_a_complaint_in_no_known_shape_is_passed_as_text() -> None:
+    """Whatever a remote component says with a 4xx, the client gets it in OpenAI's shape."""
+
+    async def complains(send: Send) -> None:
+        await start(send, 422, b"text/plain")
+        await send({"type": "http.response.body", "body": b"no, thanks"})
+
+    async with asked(complains) as response:
+        assert response.json()["error"]["message"] == "no, thanks"
+
+
+async def test_a_component_that_is_not_there_is_unavailable() -> None:
+    """A refused connection gives 503 in OpenAI's shape."""
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+    async with rig(remote_blend(url)) as r:
+        response = await r.chat()
+
+        assert response.status_code == 503
+        assert response.json()["error"]["code"] == "component_unavailable"
+
+
+async def test_an_empty_stream_is_unavailable() -> None:
+    """A component that closes without a byte has not answered."""
+
+    async def says_nothing(send: Send) -> None:
+        await start(send)
+        await send({"type": "http.response.body", "body": b""})
+
+    async with asked(says_nothing) as response:
+        assert response.status_code == 503
+
+
+async def test_bytes_are_passed_on_as_they_come() -> None:
+    """The first event reaches the client while the component still works on the next."""
+    async with rig(slow(ttft_ms=0, itl_ms=600_000, tokens=1000, jitter=0)) as r:
+        body = {"model": "blend", "messages": HELLO, "stream": True}
+        async with r.client.stream("POST", "/v1/chat/completions", json=body) as response:
+            async with asyncio.timeout(10):
+                first = await anext(response.aiter_bytes())
+
+            assert b"simulated" in first
+            assert r.components["a"].running == 1
+
+
+@pytest.mark.parametrize("size", [1, 7, 64, 10_000])
+def test_components_are_concealed_however_chunks_cut_the_events(size: int) -> None:
+    """Concealing gives the same stream for every way of cutting it."""
+    stream = EVENT * 3 + b"data: [DONE]\n\n"
+    concealer = Concealer("blend")
+
+    chunks = [stream[i : i + size] for i in range(0, len(stream), size)]
+    concealed = b"".join(map(concealer.feed, chunks)) + concealer.flush()
+
+    assert concealed == stream.replace(b"upstream-model", b"blend")
+
+
+def test_concealing_leaves_texts_alone() -> None:
+    """What looks like the field inside a text of the response stays as it is."""
+    text = json.dumps(
+        {"text": 'say "model":"x"', "model": "upstream", "system_fingerprint": "a1"}
+    ).encode()
+
+    assert json.loads(conceal(text, 'the "blend"')) == {
+        "text": 'say "model":"x"',
+        "model": 'the "blend"',
+        "system_fingerprint": None,
+    }

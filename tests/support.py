@@ -1,0 +1,111 @@
+"""Plain HTTP servers and a router in front of them, all in the test's own event loop."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import uvicorn
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from starlette.types import ASGIApp
+
+from blended.components.simulated import Simulated
+from blended.config import BlendConfig, SimulatedComponent
+from blended.router.api import Api
+from blended.router.blend import INTERNAL_KEY_ENV, resolve
+
+CLIENT_KEY = "client-key"
+INTERNAL_KEY = "internal-key"
+ENVIRON = {INTERNAL_KEY_ENV: INTERNAL_KEY, "REMOTE_KEY": "remote-key"}
+HELLO: list[dict[str, Any]] = [{"role": "user", "content": "Hello!"}]
+
+
+@dataclass(frozen=True)
+class Rig:
+    """A running router, the simulated components behind it, and a client with the key."""
+
+    url: str
+    api: Api
+    components: Mapping[str, Simulated]
+    client: httpx.AsyncClient
+
+    async def chat(self, model: str = "blend", **fields: Any) -> httpx.Response:
+        """Post one chat request; `fields` are added to a minimal body or replace parts of it."""
+        headers = fields.pop("headers", {})
+        body = {"model": model, "messages": HELLO, **fields}
+        return await self.client.post("/v1/chat/completions", json=body, headers=headers)
+
+    def finished(self) -> int:
+        """How many responses the components have generated to the end."""
+        return sum(component.finished for component in self.components.values())
+
+
+def blend(*names: str, **fields: Any) -> BlendConfig:
+    """A blend of simulated components that answer at once with about four words."""
+    simulation = {"ttft_ms": 0, "itl_ms": 0, "tokens": 4}
+    components = [{"id": name, "kind": "simulated", "simulation": simulation} for name in names]
+    return BlendConfig.model_validate({"name": "blend", "components": components, **fields})
+
+
+def remote_blend(url: str, **timeouts: float) -> BlendConfig:
+    """A blend of one remote component at `url`."""
+    component = {
+        "id": "far",
+        "kind": "remote",
+        "base_url": url,
+        "model": "upstream-model",
+        "api_key_env": "REMOTE_KEY",
+        "timeouts": timeouts,
+    }
+    return BlendConfig.model_validate({"name": "blend", "components": [component]})
+
+
+@asynccontextmanager
+async def serving(app: ASGIApp) -> AsyncIterator[str]:
+    """Serve an ASGI application on a free port of the loopback interface; yields its URL."""
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="critical", ws="none")
+    server = uvicorn.Server(config)
+    task = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0)
+        assert not task.done(), "the server did not start"
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = server.force_exit = True
+        await task
+
+
+@asynccontextmanager
+async def rig(config: BlendConfig) -> AsyncIterator[Rig]:
+    """A router for `config`, with its simulated components served as Ray Serve would."""
+    simulated = [c for c in config.components if isinstance(c, SimulatedComponent)]
+    components = {c.id: Simulated(c.id, c.simulation, INTERNAL_KEY) for c in simulated}
+    mounts = [Mount(f"/components/{n}", app=c.application()) for n, c in components.items()]
+    api = Api(CLIENT_KEY)
+    async with AsyncExitStack() as stack:
+        components_url = await stack.enter_async_context(serving(Starlette(routes=mounts)))
+        api.blend = resolve(config, components_url, ENVIRON)
+        url = await stack.enter_async_context(serving(api.application()))
+        headers = {"Authorization": f"Bearer {CLIENT_KEY}"}
+        client = httpx.AsyncClient(base_url=url, headers=headers, timeout=30)
+        await stack.enter_async_context(client)
+        yield Rig(url, api, components, client)
+
+
+async def eventually(condition: Callable[[], bool], timeout_s: float = 10) -> None:
+    """Wait until `condition` holds; fails after `timeout_s`, which a healthy run never needs."""
+    async with asyncio.timeout(timeout_s):
+        while not condition():  # noqa: ASYNC110 - it watches counters that know no events
+            await asyncio.sleep(0.005)
+
+
+def events(body: bytes) -> list[Any]:
+    """The decoded data of an SSE body; `[DONE]` stays a text."""
+    frames = [f.removeprefix("data: ") for f in body.decode().split("\n\n") if f]
+    return [frame if frame == "[DONE]" else json.loads(frame) for frame in frames]

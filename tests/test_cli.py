@@ -1,0 +1,57 @@
+"""The command line, as far as it needs no cluster."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BLENDED = str(Path(sys.executable).with_name("blended"))
+
+
+def run(*arguments: str, state: Path) -> "subprocess.CompletedProcess[str]":
+    env = {"BLENDED_STATE_DIR": str(state), "COLUMNS": "200", "PATH": "/usr/bin:/bin"}
+    return subprocess.run(
+        [BLENDED, *arguments], env=env, capture_output=True, text=True, timeout=120
+    )
+
+
+def test_check_prints_what_will_be_deployed(tmp_path: Path) -> None:
+    """Components, parameters, GPUs and memory of a preset."""
+    result = run("check", "paper", state=tmp_path)
+
+    assert result.returncode == 0
+    for expected in ("pygmalion", "33.3%", "13 B", "resident 25.1 B", "8.37 B", "GPUs 3 to 12"):
+        assert expected in result.stdout
+
+
+def test_check_prints_every_mistake(tmp_path: Path) -> None:
+    """A bad file gives one line for each mistake, no stack trace, and a failing exit status."""
+    path = tmp_path / "bad.yaml"
+    path.write_text("name: x\ncomponents: [{id: a, kind: simulated, replcas: {}}]\nseed: [1]\n")
+    result = run("check", str(path), state=tmp_path)
+
+    assert result.returncode == 1
+    assert "2 mistakes" in result.stderr
+    assert "components[0].replcas: unknown key 'replcas'; did you mean 'replicas'?" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("command", ["down", "models", "chat"])
+def test_without_a_blend_the_commands_say_so(command: str, tmp_path: Path) -> None:
+    """Nothing runs: a sentence, and a failing exit status."""
+    result = run(command, state=tmp_path)
+
+    assert result.returncode == 1
+    assert "No blend runs" in result.stderr
+
+
+def test_an_address_where_nobody_answers_is_said(tmp_path: Path) -> None:
+    """Neither a wrong API address nor a wrong dashboard gives a stack trace."""
+    nobody = "http://127.0.0.1:9"
+    for arguments in (("models", "--url", nobody), ("up", "demo", "--address", nobody)):
+        result = run(*arguments, state=tmp_path)
+
+        assert result.returncode == 1
+        assert nobody in result.stderr
+        assert "Traceback" not in result.stderr

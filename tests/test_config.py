@@ -1,0 +1,158 @@
+"""The configuration: what is accepted, and that every mistake is named at once."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from blended.config import BlendConfig, Replicas
+from blended.errors import ConfigError
+from blended.loading import load, parse, presets
+
+GOOD = """
+name: friends
+components:
+  - {id: ada, kind: simulated}
+  - {id: bob, kind: vllm, engine: {model: org/model}, sampling: {temperature: 0.7}}
+  - {id: eve, kind: remote, base_url: "https://example.org/v1", model: big, api_key_env: EVE_KEY}
+selection: {weights: {ada: 1, bob: 2, eve: 0}}
+"""
+
+
+def mistakes(text: str) -> list[str]:
+    with pytest.raises(ConfigError) as error:
+        parse(text, "blend.yaml")
+    return [line.strip() for line in str(error.value).splitlines()[1:]]
+
+
+def test_a_blend_is_read_from_yaml() -> None:
+    """Each kind of component is read, numbers become defaults, and the rest has defaults."""
+    blend = parse(GOOD, "blend.yaml")
+
+    assert [c.kind for c in blend.components] == ["simulated", "vllm", "remote"]
+    assert blend.components[1].sampling.temperature.default == 0.7
+    assert blend.weights == {"ada": 1, "bob": 2, "eve": 0}
+    assert not blend.api.reveal_component
+
+
+def test_without_weights_the_draw_is_uniform() -> None:
+    """The paper's distribution is the default."""
+    assert load("demo").weights == {"ember": 1, "flint": 1, "willow": 1}
+
+
+def test_every_mistake_is_reported_at_once() -> None:
+    """Mistakes in fields and between fields come together, each with path, value and remedy."""
+    found = mistakes(
+        """
+name: Two Words
+components:
+  - {id: a, kind: vllm, engine: {modle: x, accelerator: cpu}}
+  - {id: a, kind: simulated, replicas: {min: 3, max: 2, max_ongoing_reqests: 4}}
+  - {id: b, kind: telepathy}
+  - {id: c, kind: remote, base_url: example.org, model: m, sampling: {top_p: {min: 1, max: 0}}}
+selection: {weights: {a: -1, nobody: 1}}
+"""
+    )
+
+    for expected in (
+        "name: 'Two Words' is not valid",
+        "components[0].engine.model: this key is required; add it",
+        "components[0].engine.modle: unknown key 'modle'; did you mean 'model'?",
+        "components[1].replicas.max_ongoing_reqests: unknown key 'max_ongoing_reqests'; "
+        "did you mean 'max_ongoing_requests'?",
+        "components[1].replicas: min 3 is above max 2; raise max or lower min",
+        "components[0].id: 2 components are called 'a'; give each an id of its own",
+        "components[2]: {'id': 'b', 'kind': 'telepathy'} is not valid",
+        "components[3].base_url: 'example.org' is not valid",
+        "components[3].sampling.top_p: min 1 is above max 0; keep min <= default <= max",
+        "selection.weights.a: -1 is not valid",
+        "selection.weights.nobody: there is no component 'nobody'; the components are a, b, c",
+        "selection.weights: component 'b' has no weight; write 0 if it must not be drawn",
+    ):
+        assert any(line.startswith(expected) for line in found), f"{expected!r} is not in {found}"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("name: x\ncomponents: []", "components: a blend needs at least one component"),
+        ("name: x", "components: this key is required; add it"),
+        ("- a list", "the file: "),
+        ("", "the file: "),
+        (
+            "name: a\ncomponents: [{id: a, kind: simulated}]",
+            "components[0].id: 'a' is also the name of the blend",
+        ),
+        (
+            "name: x\ncomponents: [{id: a, kind: simulated}]\nselection: {weights: {a: 0}}",
+            "selection.weights: all weights are 0",
+        ),
+        (
+            "name: x\ncomponents: [{id: a, kind: simulated}]\nrouter: {replicas: {max: 1}}",
+            "router.replicas: min 2 is above max 1",
+        ),
+        (
+            "name: x\ncomponents: [{id: a, kind: simulated, sampling: {top_p: high}}]",
+            "components[0].sampling.top_p: 'high' is not valid: write one number",
+        ),
+        (
+            "name: x\ncomponents: [{id: a, kind: simulated, "
+            "replicas: {target_ongoing_requests: 9, max_ongoing_requests: 3}}]",
+            "components[0].replicas: target_ongoing_requests 9 is above max_ongoing_requests 3",
+        ),
+    ],
+)
+def test_a_mistake_has_its_sentence(text: str, expected: str) -> None:
+    """Each contradiction is one line that starts with its path."""
+    assert any(line.startswith(expected) for line in mistakes(text)), mistakes(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("a: [", "not valid YAML"), ("a: 1\na: 2", "stands here twice")]
+)
+def test_what_is_no_yaml_is_said_with_its_place(text: str, expected: str) -> None:
+    """Broken YAML and a key given twice are refused with line and column."""
+    with pytest.raises(ConfigError, match=expected) as error:
+        parse(text, "blend.yaml")
+
+    assert "line" in str(error.value)
+
+
+def test_a_missing_file_names_the_presets() -> None:
+    """A source that is neither preset nor file says which presets there are."""
+    with pytest.raises(ConfigError, match="demo, modern, paper"):
+        load("nowhere.yaml")
+
+
+def test_configuration_cannot_be_changed() -> None:
+    """A loaded blend is frozen."""
+    blend = load("demo")
+
+    with pytest.raises(ValidationError):
+        blend.name = "other"
+
+
+@pytest.mark.parametrize("name", presets())
+def test_presets_are_valid_and_survive_json(name: str) -> None:
+    """Every preset loads, and travels through a Serve config unchanged."""
+    blend = load(name)
+
+    assert blend.name == name
+    assert BlendConfig.model_validate(blend.model_dump(mode="json")) == blend
+
+
+def test_the_paper_preset_is_the_papers_trio() -> None:
+    """6B, 6B and 13B: 25B parameters, each on a replica group of its own, drawn uniformly."""
+    components: list[Any] = list(load("paper").components)
+
+    assert sum(c.parameters for c in components) == pytest.approx(25e9, rel=0.02)
+    assert len({c.engine.replica_group for c in components}) == 3
+    assert set(load("paper").weights.values()) == {1.0}
+
+
+def test_defaults_bound_every_queue() -> None:
+    """Without a word in the file, nothing queues without end and nothing autoscales never."""
+    replicas = Replicas()
+
+    assert replicas.target_ongoing_requests < replicas.max_ongoing_requests <= 1000
+    assert replicas.max_queued_requests <= 1000
