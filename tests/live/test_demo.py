@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -195,6 +196,7 @@ def test_down_stops_what_up_started_and_nothing_else(demo: Live, tmp_path: Path)
         for live, model in [(small, "small"), (demo, "demo")] * 10:
             # A key of the other cluster would be refused: each meets its own router.
             assert post(live, model=model, messages=[{"role": "user", "content": "x"}]).is_success
+        assert not listening(small) & listening(demo)
         started = psutil.Process(small.running.pid).children(recursive=True)
         assert len(started) > 5
 
@@ -206,3 +208,13 @@ def test_down_stops_what_up_started_and_nothing_else(demo: Live, tmp_path: Path)
     with pytest.raises(httpx.ConnectError):
         httpx.get(small.url)
     assert post(demo, model="demo", messages=[{"role": "user", "content": "x"}]).is_success
+
+
+def listening(live: Live) -> set[int]:
+    """The ports on which processes of the cluster listen."""
+    ports: set[int] = set()
+    for process in psutil.Process(live.running.pid).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            connections = process.net_connections("tcp")
+            ports |= {c.laddr.port for c in connections if c.status == psutil.CONN_LISTEN}
+    return ports

@@ -166,15 +166,15 @@ def _free_ports(count: int) -> list[int]:
 def _serve_ports() -> dict[str, str]:
     """Ports for Serve that no other cluster on this machine shares.
 
-    Replicas of two clusters could otherwise listen on one port side by side, and the kernel would
-    hand requests for one cluster to the other.
+    Replicas of two clusters, or their fallback proxies, could otherwise listen on one port side by
+    side, and the kernel would hand requests for one cluster to the other.
     """
-    stats, metrics = _free_ports(2)
+    names = ("HAPROXY_STATS", "HAPROXY_METRICS", "FALLBACK_PROXY_HTTP", "FALLBACK_PROXY_GRPC")
+    ports = zip(names, _free_ports(len(names)), strict=True)
     http = _free_block()
     grpc = http + _BLOCK // 2
     return {
-        "RAY_SERVE_HAPROXY_STATS_PORT": str(stats),
-        "RAY_SERVE_HAPROXY_METRICS_PORT": str(metrics),
+        **{f"RAY_SERVE_{name}_PORT": str(port) for name, port in ports},
         "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(http),
         "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(grpc - 1),
         "RAY_SERVE_DIRECT_INGRESS_MIN_GRPC_PORT": str(grpc),
