@@ -68,6 +68,37 @@ class Timeouts(Frozen):
     idle_s: Seconds = 60
 
 
+class History(Frozen):
+    """How the shared history is made legal for a component whose chat template refuses parts of it.
+
+    `system`: `keep` system messages, `fold` them into the user message that follows, or `drop`
+    them. `alternate` merges neighbours of one role and pads, so that user and assistant take turns
+    and the user begins. `tools`: `keep` tool calls and results, or write them out as `text`.
+    `reasoning` keeps the reasoning parts of earlier responses, which other models may have written.
+
+    Once a history exceeds the context, its oldest turns are dropped in blocks of `block` times the
+    room there is, so that the beginning stays the same for many turns and prefix caches survive.
+    """
+
+    system: Literal["keep", "fold", "drop"] = "keep"
+    alternate: bool = False
+    tools: Literal["keep", "text"] = "keep"
+    reasoning: bool = False
+    block: Annotated[float, Field(gt=0, le=0.9)] = 0.5
+
+
+class Health(Frozen):
+    """When a component counts as available: every router replica decides for itself.
+
+    Its address is asked every `period_s`; it leaves the draw when that fails, or when `failures`
+    responses in a row did, and returns with the next check that succeeds.
+    """
+
+    period_s: Seconds = 5
+    timeout_s: Seconds = 5
+    failures: Annotated[int, Field(ge=1)] = 3
+
+
 class Replicas(Frozen):
     """How many replicas serve a deployment, and how many requests each takes.
 
@@ -107,13 +138,20 @@ class Engine(Frozen):
 
 
 class Component(Frozen):
-    """What all kinds of component have in common."""
+    """What all kinds of component have in common.
+
+    `parameters` and `context_tokens` (prompt and response together) are stated where they cannot
+    be read from the engine's arguments; without a context limit no turn is dropped.
+    """
 
     id: Identifier
     description: str = ""
     parameters: Annotated[float, Field(gt=0)] | None = None
+    context_tokens: Annotated[int, Field(ge=16)] | None = None
     sampling: Sampling = Sampling()
+    history: History = History()
     timeouts: Timeouts = Timeouts()
+    health: Health = Health()
 
 
 class VllmComponent(Component):
@@ -173,10 +211,21 @@ class Selection(Frozen):
 
 
 class Api(Frozen):
-    """What clients see: whether the component of a response is named, and the largest body."""
+    """What clients see and may do.
+
+    `reveal_component` names the component of every response; `cors_origins` are the origins whose
+    pages may call the API from a browser. `keys_file` holds the clients' keys by their hashes;
+    without one the key in the environment variable BLENDED_API_KEY is the only one. `limits_store`
+    is where the rate limits of keys are counted: in each router replica's memory, or in a Redis
+    that all replicas share (`redis://host:6379`).
+    """
 
     reveal_component: bool = False
     max_body_bytes: Annotated[int, Field(ge=1024)] = 4 * 2**20
+    cors_origins: tuple[str, ...] = ()
+    keys_file: str | None = None
+    dangerously_serve_without_keys: bool = False
+    limits_store: Annotated[str, Field(pattern=r"^(memory|rediss?)://\S*$")] = "memory://"
 
 
 class RouterReplicas(Replicas):
