@@ -1,11 +1,12 @@
 # make demo         three chat models, a conversation, then an API until Ctrl-C (ONCE=1: no API)
 # make test         every test            make check    ruff, ruff format, mypy
+# make bench        the price of the router, beside its peers (ARGS="--quick --only blended")
 PYTHON ?= python3.11
 PORT ?= 8000
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-deps
 
-.PHONY: demo test check
+.PHONY: demo test check bench
 demo: .venv/runtime
 	@$(BIN)/blended demo --port $(PORT) $(if $(ONCE),--once)
 
@@ -16,6 +17,9 @@ check: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+bench: .venv/runtime
+	@$(BIN)/python -m loadtests.bench $(ARGS)
 
 .venv/runtime: requirements-cpu.lock pyproject.toml
 	$(PYTHON) -m venv .venv

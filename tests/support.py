@@ -15,23 +15,33 @@ from starlette.types import ASGIApp
 
 from blended.components.simulated import Simulated
 from blended.config import BlendConfig, SimulatedComponent
+from blended.router.access import access
 from blended.router.api import Api
-from blended.router.blend import INTERNAL_KEY_ENV, resolve
+from blended.router.blend import CLIENT_KEY_ENV, INTERNAL_KEY_ENV, resolve
+from blended.router.response import Ending
 
 CLIENT_KEY = "client-key"
 INTERNAL_KEY = "internal-key"
-ENVIRON = {INTERNAL_KEY_ENV: INTERNAL_KEY, "REMOTE_KEY": "remote-key"}
+ENVIRON = {
+    CLIENT_KEY_ENV: CLIENT_KEY,
+    INTERNAL_KEY_ENV: INTERNAL_KEY,
+    "REMOTE_KEY": "remote-key",
+}
 HELLO: list[dict[str, Any]] = [{"role": "user", "content": "Hello!"}]
 
 
 @dataclass(frozen=True)
 class Rig:
-    """A running router, the simulated components behind it, and a client with the key."""
+    """A running router, the simulated components behind it, and a client with the key.
+
+    `endings` is what the router said of each response.
+    """
 
     url: str
     api: Api
     components: Mapping[str, Simulated]
     client: httpx.AsyncClient
+    endings: list[Ending]
 
     async def chat(self, model: str = "blend", **fields: Any) -> httpx.Response:
         """Post one chat request; `fields` are added to a minimal body or replace parts of it."""
@@ -87,15 +97,16 @@ async def rig(config: BlendConfig) -> AsyncIterator[Rig]:
     simulated = [c for c in config.components if isinstance(c, SimulatedComponent)]
     components = {c.id: Simulated(c.id, c.simulation, INTERNAL_KEY) for c in simulated}
     mounts = [Mount(f"/components/{n}", app=c.application()) for n, c in components.items()]
-    api = Api(CLIENT_KEY)
+    endings: list[Ending] = []
+    api = Api(endings.append)
     async with AsyncExitStack() as stack:
         components_url = await stack.enter_async_context(serving(Starlette(routes=mounts)))
-        api.blend = resolve(config, components_url, ENVIRON)
+        api.use(resolve(config, components_url, ENVIRON), access(config.api, ENVIRON))
         url = await stack.enter_async_context(serving(api.application()))
         headers = {"Authorization": f"Bearer {CLIENT_KEY}"}
         client = httpx.AsyncClient(base_url=url, headers=headers, timeout=30)
         await stack.enter_async_context(client)
-        yield Rig(url, api, components, client)
+        yield Rig(url, api, components, client, endings)
 
 
 async def eventually(condition: Callable[[], bool], timeout_s: float = 10) -> None:

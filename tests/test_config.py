@@ -108,7 +108,13 @@ def test_a_mistake_has_its_sentence(text: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"), [("a: [", "not valid YAML"), ("a: 1\na: 2", "stands here twice")]
+    ("text", "expected"),
+    [
+        ("a: [", "not valid YAML"),
+        ("a: 1\na: 2", "stands here twice"),
+        ("? [a]\n: 1", "not valid YAML"),
+        ("a: 2027-13-45", "not valid YAML"),
+    ],
 )
 def test_what_is_no_yaml_is_said_with_its_place(text: str, expected: str) -> None:
     """Broken YAML and a key given twice are refused with line and column."""

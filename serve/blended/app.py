@@ -117,13 +117,15 @@ def _scaling(replicas: Replicas) -> dict[str, Any]:
         },
         "max_ongoing_requests": replicas.max_ongoing_requests,
         "max_queued_requests": replicas.max_queued_requests,
+        "backpressure_config": {"status_code": 429, "retry_after_s": 1},
         "graceful_shutdown_timeout_s": replicas.graceful_shutdown_timeout_s,
     }
 
 
 class _SimulatedReplica:
     def __init__(self, name: str, simulation: Simulation) -> None:
-        self._component = Simulated(name, simulation, os.environ[INTERNAL_KEY_ENV])
+        replica = serve.get_replica_context().replica_tag
+        self._component = Simulated(name, simulation, os.environ[INTERNAL_KEY_ENV], replica)
 
     async def __serve_build_asgi_app__(self) -> Any:
         return self._component.application()

@@ -1,14 +1,18 @@
-"""The command line: `blended check`, `up`, `down`, `chat`, `models` and `demo`."""
+"""The command line: `blended check`, `up`, `apply`, `down`, `chat`, `models` and `demo`."""
 
 import json
 import os
 import signal
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
+import psutil
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -21,6 +25,9 @@ from blended.launch import state
 from blended.launch.state import Running
 from blended.terminal import chat as conversation
 from blended.terminal import summary, tables
+
+if TYPE_CHECKING:
+    from blended.launch import rest
 
 app = typer.Typer(
     help="One chat model out of several small ones.",
@@ -96,6 +103,34 @@ def down(address: Address = None) -> None:
     if running is None:
         raise LaunchError("No blend runs that 'blended up' started; there is nothing to stop.")
     console.print(f"Stopped '{running.blend}', {node.stop_node(running)} processes.")
+
+
+@app.command()
+def apply(
+    source: Source,
+    address: Address = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it without asking.")] = False,
+    timeout: Timeout = 1800,
+) -> None:
+    """Change the blend that runs into the one in a file, while it serves."""
+    from blended.launch import apply as live
+
+    blend = loading.load(source)
+    running, api = _cluster(address)
+    plan = live.plan(api, blend)
+    if plan.changes:
+        for change in plan.changes:
+            console.print(f"  {change.sentence}", highlight=False, markup=False, soft_wrap=True)
+        if running is not None:
+            live.refuse_unfit(api, plan, psutil.Process(running.pid).environ())
+        if not yes:
+            _ask()
+    with _progress() as report:
+        live.carry_out(api, plan, timeout, report, Path(running.temp_dir) if running else None)
+    if running is not None:
+        state.write_running(replace(running, blend=blend.name))
+    end = f"'{blend.name}' runs as '{source}' says." if plan.changes else "Nothing to change."
+    console.print(end, highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -180,6 +215,28 @@ def _progress() -> Iterator[Callable[[str], None]]:
             status.update(sentence)
 
         yield report
+
+
+def _cluster(address: str | None) -> tuple[Running | None, "rest.ServeApi"]:
+    """The cluster at an address, or the one of this machine with what is remembered of it."""
+    from blended.launch import node, rest
+
+    if address is not None:
+        return None, rest.ServeApi(address, os.environ.get("RAY_AUTH_TOKEN"))
+    running = state.read_running()
+    if running is None or not node.is_alive(running):
+        raise LaunchError(
+            "No blend runs on this machine; start one, or give a cluster's --address."
+        )
+    return running, rest.ServeApi(running.dashboard_url, state.ray_token())
+
+
+def _ask() -> None:
+    if not sys.stdin.isatty():
+        raise LaunchError("Nobody can be asked, because the input is no terminal; give --yes.")
+    if not typer.confirm("Change it?"):
+        console.print("Nothing was changed.")
+        raise typer.Exit(1)
 
 
 def _client(url: str | None) -> Client:

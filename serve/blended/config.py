@@ -104,13 +104,16 @@ class Replicas(Frozen):
 
     `target_ongoing_requests` is what autoscaling aims at for one replica, `max_ongoing_requests`
     what a replica runs at once, `max_queued_requests` what may wait before requests are refused.
+    A short queue keeps the latency of those that are admitted: whoever is refused is sent on to
+    another replica or component. `graceful_shutdown_timeout_s` is how long a replica that goes may
+    finish its responses; the default allows the 2,048 tokens of the default limit 0.4 s each.
     """
 
     min: Annotated[int, Field(ge=1)] = 1
     max: Annotated[int, Field(ge=1)] = 1
     target_ongoing_requests: Annotated[float, Field(gt=0)] = 32
     max_ongoing_requests: Annotated[int, Field(ge=1)] = 64
-    max_queued_requests: Annotated[int, Field(ge=0)] = 128
+    max_queued_requests: Annotated[int, Field(ge=1)] = 8
     upscale_delay_s: Annotated[float, Field(ge=0)] = 30
     downscale_delay_s: Annotated[float, Field(ge=0)] = 600
     graceful_shutdown_timeout_s: Seconds = 900
@@ -235,7 +238,7 @@ class RouterReplicas(Replicas):
     max: Annotated[int, Field(ge=1)] = 8
     target_ongoing_requests: Annotated[float, Field(gt=0)] = 100
     max_ongoing_requests: Annotated[int, Field(ge=1)] = 1000
-    max_queued_requests: Annotated[int, Field(ge=0)] = 1000
+    max_queued_requests: Annotated[int, Field(ge=1)] = 100
 
 
 class Router(Frozen):

@@ -3,6 +3,7 @@
 All are built from plain positional arguments, so that they survive pickling between Ray processes.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -34,7 +35,10 @@ class Problem:
 
 
 class ApiError(BlendedError):
-    """A request that ends without a response of a component, in OpenAI's error shape."""
+    """A request that ends without a response of a component, in OpenAI's error shape.
+
+    `headers` go with it to the client.
+    """
 
     def __init__(
         self,
@@ -50,6 +54,7 @@ class ApiError(BlendedError):
         self.code = code
         self.param = param
         self.retry_after_s = retry_after_s
+        self.headers: Mapping[str, str] = {}
 
     def __str__(self) -> str:
         return self.message

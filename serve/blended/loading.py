@@ -35,7 +35,7 @@ def parse(text: str, source: str) -> BlendConfig:
     """
     try:
         data = yaml.load(text, Loader=_StrictLoader)
-    except yaml.YAMLError as exc:
+    except (yaml.YAMLError, ValueError) as exc:
         raise ConfigError(f"{source} is not valid YAML: {exc}") from exc
     try:
         return BlendConfig.model_validate(data)
@@ -70,6 +70,8 @@ class _StrictLoader(yaml.SafeLoader):
         node = super().compose_mapping_node(anchor)
         seen: set[str] = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
             if key.value in seen:
                 raise yaml.composer.ComposerError(
                     None, None, f"the key '{key.value}' stands here twice", key.start_mark

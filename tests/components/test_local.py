@@ -56,6 +56,8 @@ def test_engine_arguments_reach_vllm() -> None:
         "tensor_parallel_size": 1,
         "chat_template": "{{x}}",
         "dtype": "auto",
+        "enable_prompt_tokens_details": True,
+        "middleware": ["blended.components.local.EngineGuard"],
     }
 
 

@@ -4,9 +4,10 @@ import asyncio
 import random
 import statistics
 
+import httpx
 import pytest
 
-from blended.components.simulated import plan
+from blended.components.simulated import Simulated, plan
 from blended.config import BlendConfig, Simulation
 from tests.support import eventually, rig
 
@@ -66,19 +67,20 @@ async def test_beyond_its_concurrency_responses_wait() -> None:
         requests[2].cancel()
 
 
-@pytest.mark.parametrize("key", ["", "Bearer wrong"])
-async def test_it_answers_only_to_the_internal_key(key: str) -> None:
-    """A client cannot go past the router."""
-    import httpx
-
-    from blended.components.simulated import Simulated
-
-    app = Simulated("a", Simulation(), "internal").application()
+@pytest.mark.parametrize("key", [None, "Bearer wrong", "Bearer internal"])
+async def test_it_answers_only_to_the_internal_key(key: str | None) -> None:
+    """No path answers without the key; with it, the model entry says that it is simulated."""
+    app = Simulated("a", Simulation(), "internal", replica="a#1").application()
     transport = httpx.ASGITransport(app=app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://a") as client:
-        headers = {"Authorization": key}
-        response = await client.post("/v1/chat/completions", json={}, headers=headers)
-        models = (await client.get("/v1/models")).json()
+    headers = {} if key is None else {"Authorization": key}
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://a", headers=headers
+    ) as client:
+        responses = [await client.get(path) for path in ("/v1/models", "/health", "/nowhere")]
 
-    assert response.status_code == 401
-    assert models["data"][0]["simulated"] is True
+    if key == "Bearer internal":
+        assert [response.status_code for response in responses] == [200, 200, 404]
+        assert responses[0].json()["data"][0]["simulated"] is True
+        assert responses[0].headers["x-blended-replica"] == "a#1"
+    else:
+        assert {response.status_code for response in responses} == {401}

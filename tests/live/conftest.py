@@ -15,6 +15,8 @@ from typing import Any
 import httpx
 import pytest
 
+from blended.app import serve_config
+from blended.config import BlendConfig
 from blended.launch.state import Running
 
 START_TIMEOUT_S = 600
@@ -45,6 +47,18 @@ class Live:
         url = f"{self.running.dashboard_url}/api/serve/applications/"
         applications: dict[str, Any] = httpx.get(url, headers=headers, timeout=30).json()
         return applications["applications"]  # type: ignore[no-any-return]
+
+    def deploy(self, blend: BlendConfig) -> None:
+        """Make `blend` what runs, as KubeRay would; returns before it does."""
+        config = serve_config(blend, int(self.url.rsplit(":", 1)[1]))
+        headers = {"Authorization": f"Bearer {self.ray_token}"}
+        url = f"{self.running.dashboard_url}/api/serve/applications/"
+        httpx.put(url, json=config, headers=headers, timeout=60).raise_for_status()
+
+    def pids(self, app: str, deployment: str) -> list[int]:
+        """The processes of a deployment's running replicas."""
+        replicas = self.applications()[app]["deployments"][deployment]["replicas"]
+        return [r["pid"] for r in replicas if r["state"] == "RUNNING"]
 
     def metric(self, name: str, by: str, **labels: str) -> dict[str, float]:
         """A metric of Ray's Prometheus endpoint where `labels` hold, summed by the label `by`."""

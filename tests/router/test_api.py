@@ -1,8 +1,10 @@
 """The router's API, as a plain ASGI application in front of plain HTTP servers."""
 
+import hashlib
 import json
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -139,6 +141,56 @@ async def test_models_lists_the_blend_and_its_components() -> None:
             assert (await r.client.get(f"/v1/models/{entry['id']}")).json() == entry
 
 
+async def test_a_browsers_page_is_let_in_only_from_the_origins_of_the_config() -> None:
+    """CORS is closed by default; an origin that is named may ask, and still needs a key."""
+    preflight = {"Origin": "https://chat.example", "Access-Control-Request-Method": "POST"}
+    for origins, allowed in (((), False), (("https://chat.example",), True)):
+        async with rig(blend("a", api={"cors_origins": origins})) as r:
+            async with httpx.AsyncClient(base_url=r.url, headers=preflight) as page:
+                asked = await page.options("/v1/chat/completions")
+                refused = await page.get("/v1/models")
+            response = await r.chat(headers=preflight)
+
+        assert (asked.status_code == 200) is allowed
+        assert refused.status_code == 401
+        assert ("access-control-allow-origin" in response.headers) is allowed
+
+
+async def test_a_key_has_its_limits_and_hears_of_them(tmp_path: Path) -> None:
+    """Requests and tokens per minute are counted per key, in OpenAI's headers."""
+    keys = tmp_path / "keys.yaml"
+    sha256 = hashlib.sha256(b"limited").hexdigest()
+    keys.write_text(
+        f"keys: [{{name: app, sha256: {sha256}, requests_per_minute: 3, tokens_per_minute: 1000}}]"
+    )
+    async with rig(blend("a", api={"keys_file": str(keys)})) as r:
+        limited = {"headers": {"Authorization": "Bearer limited"}}
+        answers = [await r.chat(stream=stream, **limited) for stream in (False, True, False)]
+        refused = await r.chat(**limited)
+        others = await r.chat()
+
+    assert [answer.status_code for answer in answers] == [200, 200, 200]
+    left = [int(answer.headers["x-ratelimit-remaining-requests"]) for answer in answers]
+    assert left == [2, 1, 0]
+    tokens = [int(answer.headers["x-ratelimit-remaining-tokens"]) for answer in answers]
+    assert 1000 == tokens[0] > tokens[1] > tokens[2]
+    assert refused.status_code == 429
+    assert refused.json()["error"]["code"] == "rate_limit_exceeded"
+    assert int(refused.headers["retry-after"]) > 0
+    assert refused.headers["x-ratelimit-remaining-requests"] == "0"
+    assert others.status_code == 200
+    assert "x-ratelimit-limit-requests" not in others.headers
+
+
+async def test_without_keys_the_router_serves_only_where_the_config_says_so() -> None:
+    """The option's name says what it does; nothing else opens the API."""
+    async with (
+        rig(blend("a", api={"dangerously_serve_without_keys": True})) as r,
+        httpx.AsyncClient(base_url=r.url) as stranger,
+    ):
+        assert (await stranger.get("/v1/models")).status_code == 200
+
+
 @pytest.mark.parametrize("key", [None, "", "Bearer", "Bearer wrong", f"Basic {CLIENT_KEY}"])
 async def test_nothing_answers_without_the_key(key: str | None) -> None:
     """Every path but the health check gives 401 in OpenAI's shape, whatever is asked."""
@@ -149,6 +201,7 @@ async def test_nothing_answers_without_the_key(key: str | None) -> None:
                 response = await stranger.get(path)
                 assert response.status_code == 401
                 assert response.json()["error"]["code"] == "invalid_api_key"
+                assert response.headers["www-authenticate"] == "Bearer"
             posted = await stranger.post("/v1/chat/completions", json={"model": "blend"})
             assert posted.status_code == 401
             assert (await stranger.get("/healthz")).json() == {"status": "ok"}
@@ -220,7 +273,9 @@ async def test_a_change_of_the_blend_takes_effect_with_the_next_request() -> Non
     """Swapping the blend changes the draw at once, without a restart."""
     async with rig(blend("a", "b", **REVEALED)) as r:
         assert r.api.blend is not None
-        r.api.blend = replace(r.api.blend, distribution=normalise({"a": 0, "b": 1}))
+        assert r.api.access is not None
+        changed = replace(r.api.blend, distribution=normalise({"a": 0, "b": 1}))
+        r.api.use(changed, r.api.access)
         drawn = {(await r.chat()).headers["x-blended-component"] for _ in range(12)}
 
         assert drawn == {"b"}
@@ -229,7 +284,7 @@ async def test_a_change_of_the_blend_takes_effect_with_the_next_request() -> Non
 async def test_before_its_first_configuration_the_router_asks_to_try_again() -> None:
     """Without a blend the API answers 503 with Retry-After, and is healthy all the same."""
     async with rig(blend("a")) as r:
-        r.api.blend = None
+        r.api.access = None
         response = await r.chat()
 
         assert response.status_code == 503

@@ -11,7 +11,6 @@ import httpx
 import pytest
 
 from blended.config import BlendConfig
-from blended.router.relay import Concealer, conceal
 from tests.support import HELLO, events, eventually, remote_blend, rig, serving
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -123,30 +122,25 @@ async def test_a_component_without_a_first_byte_in_time_is_unavailable() -> None
 
     async with asked(headers_only, first_byte_s=0.05) as response:
         assert response.status_code == 503
-        assert response.headers["retry-after"] == "1"
+        assert int(response.headers["retry-after"]) > 0
         assert response.json()["error"]["code"] == "component_unavailable"
 
 
-@pytest.mark.parametrize(
-    ("status", "shown"),
-    [(500, 502), (502, 502), (404, 503), (503, 503), (401, 502), (403, 502), (302, 502)],
-)
-async def test_a_component_that_cannot_serve_is_no_answer_for_the_client(
-    status: int, shown: int
-) -> None:
-    """The component's own failures become 502 or 503 of the router, never 500, and no redirect."""
+@pytest.mark.parametrize("status", [500, 502, 404, 503, 401, 403, 302])
+async def test_a_component_that_cannot_serve_is_no_answer_for_the_client(status: int) -> None:
+    """The component's own failures become 503 of the router, never 500, and no redirect."""
 
     async def refuses(send: Send) -> None:
         await start(send, status, b"text/plain")
         await send({"type": "http.response.body", "body": b"secret stack trace"})
 
     async with asked(refuses) as response:
-        assert response.status_code == shown
+        assert response.status_code == 503
         assert response.json()["error"]["type"] == "server_error"
         assert "stack trace" not in response.text
 
 
-@pytest.mark.parametrize("status", [400, 413, 422, 429])
+@pytest.mark.parametrize("status", [400, 413, 422])
 async def test_a_components_complaint_about_the_request_reaches_the_client(status: int) -> None:
     """A history beyond its window, for one: the reason and the status pass, in OpenAI's shape."""
     complaint = {"error": {"message": "upstream-model takes 1024", "param": "n", "type": "Bad"}}
@@ -199,6 +193,22 @@ async def test_an_empty_stream_is_unavailable() -> None:
         assert response.status_code == 503
 
 
+@pytest.mark.parametrize(("code", "shown"), [(400, 400), (500, 503), (None, 503)])
+async def test_an_error_at_the_start_of_a_stream_is_judged_like_a_status(
+    code: int | None, shown: int
+) -> None:
+    """vLLM sends 200 before it knows whether it can answer; the client is not told 200."""
+
+    async def fails_late(send: Send) -> None:
+        await start(send)
+        await more(
+            send, b"data: " + json.dumps({"error": {"message": "no", "code": code}}).encode()
+        )
+
+    async with asked(fails_late) as response:
+        assert response.status_code == shown
+
+
 async def test_bytes_are_passed_on_as_they_come() -> None:
     """The first event reaches the client while the component still works on the next."""
     async with rig(slow(ttft_ms=0, itl_ms=600_000, tokens=1000, jitter=0)) as r:
@@ -209,28 +219,3 @@ async def test_bytes_are_passed_on_as_they_come() -> None:
 
             assert b"simulated" in first
             assert r.components["a"].running == 1
-
-
-@pytest.mark.parametrize("size", [1, 7, 64, 10_000])
-def test_components_are_concealed_however_chunks_cut_the_events(size: int) -> None:
-    """Concealing gives the same stream for every way of cutting it."""
-    stream = EVENT * 3 + b"data: [DONE]\n\n"
-    concealer = Concealer("blend")
-
-    chunks = [stream[i : i + size] for i in range(0, len(stream), size)]
-    concealed = b"".join(map(concealer.feed, chunks)) + concealer.flush()
-
-    assert concealed == stream.replace(b"upstream-model", b"blend")
-
-
-def test_concealing_leaves_texts_alone() -> None:
-    """What looks like the field inside a text of the response stays as it is."""
-    text = json.dumps(
-        {"text": 'say "model":"x"', "model": "upstream", "system_fingerprint": "a1"}
-    ).encode()
-
-    assert json.loads(conceal(text, 'the "blend"')) == {
-        "text": 'say "model":"x"',
-        "model": 'the "blend"',
-        "system_fingerprint": None,
-    }

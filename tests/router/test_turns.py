@@ -17,8 +17,8 @@ def chat(*messages: dict[str, Any], **fields: Any) -> dict[str, Any]:
 def test_a_history_that_grows_stays_one_conversation() -> None:
     """The derived conversation depends on what comes up to the first user message alone."""
     turns = [
-        turn_of(chat(SYSTEM, FIRST), {}),
-        turn_of(chat(SYSTEM, FIRST, REPLY, SECOND), {}),
+        turn_of(chat(SYSTEM, FIRST), {}, "key"),
+        turn_of(chat(SYSTEM, FIRST, REPLY, SECOND), {}, "key"),
     ]
 
     assert turns[0].conversation == turns[1].conversation
@@ -29,15 +29,15 @@ def test_another_beginning_is_another_conversation() -> None:
     """The system prompt and the first user message both tell conversations apart."""
     others = [chat(FIRST), chat(SYSTEM, SECOND), chat(SYSTEM, FIRST)]
 
-    assert len({turn_of(other, {}).conversation for other in others}) == 3
+    assert len({turn_of(other, {}, "key").conversation for other in others}) == 3
 
 
 def test_the_client_may_name_the_conversation() -> None:
     """The header, metadata.conversation_id and prompt_cache_key name the same conversation."""
     named = [
-        turn_of(chat(FIRST), {"x-conversation-id": "c-1"}),
-        turn_of(chat(SECOND, metadata={"conversation_id": "c-1"}), {}),
-        turn_of(chat(SYSTEM, SECOND, prompt_cache_key="c-1"), {}),
+        turn_of(chat(FIRST), {"x-conversation-id": "c-1"}, "key"),
+        turn_of(chat(SECOND, metadata={"conversation_id": "c-1"}), {}, "key"),
+        turn_of(chat(SYSTEM, SECOND, prompt_cache_key="c-1"), {}, "key"),
     ]
 
     assert len({turn.conversation for turn in named}) == 1
@@ -47,7 +47,7 @@ def test_names_are_hashed_whole() -> None:
     """`session-1` and `session-12` are two conversations, each of fixed length."""
     names = ["session-1", "session-12", "x" * 10_000]
 
-    ids = [turn_of(chat(FIRST), {"x-conversation-id": name}).conversation for name in names]
+    ids = [turn_of(chat(FIRST), {"x-conversation-id": name}, "key").conversation for name in names]
 
     assert len(set(ids)) == 3
     assert {len(i) for i in ids} == {32}
@@ -55,30 +55,30 @@ def test_names_are_hashed_whole() -> None:
 
 def test_a_name_cannot_be_mistaken_for_a_derived_conversation() -> None:
     """A client that sends another's derived id as a name does not enter its conversation."""
-    derived = turn_of(chat(FIRST), {}).conversation
+    derived = turn_of(chat(FIRST), {}, "key").conversation
 
-    assert turn_of(chat(FIRST), {"x-conversation-id": derived}).conversation != derived
+    assert turn_of(chat(FIRST), {"x-conversation-id": derived}, "key").conversation != derived
 
 
 def test_metadata_of_other_shapes_is_passed_over() -> None:
     """Metadata that names no conversation leaves the derived one."""
-    plain = turn_of(chat(FIRST), {})
+    plain = turn_of(chat(FIRST), {}, "key")
 
     others: list[Any] = [{"conversation_id": 7}, {"other": "x"}, "text", None, []]
     for metadata in others:
-        assert turn_of(chat(FIRST, metadata=metadata), {}) == plain
+        assert turn_of(chat(FIRST, metadata=metadata), {}, "key") == plain
 
 
 def test_completions_are_turn_zero_of_their_prompt() -> None:
     """A prompt is a conversation of its own."""
-    assert turn_of({"prompt": "Once"}, {}).number == 0
-    one, other = turn_of({"prompt": "Once"}, {}), turn_of({"prompt": ["Once"]}, {})
+    assert turn_of({"prompt": "Once"}, {}, "key").number == 0
+    one, other = turn_of({"prompt": "Once"}, {}, "key"), turn_of({"prompt": ["Once"]}, {}, "key")
     assert one.conversation != other.conversation
 
 
 def test_a_history_without_a_user_is_still_a_conversation() -> None:
     """Only system and assistant messages give turn 0 and an id."""
-    turn = turn_of(chat(SYSTEM, REPLY), {})
+    turn = turn_of(chat(SYSTEM, REPLY), {}, "key")
 
     assert turn.number == 0
     assert len(turn.conversation) == 32

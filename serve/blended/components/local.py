@@ -5,9 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
+from ray import serve
 from ray.serve import Application
+from starlette.types import ASGIApp
 
 from blended import demo
+from blended.components.guard import Guard
 from blended.config import Engine
 from blended.errors import ConfigError
 from blended.router.blend import INTERNAL_KEY_ENV
@@ -21,6 +24,15 @@ _CPU_ENV = {
 }
 
 _ON_DISK = "blended.components.on_disk.ModelOnDisk"
+_GUARD = "blended.components.local.EngineGuard"
+
+
+class EngineGuard(Guard):
+    """The guard as vLLM makes it, which asks for the key only under /v1 by itself."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        replica = serve.get_replica_context().replica_tag
+        super().__init__(app, os.environ[INTERNAL_KEY_ENV], replica)
 
 
 class VllmArgs(BaseModel):
@@ -93,13 +105,17 @@ def group_label(group: str) -> str:
 
 
 def _engine_kwargs(engine: Engine) -> dict[str, Any]:
-    given = {
+    given: dict[str, Any] = {
         "tokenizer": engine.tokenizer,
         "max_model_len": engine.max_model_len,
         "tensor_parallel_size": engine.tensor_parallel_size,
         "chat_template": engine.chat_template,
     }
-    return {name: value for name, value in given.items() if value is not None} | dict(engine.args)
+    kwargs = {name: value for name, value in given.items() if value is not None}
+    # Usage then says how much of a prompt the prefix cache held.
+    kwargs["enable_prompt_tokens_details"] = True
+    middleware = [*engine.args.get("middleware", ()), _GUARD]
+    return kwargs | dict(engine.args) | {"middleware": middleware}
 
 
 def _folder(component: str, model: str) -> Path | None:

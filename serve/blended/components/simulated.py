@@ -4,7 +4,6 @@ For rehearsing load, not for talking: its model entry and its words say that it 
 """
 
 import asyncio
-import hmac
 import json
 import math
 import random
@@ -21,6 +20,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from blended.components.guard import Guard
 from blended.config import Simulation
 from blended.disconnect import finishes_before_disconnect
 
@@ -52,15 +52,17 @@ def plan(simulation: Simulation, rng: random.Random, max_tokens: int | None) -> 
 
 
 class Simulated:
-    """The component `name`; `key` is what the router must send.
+    """The component `name`, of which this is one `replica`; `key` is what the router must send.
 
     `running`, `waiting`, `finished` and `cancelled` count responses, for tests and for scaling.
     """
 
-    def __init__(self, name: str, simulation: Simulation, key: str) -> None:
+    def __init__(
+        self, name: str, simulation: Simulation, key: str, replica: str | None = None
+    ) -> None:
         self._name = name
+        self._key, self._replica = key, replica
         self._simulation = simulation
-        self._expected = f"Bearer {key}".encode()
         self._rng = random.Random(simulation.seed)
         self._slots = asyncio.Semaphore(simulation.concurrency)
         self.running = self.waiting = self.finished = self.cancelled = 0
@@ -73,7 +75,7 @@ class Simulated:
             Route("/v1/chat/completions", self._chat, methods=["POST"]),
             Route("/v1/completions", self._complete, methods=["POST"]),
         ]
-        return Starlette(routes=routes)
+        return Guard(Starlette(routes=routes), self._key, self._replica)
 
     async def _health(self, _: Request) -> Response:
         return Response()
@@ -89,9 +91,6 @@ class Simulated:
         return await self._respond(request, "text_completion")
 
     async def _respond(self, request: Request, kind: str) -> Any:
-        given = request.headers.get("authorization", "").encode()
-        if not hmac.compare_digest(given, self._expected):
-            return JSONResponse({"error": {"message": "wrong key", "code": 401}}, 401)
         body = await request.json()
         limit = body.get("max_completion_tokens") or body.get("max_tokens")
         return _SimulatedResponse(self, kind, body, plan(self._simulation, self._rng, limit))

@@ -1,5 +1,6 @@
 """Ray Serve's REST API, which the dashboard of a cluster answers: deploy, watch, delete."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +9,8 @@ import httpx
 from blended.app import COMPONENT_APP_PREFIX, ROUTER_APP
 from blended.errors import LaunchError
 
-_PATH = "/api/serve/applications/"
+_APPLICATIONS = "/api/serve/applications/"
+_NODES = "/api/v0/nodes"
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,14 @@ class AppStatus:
     status: str
     failure: str
     has_deployments: bool
+
+
+@dataclass(frozen=True)
+class Node:
+    """One node of the cluster: all of Ray's logical resources that it has, and its labels."""
+
+    resources: Mapping[str, float]
+    labels: Mapping[str, str]
 
 
 class ServeApi:
@@ -40,6 +50,17 @@ class ServeApi:
         else:
             self._call("DELETE")
 
+    def deployed(self) -> dict[str, dict[str, Any]]:
+        """The configuration of each of the blend's applications, by name; none that is going."""
+        apps = self._details()["applications"].values()
+        configs = [config for app in apps if (config := app.get("deployed_app_config"))]
+        return {config["name"]: config for config in configs if _is_ours(config["name"])}
+
+    def nodes(self) -> list[Node]:
+        """The nodes of the cluster that are alive."""
+        found = self._call("GET", _NODES).json()["data"]["result"]["result"]
+        return [Node(n["resources_total"], n["labels"]) for n in found if n["state"] == "ALIVE"]
+
     def statuses(self) -> list[AppStatus]:
         """The state of each of the blend's applications."""
         apps = self._details()["applications"].values()
@@ -53,9 +74,9 @@ class ServeApi:
     def _details(self) -> Any:
         return self._call("GET").json()
 
-    def _call(self, method: str, **arguments: Any) -> httpx.Response:
+    def _call(self, method: str, path: str = _APPLICATIONS, **arguments: Any) -> httpx.Response:
         try:
-            response = self._http.request(method, _PATH, **arguments)
+            response = self._request(method, path, **arguments)
         except httpx.HTTPError as exc:
             raise LaunchError(
                 f"Ray's dashboard at {self._http.base_url} does not answer ({exc}); check the "
@@ -71,6 +92,13 @@ class ServeApi:
                 f"{response.status_code}: {response.text[:500]}"
             )
         return response
+
+    def _request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        try:
+            return self._http.request(method, path, **arguments)
+        except httpx.RemoteProtocolError:
+            # A busy dashboard may drop a connection; every request here may safely be repeated.
+            return self._http.request(method, path, **arguments)
 
 
 def _is_ours(app: str) -> bool:

@@ -3,7 +3,7 @@
 import math
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from glob import glob
 from pathlib import Path
@@ -11,7 +11,7 @@ from pathlib import Path
 from blended.app import COMPONENT_APP_PREFIX, serve_config
 from blended.client import Client
 from blended.components.local import group_label
-from blended.config import BlendConfig, VllmComponent
+from blended.config import AnyComponent, BlendConfig, VllmComponent
 from blended.errors import LaunchError
 from blended.launch import node, state
 from blended.launch.rest import AppStatus, ServeApi
@@ -22,6 +22,8 @@ Report = Callable[[str], None]
 
 _POLL_S = 0.5
 _WARM_UP_S = 120.0
+# Ray's CPUs are logical and cannot be added to a node that runs: room for components to come.
+_SPARE_CPUS = 64
 _ENGINE_ERROR = re.compile(r"ERROR [^\]]*\] (?P<cause>(?:[\w.]+(?:Error|Exception)): .+)")
 _CONSEQUENCES = ("See stack trace for root cause", "Worker failed with error", "root cause above")
 
@@ -35,7 +37,9 @@ def up_local(blend: BlendConfig, http_port: int, timeout_s: float, report: Repor
     _refuse_second()
     _refuse_missing_gpus(blend)
     report("starting Ray")
-    running = node.start_node(blend.name, http_port, _cpus(blend), _labels(blend))
+    running = node.start_node(
+        blend.name, http_port, reserved_cpus(blend) + _SPARE_CPUS, node_labels(blend)
+    )
     try:
         api = ServeApi(running.dashboard_url, state.ray_token())
         deploy(api, blend, http_port, timeout_s, report, Path(running.temp_dir))
@@ -63,20 +67,41 @@ def deploy(
     """
     config = serve_config(blend, http_port)
     api.deploy(config)
-    names = {app["name"] for app in config["applications"]}
-    deadline, known = time.monotonic() + timeout_s, dict[str, str]()
+    wait_until_running(
+        api, {app["name"] for app in config["applications"]}, timeout_s, report, ray_dir
+    )
+
+
+def wait_until_running(
+    api: ServeApi,
+    names: Collection[str],
+    timeout_s: float,
+    report: Report,
+    ray_dir: Path | None = None,
+    earlier_failures: Collection[str] = (),
+) -> None:
+    """Wait until all of these applications run, and report every stage of each.
+
+    `earlier_failures` are Serve's accounts of attempts before this one, which it shows for a while.
+
+    Raises:
+        LaunchError: an application failed, or they do not all run after `timeout_s`.
+    """
+    began, known = time.time(), dict[str, str]()
+    deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         statuses = [status for status in api.statuses() if status.name in names]
         for status in statuses:
-            _fail_if_failed(status, ray_dir)
+            if status.status != "DEPLOYING" or status.failure not in earlier_failures:
+                _fail_if_failed(status, ray_dir, began)
             stage = _stage(status)
             if known.get(status.name) != stage:
                 known[status.name] = stage
-                report(f"{_short(status.name)}: {stage}")
+                report(f"{short(status.name)}: {stage}")
         if len(statuses) == len(names) and all(s.status == "RUNNING" for s in statuses):
             return
         time.sleep(_POLL_S)
-    late = ", ".join(f"{_short(n)} ({s})" for n, s in sorted(known.items()) if s != "running")
+    late = ", ".join(f"{short(n)} ({s})" for n, s in sorted(known.items()) if s != "running")
     raise LaunchError(
         f"Not running after {timeout_s:g} s: {late}. Give the cluster nodes that fit, or more "
         "time with --timeout."
@@ -124,12 +149,7 @@ def _refuse_second() -> None:
 
 
 def _refuse_missing_gpus(blend: BlendConfig) -> None:
-    needed = sum(
-        c.engine.tensor_parallel_size * c.replicas.min
-        for c in blend.components
-        if isinstance(c, VllmComponent) and c.engine.accelerator != "cpu"
-    )
-    present = len(glob("/dev/nvidia[0-9]*"))
+    needed, present = needed_gpus(blend), len(glob("/dev/nvidia[0-9]*"))
     if needed > present:
         raise LaunchError(
             f"The blend '{blend.name}' needs {needed} GPUs and this machine has {present}; deploy "
@@ -137,16 +157,27 @@ def _refuse_missing_gpus(blend: BlendConfig) -> None:
         )
 
 
-def _cpus(blend: BlendConfig) -> int:
-    """Ray's logical CPUs: what the blend reserves, whether or not the machine has as many."""
-    engines = [c for c in blend.components if isinstance(c, VllmComponent)]
+def needed_gpus(blend: BlendConfig, leaving: Iterable[AnyComponent] = ()) -> int:
+    """The GPUs without which a blend does not start, and components that are still beside it."""
+    return sum(
+        c.engine.tensor_parallel_size * c.replicas.min
+        for c in (*blend.components, *leaving)
+        if isinstance(c, VllmComponent) and c.engine.accelerator != "cpu"
+    )
+
+
+def reserved_cpus(blend: BlendConfig, leaving: Iterable[AnyComponent] = ()) -> int:
+    """Ray's logical CPUs that a blend reserves at most, and components that are still beside it."""
+    components = [*blend.components, *leaving]
+    engines = [c for c in components if isinstance(c, VllmComponent)]
     # Serve adds one CPU for the replica to the bundle of its engine.
     reserved = sum((c.engine.cpus + 1) * c.replicas.max for c in engines)
-    simulated = len(blend.components) - len(engines)
+    simulated = len(components) - len(engines)
     return math.ceil(reserved + blend.router.cpus * blend.router.replicas.max + simulated + 1)
 
 
-def _labels(blend: BlendConfig) -> dict[str, str]:
+def node_labels(blend: BlendConfig) -> dict[str, str]:
+    """The labels of a node that may hold every component of a blend."""
     engines = (c.engine for c in blend.components if isinstance(c, VllmComponent))
     return {group_label(e.replica_group): "true" for e in engines if e.replica_group is not None}
 
@@ -157,17 +188,22 @@ def _stage(status: AppStatus) -> str:
     return "loading" if status.has_deployments else "preparing"
 
 
-def _fail_if_failed(status: AppStatus, ray_dir: Path | None) -> None:
+def _fail_if_failed(status: AppStatus, ray_dir: Path | None, began: float) -> None:
     if not status.failure:
         return
     last = status.failure.strip().splitlines()[-1].removeprefix("blended.errors.")
-    cause = _engine_cause(status.name, ray_dir) if ray_dir else None
+    cause = _engine_cause(status.name, ray_dir, began) if ray_dir else None
     raise LaunchError(f"{_subject(status.name)} cannot start. {cause or last}")
 
 
-def _engine_cause(app: str, ray_dir: Path) -> str | None:
-    """The error that an engine's own processes logged first, which Serve does not pass on."""
+def _engine_cause(app: str, ray_dir: Path, began: float) -> str | None:
+    """The error that an engine's own processes logged first, which Serve does not pass on.
+
+    Logs that ended before `began` (seconds since the epoch) are those of earlier attempts.
+    """
     for path in sorted(ray_dir.glob("session_latest/logs/worker-*.*")):
+        if path.stat().st_mtime < began:
+            continue
         text = path.read_text(errors="replace")
         if f":actor_name:ServeReplica:{app}:" not in text:
             continue
@@ -177,12 +213,13 @@ def _engine_cause(app: str, ray_dir: Path) -> str | None:
     return None
 
 
-def _short(app: str) -> str:
+def short(app: str) -> str:
+    """An application's name as people know it: its component's id, or `router`."""
     return app.removeprefix(COMPONENT_APP_PREFIX) if _is_component(app) else "router"
 
 
 def _subject(app: str) -> str:
-    return f"Component '{_short(app)}'" if _is_component(app) else "The router"
+    return f"Component '{short(app)}'" if _is_component(app) else "The router"
 
 
 def _is_component(app: str) -> bool:

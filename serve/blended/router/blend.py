@@ -3,7 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from blended.config import AnyComponent, BlendConfig, RemoteComponent, Sampling, Timeouts
+from blended.config import (
+    AnyComponent,
+    BlendConfig,
+    Health,
+    History,
+    RemoteComponent,
+    Sampling,
+    Timeouts,
+    VllmComponent,
+)
 from blended.errors import ConfigError
 from blended.router.selection import SelectionDistribution, normalise
 
@@ -14,7 +23,11 @@ CLIENT_KEY_ENV = "BLENDED_API_KEY"
 
 @dataclass(frozen=True)
 class Upstream:
-    """Where and how one component is asked: an OpenAI-compatible API, whatever is behind it."""
+    """Where and how one component is asked: an OpenAI-compatible API, whatever is behind it.
+
+    `tokenize_url` counts a prompt's tokens, where the component can. `is_ours` tells a component
+    of this deployment from somebody else's API.
+    """
 
     id: str
     kind: str
@@ -24,6 +37,16 @@ class Upstream:
     key: str | None
     sampling: Sampling
     timeouts: Timeouts
+    health: Health
+    history: History
+    context_tokens: int | None
+    tokenize_url: str | None
+    max_replicas: int
+    is_ours: bool
+
+    def authorization(self) -> dict[str, str]:
+        """The header that admits the router, if the component asks for one."""
+        return {"authorization": f"Bearer {self.key}"} if self.key else {}
 
 
 @dataclass(frozen=True)
@@ -46,12 +69,16 @@ def resolve(config: BlendConfig, components_url: str, environ: Mapping[str, str]
 
 
 def _upstream(component: AnyComponent, components_url: str, environ: Mapping[str, str]) -> Upstream:
+    context_tokens, tokenize_url = component.context_tokens, None
     if isinstance(component, RemoteComponent):
         base_url, model = component.base_url.rstrip("/"), component.model
         variable = component.api_key_env
     else:
         base_url, model = f"{components_url}/components/{component.id}/v1", component.id
         variable = INTERNAL_KEY_ENV
+    if isinstance(component, VllmComponent):
+        context_tokens = context_tokens or component.engine.max_model_len
+        tokenize_url = f"{components_url}/components/{component.id}/tokenize"
     key = environ.get(variable) if variable else None
     if variable and not key:
         raise ConfigError(
@@ -67,4 +94,10 @@ def _upstream(component: AnyComponent, components_url: str, environ: Mapping[str
         key=key,
         sampling=component.sampling,
         timeouts=component.timeouts,
+        health=component.health,
+        history=component.history,
+        context_tokens=context_tokens,
+        tokenize_url=tokenize_url,
+        max_replicas=1 if isinstance(component, RemoteComponent) else component.replicas.max,
+        is_ours=not isinstance(component, RemoteComponent),
     )

@@ -56,8 +56,13 @@ def check_completion(payload: Payload) -> None:
 
 
 def component_body(payload: Payload, model: str, sampling: Sampling) -> Payload:
-    """The same request for one component: its model name, its defaults, within its bounds."""
+    """The same request for one component: its model name, its defaults, within its bounds.
+
+    A stream always reports its usage, whether or not the client wants to see it.
+    """
     body = {**payload, "model": model}
+    if payload.get("stream"):
+        body["stream_options"] = {**(payload.get("stream_options") or {}), "include_usage": True}
     for name in Sampling.model_fields:
         bound = getattr(sampling, name)
         if isinstance(bound, Bound):
@@ -65,6 +70,12 @@ def component_body(payload: Payload, model: str, sampling: Sampling) -> Payload:
     if sampling.stop:
         body["stop"] = list(dict.fromkeys([*_as_list(payload.get("stop")), *sampling.stop]))
     return body
+
+
+def response_tokens(body: Payload) -> int:
+    """How many tokens the response to a component's body may have; 0 where it does not say."""
+    limit = body.get(_MAX_TOKENS_ALIAS) or body.get("max_tokens") or 0
+    return int(limit)
 
 
 def _apply(body: Payload, name: str, bound: Bound) -> None:
@@ -87,6 +98,9 @@ def _check_common(payload: Payload) -> None:
             kind, remedy = _expected(name)
             if not kind(value):
                 _refuse(name, value, remedy)
+    options = payload.get("stream_options")
+    if options is not None and not isinstance(options, dict):
+        _refuse("stream_options", options, "give an object")
 
 
 def _expected(name: str) -> tuple[Callable[[Any], bool], str]:

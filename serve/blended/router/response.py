@@ -1,8 +1,10 @@
 """The ASGI response that carries a component's answer to the client and ends it in one way."""
 
 import logging
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Literal
 
 import aiohttp
 from starlette.types import Receive, Scope, Send
@@ -10,70 +12,138 @@ from starlette.types import Receive, Scope, Send
 from blended.disconnect import finishes_before_disconnect
 from blended.errors import ApiError
 from blended.router import relay
+from blended.router.availability import Availability
+from blended.router.dispatch import Attempts, Inquiry, answered
+from blended.router.stream import Passage, error_event
 
 logger = logging.getLogger(__name__)
+
+State = Literal["finished", "cancelled", "failed"]
+Headers = list[tuple[bytes, bytes]]
 
 # The second asks proxies in front not to collect a stream before they pass it on.
 _STREAM_HEADERS = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
 
 
 @dataclass(frozen=True)
+class Ending:
+    """How a response ended, and what is known of it then."""
+
+    state: State
+    inquiry: Inquiry
+    attempts: Attempts
+    passage: Passage
+
+    def __str__(self) -> str:
+        failures = ", ".join(f"{f.component} ({f.reason})" for f in self.attempts.failures)
+        choice = self.attempts.choice
+        answer = "nobody" if choice is None else f"{choice.component}, p={choice.propensity:.4g}"
+        return (
+            f"{self.inquiry.request_id} {self.state}: drawn {self.inquiry.intended}, "
+            f"not answered by {failures or 'nobody'}, answered by {answer}"
+        )
+
+    @property
+    def tokens(self) -> int:
+        """Prompt and response together; of a response that was cut, at least what passed."""
+        usage = self.passage.usage or {}
+        total = usage.get("total_tokens")
+        return total if isinstance(total, int) else self.passage.events
+
+
+@dataclass(frozen=True)
 class RelayedResponse:
-    """An ASGI response that asks a component when the server runs it, and passes the answer on.
+    """An ASGI response that finds an answer when the server runs it, and passes it on.
 
     Every request ends in exactly one way: finished; failed, of which the client hears by an HTTP
     error or, after the first byte, by an SSE error event; or cancelled, because the client left.
-    `shown_model` is the model to name in the answer instead of the component, None to leave it.
+    `on_end` hears of it too. `headers` are sent with the answer.
     """
 
     session: aiohttp.ClientSession
-    question: relay.Question
-    shown_model: str | None
+    inquiry: Inquiry
+    availability: Availability
+    headers: Headers
+    on_end: Callable[[Ending], Awaitable[None]]
+    attempts: Attempts = field(default_factory=Attempts, init=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not await finishes_before_disconnect(self._relay(send), receive):
-            logger.info("%s cancelled by the client", self.question.request_id)
-
-    async def _relay(self, send: Send) -> None:
+        passage = Passage(self._shown_model(), self._client_wants_usage())
+        state: State = "failed"
         try:
-            async with relay.ask(self.session, self.question) as answer:
-                await self._pass_on(answer, send)
+            finished = await finishes_before_disconnect(self._relay(passage, send), receive)
+            if not finished:
+                state = "cancelled"
+            elif passage.complete:
+                state = "finished"
+        finally:
+            await self.on_end(Ending(state, self.inquiry, self.attempts, passage))
+
+    async def _relay(self, passage: Passage, send: Send) -> None:
+        try:
+            async with answered(
+                self.session, self.inquiry, self.availability, self.attempts
+            ) as answer:
+                await self._pass_on(answer, passage, send)
         except ApiError as error:
             raise self._concealed(error) from error
 
-    async def _pass_on(self, answer: relay.Answer, send: Send) -> None:
+    async def _pass_on(self, answer: relay.Answer, passage: Passage, send: Send) -> None:
         if answer.stream is not None:
-            await self._start(send, answer.content_type, _STREAM_HEADERS)
-            await self._stream(answer.stream, send)
+            await self._start(send, answer, _STREAM_HEADERS)
+            await self._stream(answer.stream, passage, send)
             return
-        body = answer.whole or b""
-        if self.shown_model is not None:
-            body = relay.conceal(body, self.shown_model)
-        await self._start(send, answer.content_type, [(b"content-length", b"%d" % len(body))])
+        body = passage.whole(answer.whole or b"")
+        await self._start(send, answer, [(b"content-length", b"%d" % len(body))])
         await send({"type": "http.response.body", "body": body})
 
-    async def _stream(self, chunks: AsyncIterator[bytes], send: Send) -> None:
-        concealer = None if self.shown_model is None else relay.Concealer(self.shown_model)
-        end = b""
+    async def _stream(self, chunks: AsyncIterator[bytes], passage: Passage, send: Send) -> None:
         try:
             async for chunk in chunks:
-                events = chunk if concealer is None else concealer.feed(chunk)
-                if events:
+                if events := passage.feed(chunk):
                     await send({"type": "http.response.body", "body": events, "more_body": True})
-            end = b"" if concealer is None else concealer.flush()
+            end = passage.flush()
+            if not passage.complete:
+                message = "The component ended its response without completing it."
+                raise relay.Interrupted(message)
         except relay.Interrupted as exc:
-            logger.warning("%s failed after its first byte: %s", self.question.request_id, exc)
-            end = relay.error_event(str(exc))
+            end = self._interrupted(exc)
         await send({"type": "http.response.body", "body": end})
 
-    async def _start(self, send: Send, content_type: str, more: list[tuple[bytes, bytes]]) -> None:
-        headers = [(b"content-type", content_type.encode("latin-1")), *more]
-        if self.shown_model is None:
-            headers.append((b"x-blended-component", self.question.upstream.id.encode()))
+    def _interrupted(self, exc: relay.Interrupted) -> bytes:
+        assert self.attempts.choice is not None, "only an answer can be interrupted"
+        component = self.attempts.choice.component
+        self.availability.failed(self.inquiry.blend.upstreams[component])
+        logger.warning("%s failed after its first byte: %s", self.inquiry.request_id, exc)
+        return error_event(str(exc))
+
+    async def _start(self, send: Send, answer: relay.Answer, more: Headers) -> None:
+        headers = [
+            (b"content-type", answer.content_type.encode("latin-1")),
+            (b"x-blended-attempts", b"%d" % len(self.attempts)),
+            *more,
+            *self.headers,
+        ]
+        choice = self.attempts.choice
+        if self._shown_model() is None and choice is not None:
+            headers.append((b"x-blended-component", choice.component.encode()))
+            headers.append((b"x-blended-intended", self.inquiry.intended.encode()))
+            headers.append((b"x-blended-propensity", b"%.6g" % choice.propensity))
+            if answer.replica is not None:
+                headers.append((b"x-blended-replica", answer.replica.encode("latin-1")))
         await send({"type": "http.response.start", "status": 200, "headers": headers})
 
+    def _shown_model(self) -> str | None:
+        reveal = self.inquiry.blend.config.api.reveal_component
+        return None if reveal else self.inquiry.payload["model"]
+
+    def _client_wants_usage(self) -> bool:
+        return bool((self.inquiry.payload.get("stream_options") or {}).get("include_usage"))
+
     def _concealed(self, error: ApiError) -> ApiError:
-        if self.shown_model is None:
+        shown = self._shown_model()
+        if shown is None:
             return error
-        message = error.message.replace(self.question.upstream.model, self.shown_model)
+        names = "|".join(re.escape(u.model) for u in self.inquiry.blend.upstreams.values())
+        message = re.sub(rf"(?<![\w-])({names})(?![\w-])", lambda _: shown, error.message)
         return ApiError(error.status, message, error.code, error.param, error.retry_after_s)

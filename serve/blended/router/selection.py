@@ -6,7 +6,7 @@ generates the whole of it (arXiv 2401.02994: uniform P; weights are an extension
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -47,6 +47,15 @@ def normalise(weights: Mapping[str, float]) -> SelectionDistribution:
     if total <= 0:
         raise ValueError("The weights sum to 0; give at least one component a weight above 0.")
     return SelectionDistribution(tuple(weights), tuple(w / total for w in weights.values()))
+
+
+def exclude(
+    distribution: SelectionDistribution, excluded: Collection[str]
+) -> SelectionDistribution | None:
+    """The distribution over the other components, their weights in proportion; None without any."""
+    weights = zip(distribution.components, distribution.probabilities, strict=True)
+    left = {name: weight for name, weight in weights if name not in excluded}
+    return normalise(left) if sum(left.values()) > 0 else None
 
 
 def uniform(seed: str, conversation: str, turn: int, nonce: str) -> float:

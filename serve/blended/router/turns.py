@@ -19,20 +19,21 @@ class Turn:
     number: int
 
 
-def turn_of(payload: Mapping[str, Any], headers: Mapping[str, str]) -> Turn:
+def turn_of(payload: Mapping[str, Any], headers: Mapping[str, str], key_name: str) -> Turn:
     """Take the conversation the client names, else derive it from what no later turn changes.
 
     Named by the header `X-Conversation-ID`, `metadata.conversation_id` or `prompt_cache_key`;
     derived from the system prompt and the first user message, because a history only grows.
+    Clients with different keys have different conversations.
     """
     messages = payload.get("messages") or []
     number = sum(message["role"] == "user" for message in messages)
     named = _named(payload, headers)
     if named is not None:
-        return Turn(_digest(["named", named]), number)
+        return Turn(_digest([key_name, "named", named]), number)
     if "messages" in payload:
-        return Turn(_digest(["derived", _beginning(messages)]), number)
-    return Turn(_digest(["prompt", payload.get("prompt")]), number)
+        return Turn(_digest([key_name, "derived", _beginning(messages)]), number)
+    return Turn(_digest([key_name, "prompt", payload.get("prompt")]), number)
 
 
 def _named(payload: Mapping[str, Any], headers: Mapping[str, str]) -> str | None:

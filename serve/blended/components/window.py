@@ -1,0 +1,135 @@
+"""The window of a long history that a component gets: its beginning moves rarely, and by blocks.
+
+A prefix cache helps as long as the beginning of a prompt stays the same. So turns are not dropped
+one by one: the history is cut only where the next user message follows a multiple of the block, and
+a cut serves until that much more has been said. Cuts depend on the history alone, so that every
+router replica makes the same.
+
+The window comes first and `transcript.legal` after it: system messages at the beginning are pinned,
+and once they are folded into a user message nothing could tell them from what may be dropped.
+"""
+
+import json
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from itertools import takewhile
+from typing import Any
+
+from blended.components.content import Message
+from blended.components.transcript import SYSTEM_ROLES
+
+# English has about 4.5 bytes a token, most scripts and code between 2.5 and 6.
+_BYTES_PER_TOKEN = 3
+# A template's marks around a message.
+_MESSAGE_BYTES = 16
+# An image, or any other part that is not text.
+_MEDIA_BYTES = 1024 * _BYTES_PER_TOKEN
+
+# Estimates in shares of the room: what is taken to fit, and what is taken not to, uncounted.
+_SAFE = 0.6
+_HOPELESS = 3.0
+
+_TEXT_FIELDS = ("tool_calls", "function_call", "refusal", "reasoning", "reasoning_content")
+
+
+async def fit(
+    messages: Sequence[Message],
+    room_tokens: int,
+    block: float,
+    count: Callable[[list[Message]], Awaitable[int]],
+    sure: bool = False,
+) -> list[Message]:
+    """The longest of the `candidates` that fits into `room_tokens`, else the shortest.
+
+    `count` gives the tokens of a candidate's prompt, tool definitions and all. It is asked as
+    seldom as possible: never below 0.6 of the room by estimate, else for about log2(3 / block)
+    candidates. An estimate can be wrong for unusual text: when the component then refuses the
+    prompt, `sure` has the choice counted. A room that changes from turn to turn moves the cuts.
+    """
+    if not sure and estimate(messages) <= _SAFE * room_tokens:
+        return list(messages)
+
+    async def fits(candidate: list[Message]) -> bool:
+        tokens = estimate(candidate)
+        if tokens > _HOPELESS * room_tokens:
+            return False
+        return (not sure and tokens <= _SAFE * room_tokens) or await count(candidate) <= room_tokens
+
+    starts = _starts(messages, room_tokens, block)
+    low, high = 0, len(starts) - 1
+    while low < high:
+        middle = (low + high) // 2
+        if await fits(_from(messages, starts[middle])):
+            high = middle
+        else:
+            low = middle + 1
+    return _from(messages, starts[low])
+
+
+def candidates(
+    messages: Sequence[Message], room_tokens: int, block: float
+) -> Iterator[list[Message]]:
+    """What may be sent of a history, the longest first; the history itself is the first.
+
+    All begin with the pinned messages. The k-th then begins with the first user message at or after
+    k blocks, the last with the last user message; those that are equal come once. Appending a turn
+    changes none of the cuts but the last.
+    """
+    return (_from(messages, start) for start in _starts(messages, room_tokens, block))
+
+
+def block_bytes(messages: Sequence[Message], room_tokens: int, block: float) -> int:
+    """The size of a block: `block` times the room that the pinned messages leave, as estimated."""
+    room = room_tokens * _BYTES_PER_TOKEN
+    pinned = sum(map(_size, messages[: _pinned(messages)]))
+    # Pinned messages that fill the room leave no good choice, only a block that is not too small.
+    return max(int(block * max(room - pinned, room / 8)), 1)
+
+
+def estimate(messages: Sequence[Message]) -> int:
+    """About how many tokens the messages take in a prompt: rather more than they really do."""
+    return -(-sum(map(_size, messages)) // _BYTES_PER_TOKEN)
+
+
+def _starts(messages: Sequence[Message], room_tokens: int, block: float) -> list[int]:
+    """Where the unpinned messages of each candidate begin."""
+    pinned = _pinned(messages)
+    step = block_bytes(messages, room_tokens, block)
+    starts, position, boundary, last_user = [pinned], 0, step, pinned
+    for index in range(pinned, len(messages)):
+        if messages[index]["role"] == "user":
+            last_user = index
+            if position >= boundary:
+                starts.append(index)
+                boundary = (position // step + 1) * step
+        position += _size(messages[index])
+    return starts if last_user == starts[-1] else [*starts, last_user]
+
+
+def _from(messages: Sequence[Message], start: int) -> list[Message]:
+    return [*messages[: _pinned(messages)], *messages[start:]]
+
+
+def _pinned(messages: Sequence[Message]) -> int:
+    """How many system messages the history begins with."""
+    return sum(1 for _ in takewhile(lambda message: message["role"] in SYSTEM_ROLES, messages))
+
+
+def _size(message: Message) -> int:
+    """Estimated bytes of one message, whatever stands around it."""
+    content = message.get("content")
+    size = _MESSAGE_BYTES
+    if isinstance(content, str):
+        size += _bytes(content)
+    elif content:
+        size += sum(map(_part_size, content))
+    return size + sum(_bytes(message[key]) for key in _TEXT_FIELDS if message.get(key))
+
+
+def _part_size(part: Message) -> int:
+    text = part.get("text", part.get("refusal"))
+    return _bytes(text) if isinstance(text, str) else _MEDIA_BYTES
+
+
+def _bytes(value: Any) -> int:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))

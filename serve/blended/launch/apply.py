@@ -1,0 +1,159 @@
+"""Change a blend while it serves: compare with what runs, then do what has to be done, in order."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import ValidationError
+
+from blended.app import ROUTER_APP, serve_config
+from blended.config import AnyComponent, BlendConfig
+from blended.errors import LaunchError
+from blended.launch import up
+from blended.launch.changes import Applications, Change, changes
+from blended.launch.rest import ServeApi
+from blended.launch.up import Report
+from blended.router.blend import resolve
+
+_POLL_S = 0.5
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to get from the applications that run to the Serve config of `blend`.
+
+    `unsettled` names those that an earlier change, or none at all, has not brought up yet.
+    """
+
+    blend: BlendConfig
+    changes: tuple[Change, ...]
+    running: Applications
+    unsettled: frozenset[str]
+    config: Mapping[str, Any]
+
+    @property
+    def wanted(self) -> Applications:
+        """The applications that will run, by name."""
+        return {app["name"]: app for app in self.config["applications"]}
+
+    @property
+    def awaited(self) -> list[str]:
+        """The names of the applications that have to get ready."""
+        return [
+            name
+            for name, app in self.wanted.items()
+            if name in self.unsettled or (self.changes and self.running.get(name) != app)
+        ]
+
+    @property
+    def leaving(self) -> Applications:
+        """The applications that are to be deleted, as they are configured now."""
+        return {name: app for name, app in self.running.items() if name not in self.wanted}
+
+
+def plan(api: ServeApi, blend: BlendConfig) -> Plan:
+    """Compare a blend with the one that runs; nothing is changed.
+
+    Raises:
+        LaunchError: no blend runs there.
+    """
+    running = api.deployed()
+    if ROUTER_APP not in running:
+        raise LaunchError("No blend runs on this cluster; start one with 'blended up'.")
+    config = serve_config(blend, _port(running))
+    wanted = {app["name"]: app for app in config["applications"]}
+    unsettled = frozenset(s.name for s in api.statuses() if s.status != "RUNNING")
+    return Plan(blend, changes(running, wanted), running, unsettled, config)
+
+
+def refuse_unfit(api: ServeApi, plan: Plan, environ: Mapping[str, str]) -> None:
+    """Refuse what the cluster of this machine cannot take, which was started with `environ`.
+
+    Raises:
+        LaunchError: it lacks resources or labels, of which a running node gets no more.
+        ConfigError: it lacks a component's key; its router could not take the blend.
+    """
+    resolve(plan.blend, "http://127.0.0.1", environ)
+    nodes, leaving = api.nodes(), _leaving_components(plan)
+    needs = {
+        "CPU": up.reserved_cpus(plan.blend, leaving),
+        "GPU": up.needed_gpus(plan.blend, leaving),
+    }
+    for resource, needed in needs.items():
+        present = sum(node.resources.get(resource, 0) for node in nodes)
+        if needed > present:
+            raise LaunchError(
+                f"While it changes, the blend reserves {needed} {resource}s and the cluster of "
+                f"this machine has {present:g}; remove components first, in a change of their own, "
+                "or start anew with 'blended down' and 'blended up'."
+            )
+    missing = up.node_labels(plan.blend).keys() - {label for n in nodes for label in n.labels}
+    if missing:
+        raise LaunchError(
+            f"The cluster of this machine was started without the label {min(missing)}, which a "
+            "replica group needs; start anew with 'blended down' and 'blended up'."
+        )
+
+
+def carry_out(
+    api: ServeApi, plan: Plan, timeout_s: float, report: Report, ray_dir: Path | None = None
+) -> None:
+    """Do what the plan says, and return when all of it is done and all that is wanted runs.
+
+    What is removed leaves the draw first and is deleted last, when all that is wanted runs: Serve
+    lets the responses in flight there end.
+
+    Raises:
+        LaunchError: the blend is not the one that the plan compared with, an application failed,
+            or `timeout_s` went by; the components that do not change serve on.
+    """
+    if api.deployed() != plan.running:
+        raise LaunchError("The blend was changed by somebody else meanwhile; look at it again.")
+    deadline = time.monotonic() + timeout_s
+    failures = {status.failure for status in api.statuses()}
+    if plan.changes:
+        together = [*plan.config["applications"], *plan.leaving.values()]
+        api.deploy({**plan.config, "applications": together})
+    up.wait_until_running(api, plan.awaited, timeout_s, report, ray_dir, failures)
+    if plan.leaving:
+        api.deploy(dict(plan.config))
+        _wait_until_gone(api, list(plan.leaving), deadline, report)
+
+
+def _wait_until_gone(api: ServeApi, names: list[str], deadline: float, report: Report) -> None:
+    for name in names:
+        report(f"{up.short(name)}: finishing its responses")
+    left = set(names)
+    while left:
+        there = {status.name for status in api.statuses()}
+        for name in sorted(left - there):
+            report(f"{up.short(name)}: deleted")
+        left &= there
+        if left and time.monotonic() > deadline:
+            late = ", ".join(map(up.short, sorted(left)))
+            raise LaunchError(
+                f"Everything else is done, but {late} still finishes responses; Serve deletes it "
+                "when they have ended, and nothing is left to do."
+            )
+        time.sleep(_POLL_S if left else 0)
+
+
+def _port(running: Applications) -> int:
+    url = running[ROUTER_APP]["deployments"][0]["user_config"]["components_url"]
+    return urlsplit(url).port or 80
+
+
+def _leaving_components(plan: Plan) -> list[AnyComponent]:
+    router = plan.running[ROUTER_APP]["deployments"][0]
+    try:
+        running = BlendConfig.model_validate(router["user_config"]["blend"])
+    except ValidationError as exc:
+        raise LaunchError(
+            "The blend that runs was started by another version of Blended; start it anew with "
+            "'blended down' and 'blended up'."
+        ) from exc
+    staying = {component.id for component in plan.blend.components}
+    return [component for component in running.components if component.id not in staying]

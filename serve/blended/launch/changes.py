@@ -1,0 +1,210 @@
+"""What a new configuration changes about a running blend, and how each change takes place.
+
+Pure: both sides are the applications of a Serve config, by name, as `serve_config` writes them and
+Serve's REST API gives them back.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from blended.app import COMPONENT_APP_PREFIX, ROUTER_APP
+from blended.launch.differences import Difference, differences, shown
+from blended.router.selection import normalise
+
+Applications = Mapping[str, Mapping[str, Any]]
+Kind = Literal[
+    "name", "weights", "setting", "replicas", "added", "pause", "engine", "router", "removed"
+]
+
+# What a person sees as the engine's own change or as a change of replicas, not as a setting.
+_NO_SETTING = ("id", "kind", "engine", "simulation", "replicas")
+
+
+@dataclass(frozen=True)
+class Change:
+    """One change; `subject` is the component's id, `blend` or `router`."""
+
+    kind: Kind
+    subject: str
+    sentence: str
+
+
+def changes(running: Applications, wanted: Applications) -> tuple[Change, ...]:
+    """Every change from one state of a blend to another: those that take time come last."""
+    old, new = _blend(running), _blend(wanted)
+    ids = [*_components(new), *(i for i in _deployed(running) if i not in _components(new))]
+    ids += [i for i in _components(old) if i not in ids]
+    found = [
+        *_name(old, new),
+        *_weights(old, new),
+        *_settings(old, new),
+        *_replicas(running, wanted),
+        *(change for i in ids for change in _component(i, running, wanted)),
+        *_pause(running, new),
+        *_router(running, wanted),
+    ]
+    order = get_args(Kind)
+    return tuple(sorted(found, key=lambda change: order.index(change.kind)))
+
+
+def _name(old: Any, new: Any) -> Iterator[Change]:
+    if old["name"] != new["name"]:
+        sentence = (
+            f"The blend is called '{new['name']}' at once; requests for the model '{old['name']}' "
+            "are refused from then on."
+        )
+        yield Change("name", "blend", sentence)
+
+
+def _weights(old: Any, new: Any) -> Iterator[Change]:
+    before, after = _shares(old), _shares(new)
+    moved = [
+        f"{i} {_percent(before.get(i, 0))} → {_percent(after.get(i, 0))}"
+        for i in {**before, **after}
+        if before.get(i, 0) != after.get(i, 0)
+    ]
+    if moved:
+        yield Change("weights", "blend", f"Weights: {', '.join(moved)}, at once.")
+
+
+def _settings(old: Any, new: Any) -> Iterator[Change]:
+    before, after = _components(old), _components(new)
+    for i in (i for i in after if i in before):
+        # A component that becomes remote, or no longer is, has other settings altogether.
+        both = (before[i].keys() & after[i].keys()) - set(_NO_SETTING)
+        found = [d for d in differences(before[i], after[i]) if d[0][0] in both]
+        if found:
+            sentence = f"The settings of '{i}' change ({shown(found)}), at once."
+            yield Change("setting", i, sentence)
+    apart = ("name", "components", "router")
+    found = [
+        difference
+        for difference in differences(old, new)
+        if difference[0][0] not in apart and difference[0][:2] != ("selection", "weights")
+    ]
+    if found:
+        yield Change("setting", "blend", f"Settings change ({shown(found)}), at once.")
+    if [i for i in before if i in after] != [i for i in after if i in before]:
+        yield Change("setting", "blend", "The order of the components changes, at once.")
+
+
+def _replicas(running: Applications, wanted: Applications) -> Iterator[Change]:
+    for name in (name for name in wanted if name in running):
+        if running[name]["import_path"] != wanted[name]["import_path"]:
+            continue
+        found = _scaling(running[name], wanted[name])
+        if found:
+            whose = f"'{_id(name)}'" if name != ROUTER_APP else "the router"
+            last = [(path[-1:], before, after) for path, before, after in found]
+            sentence = f"The replicas of {whose} change ({shown(last)}), without a restart."
+            yield Change("replicas", _id(name), sentence)
+
+
+def _component(i: str, running: Applications, wanted: Applications) -> Iterator[Change]:
+    old, new = _components(_blend(running)).get(i), _components(_blend(wanted)).get(i)
+    before, after = (apps.get(COMPONENT_APP_PREFIX + i) for apps in (running, wanted))
+    if new is None:
+        yield Change("removed", i, _removal(i, old, before))
+    elif after is None and before is not None:
+        sentence = (
+            f"Component '{i}' becomes {new['kind']}: requests go to {new['base_url']} at once, and "
+            "its application is deleted when the responses in flight there have ended."
+        )
+        yield Change("removed", i, sentence)
+    elif before is None and (old is None or after is not None):
+        yield Change("added", i, _addition(i, new, after, _shares(_blend(wanted))[i]))
+    elif before is not None and after is not None:
+        yield from _engine(i, new["kind"], before, after)
+
+
+def _removal(i: str, old: Any, before: Any) -> str:
+    if before is None:
+        return f"Component '{i}' is removed, at once: it is {old['kind']}, so nothing is deleted."
+    return (
+        f"Component '{i}' is removed: it gets no new responses at once, and its application is "
+        "deleted when those in flight have ended."
+    )
+
+
+def _addition(i: str, new: Any, after: Any, share: float) -> str:
+    starts = "" if after is None else "its application starts, and "
+    joins = "it joins the draw when it answers" if share else "its weight is 0: it is never drawn"
+    return f"Component '{i}' is added: {starts}{joins}."
+
+
+def _engine(i: str, kind: str, before: Any, after: Any) -> Iterator[Change]:
+    found = [(p[1:] or p, x, y) for p, x, y in differences(before["args"], after["args"])]
+    if before["import_path"] != after["import_path"]:
+        what = f"Component '{i}' becomes {kind}"
+    elif found:
+        what = f"The engine of '{i}' changes ({shown(found)})"
+    elif found := _actor(before, after):
+        what = f"What a replica of '{i}' reserves changes ({shown(found)})"
+    else:
+        return
+    yield Change("engine", i, f"{what}: its replicas restart, the other components stay.")
+
+
+def _pause(running: Applications, new: Any) -> Iterator[Change]:
+    old = _components(_blend(running))
+    drawn = (component for i, component in _components(new).items() if _shares(new)[i])
+    if not any(_stays(component, old, running) for component in drawn):
+        sentence = (
+            "No component that runs now is drawn from then on: the blend answers when one joins."
+        )
+        yield Change("pause", "blend", sentence)
+
+
+def _stays(component: Any, old: Mapping[str, Any], running: Applications) -> bool:
+    is_remote = component["kind"] == "remote"
+    deployed = COMPONENT_APP_PREFIX + component["id"] in running
+    return component["id"] in old and (is_remote or deployed)
+
+
+def _router(running: Applications, wanted: Applications) -> Iterator[Change]:
+    if found := _actor(running[ROUTER_APP], wanted[ROUTER_APP]):
+        sentence = (
+            f"What a router replica reserves changes ({shown(found)}): they are replaced one "
+            "after another, each of them once its responses have ended."
+        )
+        yield Change("router", "router", sentence)
+
+
+def _blend(applications: Applications) -> Any:
+    return applications[ROUTER_APP]["deployments"][0]["user_config"]["blend"]
+
+
+def _components(blend: Any) -> dict[str, Any]:
+    return {component["id"]: component for component in blend["components"]}
+
+
+def _deployed(applications: Applications) -> list[str]:
+    return [_id(name) for name in applications if name != ROUTER_APP]
+
+
+def _id(app: str) -> str:
+    return "router" if app == ROUTER_APP else app.removeprefix(COMPONENT_APP_PREFIX)
+
+
+def _shares(blend: Any) -> dict[str, float]:
+    weights = blend["selection"]["weights"]
+    ids = [component["id"] for component in blend["components"]]
+    distribution = normalise({i: 1.0 if weights is None else weights.get(i, 0.0) for i in ids})
+    return dict(zip(ids, distribution.probabilities, strict=True))
+
+
+def _scaling(before: Any, after: Any) -> list[Difference]:
+    # The number of replicas at the start has no meaning for what runs already.
+    aside = ("ray_actor_options", "user_config", "initial_replicas")
+    found = differences(before["deployments"][0], after["deployments"][0])
+    return [difference for difference in found if not set(aside) & set(difference[0])]
+
+
+def _actor(before: Any, after: Any) -> list[Difference]:
+    found = differences(before["deployments"][0], after["deployments"][0])
+    return [(p[1:] or p, x, y) for p, x, y in found if p[0] == "ray_actor_options"]
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g} %"

@@ -1,0 +1,79 @@
+"""Who may call the API and how often: the gate in front of everything that the router answers."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from blended import config
+from blended.errors import ApiError
+from blended.router.errors import error_response
+from blended.router.keys import Keys, key_ring
+from blended.router.limits import Limiter
+
+KEY = "blended.key"
+
+
+@dataclass(frozen=True)
+class Access:
+    """The clients' keys, their limits, and the origins whose pages may use them."""
+
+    keys: Keys
+    limiter: Limiter
+    cors_origins: tuple[str, ...]
+
+
+def access(api: config.Api, environ: Mapping[str, str]) -> Access:
+    """What a configuration and the environment grant.
+
+    Raises:
+        ConfigError: there are no keys, or the keys file or the store's address is bad.
+    """
+    return Access(key_ring(api, environ), Limiter(api.limits_store), api.cors_origins)
+
+
+class Gate:
+    """An ASGI middleware that refuses every request without a key before anything of it is read.
+
+    Only the health check is open to everybody. Behind it, the scope holds the key under `KEY`.
+    `current` gives the access of the moment, None before there is any.
+    """
+
+    def __init__(self, app: ASGIApp, current: Callable[[], Access | None]) -> None:
+        self._app = app
+        self._current = current
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        access = self._current()
+        if scope["type"] != "http" or scope["path"] == "/healthz":
+            await self._app(scope, receive, send)
+        elif access is None:
+            error = ApiError(503, "The router has no configuration yet; try again.", None, None, 1)
+            await error_response(error)(scope, receive, send)
+        elif access.cors_origins:
+            await self._with_cors(access)(scope, receive, send)
+        else:
+            await self._checked(access)(scope, receive, send)
+
+    def _with_cors(self, access: Access) -> ASGIApp:
+        return CORSMiddleware(
+            self._checked(access),
+            allow_origins=access.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["*"],
+            expose_headers=["*"],
+        )
+
+    def _checked(self, access: Access) -> ASGIApp:
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            headers = scope["headers"]
+            given = next((value for name, value in headers if name == b"authorization"), b"")
+            try:
+                key = access.keys.find(given)
+            except ApiError as error:
+                await error_response(error)(scope, receive, send)
+                return
+            await self._app({**scope, KEY: key}, receive, send)
+
+        return app

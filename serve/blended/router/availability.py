@@ -1,0 +1,84 @@
+"""Which components can be asked, as this router replica sees it: by checks and by experience."""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from typing import NoReturn
+
+import aiohttp
+
+from blended.router.blend import Upstream
+
+logger = logging.getLogger(__name__)
+
+
+class Availability:
+    """The components that are out of the draw.
+
+    One leaves when a check of its address fails, or when as many responses in a row as its health
+    settings say did; it returns with the next check that succeeds. A component that nobody has
+    heard of yet is taken to be there.
+    """
+
+    def __init__(self) -> None:
+        self._out: set[str] = set()
+        self._failures: dict[str, int] = {}
+
+    @property
+    def unavailable(self) -> frozenset[str]:
+        """The ids of the components that are out."""
+        return frozenset(self._out)
+
+    def answered(self, upstream: Upstream) -> None:
+        """Take note of an answer."""
+        self._failures.pop(upstream.id, None)
+
+    def failed(self, upstream: Upstream) -> None:
+        """Take note of a response that did not come, or broke off."""
+        failures = self._failures[upstream.id] = self._failures.get(upstream.id, 0) + 1
+        if failures >= upstream.health.failures:
+            self._leave(upstream, f"{failures} responses in a row failed")
+
+    def checked(self, upstream: Upstream, alive: bool) -> None:
+        """Take note of a check."""
+        if not alive:
+            self._leave(upstream, "it did not answer a check")
+        elif upstream.id in self._out:
+            self._out.discard(upstream.id)
+            self._failures.pop(upstream.id, None)
+            logger.warning("component %s is available again", upstream.id)
+
+    async def watch(self, session: aiohttp.ClientSession, upstreams: Iterable[Upstream]) -> None:
+        """Check all of them, each in its own period, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for upstream in upstreams:
+                group.create_task(self._watch(session, upstream))
+
+    async def _watch(self, session: aiohttp.ClientSession, upstream: Upstream) -> NoReturn:
+        while True:
+            self.checked(upstream, await is_alive(session, upstream))
+            await asyncio.sleep(upstream.health.period_s)
+
+    def _leave(self, upstream: Upstream, why: str) -> None:
+        if upstream.id not in self._out:
+            self._out.add(upstream.id)
+            logger.warning("component %s leaves the draw: %s", upstream.id, why)
+
+
+async def is_alive(session: aiohttp.ClientSession, upstream: Upstream) -> bool:
+    """Ask a component for its models: whether some replica of it answers.
+
+    One that is full (429) is alive. Somebody else's API may have no such list, but it answers.
+    """
+    timeout = aiohttp.ClientTimeout(total=upstream.health.timeout_s)
+    url, headers = f"{upstream.base_url}/models", upstream.authorization()
+    try:
+        async with session.get(
+            url, headers=headers, timeout=timeout, allow_redirects=False
+        ) as response:
+            status = response.status
+    except (aiohttp.ClientError, TimeoutError):
+        return False
+    if upstream.is_ours:
+        return status in (200, 429)
+    return status < 500 and status not in (401, 403)

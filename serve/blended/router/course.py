@@ -1,0 +1,81 @@
+"""Who is asked for a response, and who next when that one does not answer. Pure functions.
+
+One component is drawn. If it gives no byte it is asked once more, at another of its replicas;
+then one is drawn among the others, and so on, each by its weight among those that are left.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+
+from blended.router.relay import Reason
+from blended.router.selection import SelectionDistribution, draw, exclude
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A component that was asked and gave no byte; `repeatable` if another replica of it may."""
+
+    component: str
+    reason: Reason
+    repeatable: bool
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Whom to ask now.
+
+    `propensity` is the probability that this component answers this response, given which ones
+    were unavailable or have failed: its weight over the weights of all that are left. `neighbour`
+    asks for another replica than the conversation's own.
+    """
+
+    component: str
+    propensity: float
+    neighbour: bool = False
+
+
+def choose(
+    distribution: SelectionDistribution,
+    unavailable: Collection[str],
+    failures: Sequence[Failure],
+    uniform: Callable[[int], float],
+) -> Choice | None:
+    """The next component to ask after `failures`; None when there is nobody left.
+
+    `uniform(k)` is the number in [0, 1) for the k-th draw of this response: the first is over the
+    whole distribution, so that it does not depend on what is available. When all are said to be
+    unavailable they are asked all the same, because a check may be wrong where an answer is not.
+    """
+    if failures and _is_worth_repeating(failures):
+        last = failures[-1].component
+        others = {f.component for f in failures} - {last}
+        left = _left(distribution, unavailable, others)
+        return Choice(last, _propensity(left, last), neighbour=True)
+    intended = draw(distribution, uniform(0))
+    failed = {failure.component for failure in failures}
+    left = _left(distribution, unavailable, failed)
+    if left is None:
+        return None
+    if not failures and intended.component in left.components:
+        return Choice(intended.component, _propensity(left, intended.component))
+    redrawn = draw(left, uniform(1 + len(failed)))
+    return Choice(redrawn.component, redrawn.propensity)
+
+
+def _is_worth_repeating(failures: Sequence[Failure]) -> bool:
+    last = failures[-1]
+    asked = sum(failure.component == last.component for failure in failures)
+    return asked == 1 and last.repeatable
+
+
+def _left(
+    distribution: SelectionDistribution, unavailable: Collection[str], failed: Collection[str]
+) -> SelectionDistribution | None:
+    everybody_out = exclude(distribution, unavailable) is None
+    return exclude(distribution, {*failed, *(() if everybody_out else unavailable)})
+
+
+def _propensity(left: SelectionDistribution | None, component: str) -> float:
+    if left is None or component not in left.components:
+        return 0.0  # it left the draw while it was being asked
+    return left.probabilities[left.components.index(component)]

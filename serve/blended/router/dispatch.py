@@ -1,0 +1,176 @@
+"""From a request to a component's answer: whom to ask, with which history, until one answers."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+
+from blended.components import transcript, window
+from blended.errors import ApiError
+from blended.router import relay, requests, selection
+from blended.router.availability import Availability
+from blended.router.blend import Blend, Upstream
+from blended.router.course import Choice, Failure, choose
+from blended.router.selection import SelectionDistribution
+from blended.router.turns import Turn
+
+CHAT = "/chat/completions"
+
+
+@dataclass(frozen=True)
+class Inquiry:
+    """A client's request, checked, with all that the choice of a component depends on.
+
+    `nonce` makes the draw: a request of its own, or the same one again. `distribution` is over the
+    blend's components, or certain of the one that the client named.
+    """
+
+    blend: Blend
+    path: str
+    payload: requests.Payload
+    turn: Turn
+    nonce: str
+    request_id: str
+    distribution: SelectionDistribution
+
+    def uniform(self, k: int) -> float:
+        """The number that decides the k-th draw for this request."""
+        nonce = self.nonce if k == 0 else f"{self.nonce}/{k}"
+        seed = self.blend.config.selection.seed
+        return selection.uniform(seed, self.turn.conversation, self.turn.number, nonce)
+
+    @property
+    def intended(self) -> str:
+        """The component drawn first, whatever became of it."""
+        return selection.draw(self.distribution, self.uniform(0)).component
+
+
+@dataclass
+class Attempts:
+    """How the search for an answer went: who failed, and the choice that answered, if one did."""
+
+    failures: list[Failure] = field(default_factory=list)
+    choice: Choice | None = None
+
+    def __len__(self) -> int:
+        return len(self.failures) + (self.choice is not None)
+
+
+@asynccontextmanager
+async def answered(
+    session: aiohttp.ClientSession,
+    inquiry: Inquiry,
+    availability: Availability,
+    attempts: Attempts,
+) -> AsyncIterator[relay.Answer]:
+    """The first answer that a component gives; `attempts` is kept up to date.
+
+    Raises:
+        ApiError: nobody answers (503, or 429 when all are full), or a component complains about
+            the request.
+    """
+    while choice := choose(
+        inquiry.distribution, availability.unavailable, attempts.failures, inquiry.uniform
+    ):
+        upstream = inquiry.blend.upstreams[choice.component]
+        async with AsyncExitStack() as stack:
+            try:
+                answer = await _ask(stack, session, inquiry, choice)
+            except relay.Unanswered as exc:
+                attempts.failures.append(_failure(upstream, exc.reason))
+                if exc.reason != "full":
+                    availability.failed(upstream)
+                continue
+            availability.answered(upstream)
+            attempts.choice = choice
+            yield answer
+            return
+    raise _nobody(attempts.failures, inquiry.blend)
+
+
+def _failure(upstream: Upstream, reason: relay.Reason) -> Failure:
+    # Waiting a whole budget again, or showing the same key again, cannot help.
+    repeatable = reason == "unavailable" or (reason == "full" and upstream.max_replicas > 1)
+    return Failure(upstream.id, reason, repeatable)
+
+
+async def _ask(
+    stack: AsyncExitStack, session: aiohttp.ClientSession, inquiry: Inquiry, choice: Choice
+) -> relay.Answer:
+    question = await _question(session, inquiry, choice, sure=False)
+    try:
+        return await stack.enter_async_context(relay.ask(session, question))
+    except ApiError as complaint:
+        # The history was taken to fit without being counted: count it.
+        if complaint.code != relay.CONTEXT_EXCEEDED:
+            raise
+        counted = await _question(session, inquiry, choice, sure=True)
+        if counted.body == question.body:
+            raise
+    return await stack.enter_async_context(relay.ask(session, counted))
+
+
+async def _question(
+    session: aiohttp.ClientSession, inquiry: Inquiry, choice: Choice, sure: bool
+) -> relay.Question:
+    upstream = inquiry.blend.upstreams[choice.component]
+    body = requests.component_body(inquiry.payload, upstream.model, upstream.sampling)
+    if inquiry.path == CHAT:
+        body["messages"] = await _history(session, upstream, body, sure)
+    conversation = inquiry.turn.conversation
+    return relay.Question(
+        upstream,
+        inquiry.path,
+        f"{conversation}-neighbour" if choice.neighbour else conversation,
+        inquiry.request_id,
+        json.dumps(body).encode(),
+    )
+
+
+async def _history(
+    session: aiohttp.ClientSession, upstream: Upstream, body: requests.Payload, sure: bool
+) -> list[dict[str, Any]]:
+    """The shared history, legal for the component and within what its context leaves for it."""
+    history, messages = upstream.history, body["messages"]
+    if upstream.context_tokens is not None:
+        room = upstream.context_tokens - requests.response_tokens(body)
+
+        async def count(candidate: list[dict[str, Any]]) -> int:
+            return await _count(session, upstream, transcript.legal(candidate, history))
+
+        messages = await window.fit(messages, room, history.block, count, sure)
+    return transcript.legal(messages, history)
+
+
+async def _count(
+    session: aiohttp.ClientSession, upstream: Upstream, messages: list[dict[str, Any]]
+) -> int:
+    """The prompt's tokens, counted by the component; estimated where it does not count."""
+    if upstream.tokenize_url is None:
+        return window.estimate(messages)
+    timeout = aiohttp.ClientTimeout(total=upstream.timeouts.connect_s)
+    try:
+        async with session.post(
+            upstream.tokenize_url,
+            json={"model": upstream.model, "messages": messages},
+            headers=upstream.authorization(),
+            timeout=timeout,
+        ) as response:
+            return int((await response.json())["count"])
+    except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError):
+        return window.estimate(messages)
+
+
+def _nobody(failures: list[Failure], blend: Blend) -> ApiError:
+    if failures and all(failure.reason == "full" for failure in failures):
+        message = "All replicas are busy; try again in a moment."
+        return ApiError(429, message, "overloaded", retry_after_s=1)
+    refused = all(failure.reason == "refused" for failure in failures)
+    what = "refuses the router's key" if refused else "is available"
+    who = "Every component" if refused else "No component"
+    periods = [u.health.period_s for u in blend.upstreams.values()]
+    message = f"{who} {what}; try again."
+    return ApiError(503, message, "component_unavailable", retry_after_s=round(min(periods)) or 1)

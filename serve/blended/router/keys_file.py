@@ -1,0 +1,129 @@
+"""The file of the clients' API keys: YAML with their names, hashes and limits.
+
+No message repeats a value of the file: it may be a secret that stands in the wrong place.
+"""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import AwareDatetime, ConfigDict, Field, ValidationError
+from yaml.constructor import ConstructorError
+
+from blended.config import Frozen, Identifier
+from blended.errors import ConfigError, Problem
+from blended.router.blend import CLIENT_KEY_ENV
+
+_RESERVED = {"default": f"the key in {CLIENT_KEY_ENV}", "anonymous": "clients without a key"}
+_REMEDIES = {
+    "name": "a name has up to 40 lower-case letters, digits and dashes; choose another",
+    "sha256": "a SHA-256 in hex has 64 digits; 'blended keys new' makes a key and its hash",
+}
+PerMinute = Annotated[int, Field(ge=1)]
+
+
+class KeyEntry(Frozen):
+    """One key in the file; `sha256` is the hash of the key in hex, None means no limit."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    name: Identifier
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$", repr=False)]
+    requests_per_minute: PerMinute | None = None
+    tokens_per_minute: PerMinute | None = None
+    expires: AwareDatetime | None = None
+
+
+class KeysFile(Frozen):
+    """The whole file."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    keys: tuple[KeyEntry, ...]
+
+
+def read(path: str | Path) -> tuple[KeyEntry, ...]:
+    """The keys in a file.
+
+    Raises:
+        ConfigError: the file is missing, unreadable or bad.
+    """
+    try:
+        text = Path(path).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else "it is not UTF-8 text"
+        raise ConfigError(f"The keys file '{path}' cannot be read: {reason}.") from None
+    return parse(text, str(path))
+
+
+def parse(text: str, source: str) -> tuple[KeyEntry, ...]:
+    """Check the text of a keys file; `source` names it in errors.
+
+    Raises:
+        ConfigError: with one line for each mistake.
+    """
+    # Causes are cut off everywhere, because their own messages quote the file.
+    try:
+        data = yaml.load(text, Loader=_Loader)
+    except (yaml.YAMLError, ValueError) as exc:
+        mark = getattr(exc, "problem_mark", None)
+        where = "" if mark is None else f" at line {mark.line + 1}"
+        raise ConfigError(
+            f"The keys file '{source}' is not valid YAML, or has a field twice{where}."
+        ) from None
+    found = [*_repetitions(data)]
+    try:
+        checked = KeysFile.model_validate(data)
+    except ValidationError as exc:
+        found = [*map(_problem, exc.errors(include_url=False)), *found]
+    if found:
+        count = "1 mistake" if len(found) == 1 else f"{len(found)} mistakes"
+        lines = "\n".join(f"  {problem}" for problem in found)
+        raise ConfigError(f"The keys file '{source}' has {count}:\n{lines}")
+    return checked.keys
+
+
+class _Loader(yaml.CSafeLoader):
+    """Refuses a field that stands twice, of which YAML would keep the last. Written in C, because
+    the router stands still while it reads."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        fields = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        if len(set(fields)) < len(fields):
+            raise ConstructorError(None, None, "a field stands twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def _repetitions(data: Any) -> Iterator[Problem]:
+    entries = data.get("keys") if isinstance(data, Mapping) else None
+    first: dict[tuple[str, str], int] = {}
+    for index, entry in enumerate(entries if isinstance(entries, list) else ()):
+        for name in ("name", "sha256"):
+            value = entry.get(name) if isinstance(entry, Mapping) else None
+            if not isinstance(value, str):
+                continue
+            path = f"keys[{index}].{name}"
+            known = first.setdefault((name, value.lower()), index)
+            if known != index:
+                yield Problem(path, f"the same as that of keys[{known}]; each needs its own")
+            if name == "name" and value in _RESERVED:
+                yield Problem(path, f"this name is kept for {_RESERVED[value]}; choose another")
+
+
+def _problem(error: Any) -> Problem:
+    *parents, last = error["loc"] or ("",)
+    path = "".join(f"[{s}]" if isinstance(s, int) else f".{s}" for s in parents).lstrip(".")
+    if error["type"] == "extra_forbidden":
+        known = KeyEntry.model_fields if parents else KeysFile.model_fields
+        close = difflib.get_close_matches(str(last), known, n=1)
+        remedy = f"did you mean '{close[0]}'?" if close else f"the fields are {', '.join(known)}"
+        return Problem(path, f"there is an unknown field; {remedy}")
+    path += f"[{last}]" if isinstance(last, int) else f".{last}"
+    if error["type"] == "missing":
+        return Problem(path.lstrip("."), "this field is required; add it")
+    if error["type"] == "model_type":
+        return Problem(path.strip("."), "this has no fields; write a mapping")
+    message = _REMEDIES.get(str(last)) or error["msg"][:1].lower() + error["msg"][1:]
+    return Problem(path.lstrip("."), message)

@@ -1,0 +1,121 @@
+"""Where the limits are counted, and what happens while that place cannot be reached."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from limits import RateLimitItem
+from limits.aio.storage import MemoryStorage, RedisStorage
+from limits.aio.strategies import SlidingWindowCounterRateLimiter
+from limits.errors import StorageError
+from redis.asyncio import ConnectionPool
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from blended.errors import ConfigError
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_RETRY_EVERY_S = 1
+_CALLS_AT_ONCE = 16
+
+
+class LimitsStore:
+    """Sliding windows in `memory://` or `redis://`, by the `limits` library.
+
+    While the store fails, `ask` answers None: one call a second waits for it, `timeout_s` at most,
+    the others do not wait. `clock` gives seconds.
+
+    Raises:
+        ConfigError: `url` is no address of a store.
+    """
+
+    def __init__(self, url: str, timeout_s: float, clock: Callable[[], float]) -> None:
+        self._pool = _pool(url, timeout_s)
+        self._storage = _storage(url, self._pool)
+        self._strategy = SlidingWindowCounterRateLimiter(self._storage)
+        self._place = urlsplit(url).netloc.rpartition("@")[2]
+        self._timeout_s = timeout_s
+        self._clock = clock
+        # More at once would wait for each other only, and make a fast store look slow.
+        self._slots = asyncio.Semaphore(_CALLS_AT_ONCE)
+        self._fails = False
+        self._retry_at = 0.0
+
+    async def hit(self, item: RateLimitItem, name: str, amount: int = 1) -> bool:
+        """Count `amount`, unless that exceeds the limit; returns whether it was counted."""
+        return await self._strategy.hit(item, name, cost=amount)
+
+    async def counts(self, item: RateLimitItem, name: str) -> tuple[int, float, int, float]:
+        """The count of the window before, seconds until it is gone, and both of the current one."""
+        return await self._storage.get_sliding_window(item.key_for(name), item.get_expiry())
+
+    async def ask(self, call: Callable[[], Awaitable[T]]) -> T | None:
+        """What `call`, which uses the methods above, returns; None while the store fails."""
+        if self._pool is None:
+            return await call()
+        async with self._slots:
+            probing = self._fails
+            if probing and self._clock() < self._retry_at:
+                return None
+            self._retry_at = self._clock() + _RETRY_EVERY_S
+            try:
+                async with asyncio.timeout(self._timeout_s):
+                    answer = await call()
+            except (StorageError, TimeoutError) as exc:
+                self._lost(str(exc) or "it did not answer in time")
+                return None
+        # A call that began before the outage may succeed in the middle of it.
+        if probing:
+            self._fails = False
+            logger.warning("The limits store at %s answers again; limits hold.", self._place)
+        return answer
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._pool is not None:
+            await self._pool.aclose()
+
+    def _lost(self, reason: str) -> None:
+        if self._fails:
+            return
+        self._fails = True
+        logger.warning(
+            "The limits store at %s fails (%s); requests are admitted and not counted until it "
+            "answers again.",
+            self._place,
+            reason,
+        )
+
+
+def _pool(url: str, timeout_s: float) -> ConnectionPool | None:
+    if url.startswith("memory:"):
+        return None
+    try:
+        return ConnectionPool.from_url(
+            url,
+            # A call may use two at a time.
+            max_connections=2 * _CALLS_AT_ONCE,
+            socket_timeout=timeout_s,
+            socket_connect_timeout=timeout_s,
+            retry=Retry(NoBackoff(), 0),
+        )
+    except ValueError as exc:
+        # Neither the address nor the cause is shown: it may hold a password.
+        raise ConfigError(f"api.limits_store is no address of a store: {exc}") from None
+
+
+def _storage(url: str, pool: ConnectionPool | None) -> MemoryStorage | RedisStorage:
+    if pool is None:
+        return MemoryStorage()
+    return RedisStorage(
+        f"async+{url}",
+        wrap_exceptions=True,
+        implementation="redispy",
+        key_prefix="blended",
+        connection_pool=pool,  # type: ignore[arg-type]  # the library hands it on to redis-py
+    )

@@ -1,0 +1,136 @@
+"""The OpenAPI document of the API: what clients may send, and every way in which it answers."""
+
+from collections.abc import Sequence
+
+import blended
+from blended.router.openapi_schemas import Json, ref, schemas
+
+_DESCRIPTION = """\
+One chat model out of several: for every response one component is drawn at random, and it
+generates the whole response from the shared history. The API is OpenAI's; fields that are not
+described here reach the component as they are."""
+
+
+def document(blend_name: str, components: Sequence[str], max_body_bytes: int) -> Json:
+    """The OpenAPI 3.1 document of a blend whose models are `blend_name` and `components`."""
+    models = [blend_name, *components]
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": f"Blended: {blend_name}",
+            "version": blended.__version__,
+            "description": _DESCRIPTION,
+        },
+        "security": [{"key": []}],
+        "paths": _paths(models, max_body_bytes),
+        "components": {
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+            "schemas": schemas(models),
+            "headers": _ANSWER_HEADERS | _LIMIT_HEADERS | _RETRY_HEADERS,
+        },
+    }
+
+
+def _paths(models: Sequence[str], max_body_bytes: int) -> Json:
+    model = {"name": "model", "in": "path", "required": True, "schema": {"enum": list(models)}}
+    one_model = _reading("One of the models.", "Model", {"404": _NO_MODEL})
+    return {
+        "/v1/models": {"get": _reading("The blend first, then its components.", "ModelList")},
+        "/v1/models/{model}": {"parameters": [model], "get": one_model},
+        "/v1/chat/completions": {
+            "post": _generating("Answer a conversation.", "Chat", max_body_bytes)
+        },
+        "/v1/completions": {"post": _generating("Continue a text.", "Completion", max_body_bytes)},
+        "/healthz": {
+            "get": {
+                "summary": "Whether the router runs; needs no key.",
+                "security": [],
+                "responses": {"200": _answer("It runs.", "Health")},
+            }
+        },
+        "/openapi.json": {"get": _reading("This document.", "Document")},
+    }
+
+
+def _reading(summary: str, schema: str, more: Json | None = None) -> Json:
+    responses = {"200": _answer(summary, schema), "401": _NO_KEY, "503": _UNAVAILABLE}
+    return {"summary": summary, "responses": responses | (more or {})}
+
+
+def _generating(summary: str, name: str, max_body_bytes: int) -> Json:
+    """An operation that a component answers, with JSON or with a stream."""
+    answer = _answer(
+        "The response, or the stream of its pieces, of which the schema describes one event.",
+        f"{name}Response",
+        _ANSWER_HEADERS | _LIMIT_HEADERS,
+    )
+    answer["content"]["text/event-stream"] = {"schema": ref(f"{name}Event")}
+    return {
+        "summary": summary,
+        "parameters": [_CONVERSATION, _IDEMPOTENCY],
+        "requestBody": {"required": True, "content": _json(ref(f"{name}Request"))},
+        "responses": {
+            "200": answer,
+            "400": _error("The body is no JSON object, or a field of it is not valid."),
+            "401": _NO_KEY,
+            "404": _NO_MODEL,
+            "413": _error(f"The body exceeds {max_body_bytes} bytes."),
+            "429": _BUSY,
+            "503": _UNAVAILABLE,
+        },
+    }
+
+
+def _answer(description: str, schema: str, headers: Json | None = None) -> Json:
+    references = {name: {"$ref": f"#/components/headers/{name}"} for name in headers or {}}
+    answer: Json = {"description": description, "content": _json(ref(schema))}
+    return answer | ({"headers": references} if references else {})
+
+
+def _error(description: str, headers: Json | None = None) -> Json:
+    return _answer(description, "Error", headers)
+
+
+def _json(schema: Json) -> Json:
+    return {"application/json": {"schema": schema}}
+
+
+def _header(description: str, schema: Json) -> Json:
+    return {"description": description, "schema": schema}
+
+
+def _request_header(name: str, description: str) -> Json:
+    return {"name": name, "in": "header", "schema": _TEXT, "description": description}
+
+
+_TEXT: Json = {"type": "string"}
+_COUNT: Json = {"type": "integer", "minimum": 0}
+_SHARE: Json = {"type": "number", "minimum": 0, "maximum": 1}
+_DURATION: Json = {"type": "string", "pattern": "^([0-9]+m)?[0-9]+s$"}
+
+_ANSWER_HEADERS = {
+    "x-blended-attempts": _header("How often a component was asked until one answered.", _COUNT),
+    "x-blended-component": _header("The component that answered, where that is revealed.", _TEXT),
+    "x-blended-intended": _header("The component drawn first, where that is revealed.", _TEXT),
+    "x-blended-propensity": _header("How likely the component was, where revealed.", _SHARE),
+    "x-blended-replica": _header("The component's replica, where that is revealed.", _TEXT),
+}
+_LIMIT_HEADERS = {
+    "x-ratelimit-limit-requests": _header("Requests a minute, if the key has a limit.", _COUNT),
+    "x-ratelimit-remaining-requests": _header("Requests left now.", _COUNT),
+    "x-ratelimit-reset-requests": _header("When all are there again.", _DURATION),
+    "x-ratelimit-limit-tokens": _header("Tokens a minute, if the key has a limit.", _COUNT),
+    "x-ratelimit-remaining-tokens": _header("Tokens left now.", _COUNT),
+    "x-ratelimit-reset-tokens": _header("When all are there again.", _DURATION),
+}
+_RETRY_HEADERS = {"retry-after": _header("Seconds to wait before trying again.", _COUNT)}
+
+_NO_KEY = _error("The key is missing, unknown or expired.")
+_NO_MODEL = _error("There is no such model.")
+_BUSY = _error(
+    "All replicas are busy, or the key has used its limit.", _RETRY_HEADERS | _LIMIT_HEADERS
+)
+_UNAVAILABLE = _error("No component is available, or none is known yet.", _RETRY_HEADERS)
+
+_CONVERSATION = _request_header("X-Conversation-ID", "Names the conversation; else it is derived.")
+_IDEMPOTENCY = _request_header("Idempotency-Key", "Repeats the draw of an earlier request.")

@@ -1,0 +1,116 @@
+"""`blended keys`: make, list and remove clients' API keys in a file that holds their hashes."""
+
+import fcntl
+import hashlib
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from blended.errors import ConfigError
+from blended.router import keys_file
+from blended.terminal import keys_text
+
+app = typer.Typer(help="API keys of clients, kept in a file as hashes.", no_args_is_help=True)
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as exc:
+        message = f"'{text}' is no time; write one like 2027-01-31 or 2027-01-31T12:00:00Z."
+        raise typer.BadParameter(message) from exc
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+Name = Annotated[str, typer.Argument(help="What limits, logs and lists call the key.")]
+File = Annotated[Path, typer.Option(help="The keys file: api.keys_file of the blend.")]
+PerMinute = Annotated[int | None, typer.Option(min=1, help="No limit without it.")]
+Expires = Annotated[
+    datetime | None,
+    typer.Option(parser=_moment, metavar="TIME", help="Refuse the key from then on; UTC."),
+]
+
+
+@app.command()
+def new(
+    name: Name,
+    file: File,
+    requests_per_minute: PerMinute = None,
+    tokens_per_minute: PerMinute = None,
+    expires: Expires = None,
+) -> None:
+    """Make a key, add its hash to the file, and print the key: once, for it is kept nowhere."""
+    key = f"sk-blend-{secrets.token_urlsafe(32)}"
+    fields = {
+        "name": name,
+        "sha256": hashlib.sha256(key.encode()).hexdigest(),
+        "requests_per_minute": requests_per_minute,
+        "tokens_per_minute": tokens_per_minute,
+        "expires": expires,
+    }
+    given = {field: value for field, value in fields.items() if value is not None}
+    _update(file, lambda text: keys_text.with_entry(text, given, str(file)), create=True)
+    typer.echo(f"Added '{name}' to {file}. Its key is shown only now:", err=True)
+    typer.echo(key)
+
+
+@app.command("list")
+def show(file: File) -> None:
+    """List the keys in the file and their limits."""
+    table = Table("name", "requests per minute", "tokens per minute", "expires")
+    for entry in keys_file.read(file):
+        limits = (entry.requests_per_minute, entry.tokens_per_minute, entry.expires)
+        table.add_row(entry.name, *("" if limit is None else str(limit) for limit in limits))
+    Console().print(table)
+
+
+@app.command()
+def remove(name: Name, file: File) -> None:
+    """Remove a key from the file; a router that reads this file refuses it a second later."""
+    _update(file, lambda text: keys_text.without_entry(text, name, str(file)))
+    typer.echo(f"Removed '{name}' from {file}.", err=True)
+
+
+def _update(file: Path, change: Callable[[str], str], create: bool = False) -> None:
+    # A link stays a link: what it points to is replaced.
+    target = file.resolve()
+    try:
+        with _locked(target.parent):
+            missing = create and not target.exists()
+            _replace(target, change(keys_text.EMPTY if missing else target.read_text("utf-8")))
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ConfigError(f"The keys file '{file}' cannot be changed: {exc}.") from exc
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Lets one command at a time change files here, so that none undoes another's change."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _replace(target: Path, text: str) -> None:
+    """Write in one step, so that a router sees the old file or the new one, with its old access."""
+    draft = target.with_name(f".{target.name}.new")
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        if target.exists():
+            before = target.stat()
+            os.fchown(file.fileno(), before.st_uid, before.st_gid)
+            os.fchmod(file.fileno(), before.st_mode & 0o777)
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(target)

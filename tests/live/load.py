@@ -1,0 +1,103 @@
+"""Load at a fixed rate from the test's own event loop, and what became of every request."""
+
+import asyncio
+import json
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import aiohttp
+
+from tests.live.conftest import Live
+
+End = Literal["finished", "error_event", "refused", "cut", "silent"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """One request: how it ended, when (seconds since the start of the load), and its TTFT in ms.
+
+    `silent` is a stream that ended without [DONE] and without an error event; `cut` is a broken
+    connection; `refused` an HTTP error, whose status and headers are kept.
+    """
+
+    end: End
+    stream: bool
+    started_s: float
+    took_ms: float
+    ttft_ms: float | None
+    status: int
+    headers: Mapping[str, str]
+    detail: str = ""
+
+    def is_on_its_way(self, at_s: float, margin_s: float = 1.0) -> bool:
+        """Whether the request had been sent and had not ended at a time, give or take."""
+        return self.started_s - margin_s <= at_s <= self.started_s + self.took_ms / 1e3 + margin_s
+
+
+async def load(
+    live: Live, rate_per_s: float, duration_s: float, bodies: list[dict[str, Any]]
+) -> list[Result]:
+    """Send requests at an even rate, whether or not earlier ones have ended; await them all.
+
+    `bodies` are sent in turn.
+    """
+    headers = {"Authorization": f"Bearer {live.api_key}"}
+    connector = aiohttp.TCPConnector(limit=0)
+    timeout = aiohttp.ClientTimeout(total=120)
+    start = time.monotonic()
+    async with aiohttp.ClientSession(
+        live.url, headers=headers, connector=connector, timeout=timeout
+    ) as session:
+        tasks = []
+        for index in range(int(rate_per_s * duration_s)):
+            await asyncio.sleep(start + index / rate_per_s - time.monotonic())
+            tasks.append(asyncio.create_task(_ask(session, bodies[index % len(bodies)], start)))
+        results = await asyncio.gather(*tasks)
+    await asyncio.sleep(0.1)  # aiohttp's transports close in the loop's next turns
+    return results
+
+
+def summary(results: list[Result]) -> Counter[str]:
+    """How many unary requests and streams ended in which way."""
+    return Counter(f"{'stream' if r.stream else 'unary'} {r.end} {r.status}" for r in results)
+
+
+async def _ask(session: aiohttp.ClientSession, body: dict[str, Any], start: float) -> Result:
+    began, first, content, status = time.monotonic(), None, b"", 0
+    headers: Mapping[str, str] = {}
+    end: End = "cut"
+    detail = ""
+    try:
+        async with session.post("/v1/chat/completions", json=body) as response:
+            status, headers = response.status, dict(response.headers)
+            async for chunk in response.content.iter_any():
+                first = first or time.monotonic()
+                content += chunk
+        end = _end(status, bool(body.get("stream")), content)
+    except (aiohttp.ClientError, TimeoutError) as exc:
+        detail = repr(exc)
+    return Result(
+        end=end,
+        stream=bool(body.get("stream")),
+        started_s=began - start,
+        took_ms=(time.monotonic() - began) * 1e3,
+        ttft_ms=(first - began) * 1e3 if first else None,
+        status=status,
+        headers={name.lower(): value for name, value in headers.items()},
+        detail=detail or (content[-300:].decode(errors="replace") if end != "finished" else ""),
+    )
+
+
+def _end(status: int, stream: bool, content: bytes) -> End:
+    if status != 200:
+        return "refused"
+    if not stream:
+        json.loads(content)
+        return "finished"
+    if content.rstrip().endswith(b"data: [DONE]"):
+        return "finished"
+    last = content.rstrip().rsplit(b"data: ", 1)[-1]
+    return "error_event" if last.startswith(b'{"error"') else "silent"

