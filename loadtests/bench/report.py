@@ -9,6 +9,8 @@ from loadtests.figures import middle, minus, over
 from loadtests.wire.generator import Sample
 
 ROUTER_BASELINES = {"blended": "bare", "blended_local": "bare", "vllm_blended": "vllm_bare"}
+# Their upstream is a real engine, so that only they can be compared with each other.
+ON_ENGINE = {"vllm_bare", "vllm_blended"}
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,8 @@ def comparison(targets: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         if name not in targets or baseline not in targets:
             continue
         own, base = targets[name], targets[baseline]
-        others = [other for other in targets if other not in ROUTER_BASELINES]
+        real = name in ON_ENGINE
+        others = [t for t in targets if t not in ROUTER_BASELINES and (t in ON_ENGINE) == real]
         compared[name] = {
             "over": baseline,
             "ttft_p50_ms": _differences(own, base, "ttft_p50_ms"),

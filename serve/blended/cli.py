@@ -24,7 +24,7 @@ from blended.errors import BlendedError, LaunchError
 from blended.launch import state
 from blended.launch.state import Running
 from blended.terminal import chat as conversation
-from blended.terminal import summary, tables
+from blended.terminal import keys, summary, tables
 
 if TYPE_CHECKING:
     from blended.launch import rest
@@ -34,6 +34,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+app.add_typer(keys.app, name="keys")
 console = Console()
 
 Source = Annotated[str, typer.Argument(help="A YAML file, or the name of a preset.")]

@@ -99,6 +99,15 @@ def test_candidates_shrink_from_the_whole_to_the_last_user_message(
         assert not others or shortest == messages[last_user:]
 
 
+def test_cuts_are_at_the_first_user_message_of_each_block() -> None:
+    """Blocks of 292 bytes and messages of 100, their marks included: cuts at 400 and at 600."""
+    turns = [user("u" * 84), assistant("a" * 84)] * 4
+    messages = [system(""), *turns]
+
+    assert block_bytes(messages, 200, 0.5) == 292
+    assert [len(candidate) for candidate in candidates(messages, 200, 0.5)] == [9, 5, 3]
+
+
 @seeded
 @given(messages=talks(), more=talks(), room=rooms, block=blocks)
 def test_appending_moves_no_cut_but_the_last(

@@ -192,7 +192,7 @@ def test_a_failure_of_an_earlier_attempt_is_not_that_of_this_one(rig: Rig) -> No
     rig.serve.messages["component-b"] = "The deployment failed to start 3 times in a row."
     said = rig.apply(blend(A, {**B, "simulation": {"tokens": 5}}))
 
-    assert said[-1] == "b: running"
+    assert "b: running" in said
 
 
 def test_a_component_that_fails_is_named(rig: Rig) -> None:

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.ray
 
 HELLO = [{"role": "user", "content": "Hello!"}]
 LONG_STREAM_TOKENS = 400
+CLIENTS = 4
 
 
 @dataclass(frozen=True)
@@ -76,9 +77,6 @@ class Load:
             assert not self.failures
             await asyncio.sleep(0.02)
         return self.components[begun:]
-
-
-CLIENTS = 4
 
 
 @pytest.fixture(scope="module")
@@ -168,69 +166,6 @@ async def test_weights_reach_every_response_at_once(cluster: Cluster) -> None:
     assert cluster.pids() == before
 
 
-async def test_a_component_joins_and_leaves(cluster: Cluster) -> None:
-    """It joins when it answers; when it leaves, the stream in flight there ends whole."""
-    a, b, c = component("a"), component("b"), component("c", itl_ms=100)
-    await cluster.apply(a, b)
-    before = cluster.pids()
-    async with load(cluster.live) as seen:
-        printed = await cluster.apply(a, b, c)
-        assert "Component 'c' is added: its application starts" in printed
-        async with asyncio.timeout(60):
-            while "c" not in await seen.answered(50):
-                pass
-        started = asyncio.Event()
-        stream = asyncio.create_task(long_stream(cluster.live, "c", started))
-        await started.wait()
-        leaving = asyncio.create_task(cluster.apply(a, b))
-        async with asyncio.timeout(60):
-            while "c" in await seen.answered(50):
-                pass
-        assert not stream.done()
-        printed = await leaving
-        assert "Component 'c' is removed: it gets no new responses" in printed
-        data = await stream
-
-    assert seen.failures == []
-    assert data[-1] == "[DONE]"
-    # The first event of a stream names the role alone, where there is one.
-    assert sum("simulated" in json.loads(text)["choices"][0]["delta"].get("content", "")
-               for text in data[:-1]) == LONG_STREAM_TOKENS  # fmt: skip
-    assert cluster.pids() == before
-    assert "others" in before
-
-
-async def test_another_engine_restarts_its_component_alone(cluster: Cluster) -> None:
-    """The processes of everything else stay, and so does the service."""
-    a, b = component("a"), component("b")
-    await cluster.apply(a, b)
-    before = cluster.pids()
-    async with load(cluster.live) as seen:
-        printed = await cluster.apply(a, component("b", itl_ms=6))
-        await seen.answered(20)
-
-    assert "The engine of 'b' changes (itl_ms 5 → 6)" in printed
-    assert seen.failures == []
-    after = cluster.pids()
-    assert after.pop("component-b") != before.pop("component-b")
-    assert after == before
-
-
-async def test_replicas_change_without_a_restart(cluster: Cluster) -> None:
-    """More replicas of a component join the one that is there."""
-    a, b = component("a"), component("b")
-    await cluster.apply(a, b)
-    before = cluster.pids()
-    more = {**a, "replicas": {"min": 2, "max": 2}}
-    printed = await cluster.apply(more, b)
-
-    assert "The replicas of 'a' change (min_replicas 1 → 2, max_replicas 1 → 2)" in printed
-    after = cluster.pids()
-    assert len(after["component-a"]) == 2
-    assert set(before.pop("component-a")) < set(after.pop("component-a"))
-    assert after == before
-
-
 async def test_nothing_changes_unasked(cluster: Cluster) -> None:
     """A bad file, a key that the cluster lacks, nobody to ask and a no leave all as it is."""
     a, b = component("a"), component("b")
@@ -252,6 +187,67 @@ async def test_nothing_changes_unasked(cluster: Cluster) -> None:
     assert "give --yes" in unasked.stderr
     assert "Nothing to change." in same
     assert (cluster.configs(), cluster.pids()) == (before, pids)
+
+
+async def test_a_component_joins_and_leaves(cluster: Cluster) -> None:
+    """It joins when it answers; when it leaves, the stream in flight there ends whole."""
+    a, b, c = component("a"), component("b"), component("c", itl_ms=100)
+    await cluster.apply(a, b)
+    before = cluster.pids()
+    async with load(cluster.live) as seen:
+        printed = await cluster.apply(a, b, c)
+        assert "Component 'c' is added: its application starts" in printed
+        async with asyncio.timeout(60):
+            while "c" not in await seen.answered(50):
+                pass
+        started = asyncio.Event()
+        stream = asyncio.create_task(long_stream(cluster.live, "c", started))
+        await started.wait()
+        leaving = asyncio.create_task(cluster.apply(a, b))
+        async with asyncio.timeout(60):
+            while "c" in await seen.answered(50):
+                assert not stream.done()
+        printed = await leaving
+        assert "Component 'c' is removed: it gets no new responses" in printed
+        data = await stream
+
+    assert seen.failures == []
+    assert data[-1] == "[DONE]"
+    texts = [json.loads(text)["choices"][0]["delta"].get("content") for text in data[:-1]]
+    assert texts.count(" simulated") == LONG_STREAM_TOKENS
+    assert cluster.pids() == before
+    assert "others" in before
+
+
+async def test_replicas_change_without_a_restart(cluster: Cluster) -> None:
+    """More replicas of a component join the one that is there."""
+    a, b = component("a"), component("b")
+    await cluster.apply(a, b)
+    before = cluster.pids()
+    more = {**a, "replicas": {"min": 2, "max": 2}}
+    printed = await cluster.apply(more, b)
+
+    assert "The replicas of 'a' change (min_replicas 1 → 2, max_replicas 1 → 2)" in printed
+    after = cluster.pids()
+    assert len(after["component-a"]) == 2
+    assert set(before.pop("component-a")) < set(after.pop("component-a"))
+    assert after == before
+
+
+async def test_another_engine_restarts_its_component_alone(cluster: Cluster) -> None:
+    """The processes of everything else stay, and so does the service."""
+    a, b = component("a"), component("b")
+    await cluster.apply(a, b)
+    before = cluster.pids()
+    async with load(cluster.live) as seen:
+        printed = await cluster.apply(a, component("b", itl_ms=6))
+        await seen.answered(20)
+
+    assert "The engine of 'b' changes (itl_ms 5 → 6)" in printed
+    assert seen.failures == []
+    after = cluster.pids()
+    assert after.pop("component-b") != before.pop("component-b")
+    assert after == before
 
 
 def answer(live: Live, reply: str, *arguments: str) -> int:

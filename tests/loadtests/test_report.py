@@ -57,11 +57,12 @@ def test_what_never_answered_has_no_figures() -> None:
 
 
 def test_blended_is_compared_with_what_is_behind_it() -> None:
-    """Differences of medians in milliseconds, and ratios of streams per second."""
+    """Differences of medians in milliseconds, and streams per second over those of its upstream."""
     targets = {
         "bare": report.figures(battery("bare", 1, per_s=1000)),
         "blended": report.figures(battery("blended", 4, per_s=300)),
         "peer": report.figures(battery("peer", 9, per_s=200)),
+        "vllm_bare": report.figures(battery("vllm_bare", 5, per_s=10)),
     }
 
     compared = report.comparison(targets)

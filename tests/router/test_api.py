@@ -164,9 +164,9 @@ async def test_a_key_has_its_limits_and_hears_of_them(tmp_path: Path) -> None:
         f"keys: [{{name: app, sha256: {sha256}, requests_per_minute: 3, tokens_per_minute: 1000}}]"
     )
     async with rig(blend("a", api={"keys_file": str(keys)})) as r:
-        limited = {"headers": {"Authorization": "Bearer limited"}}
-        answers = [await r.chat(stream=stream, **limited) for stream in (False, True, False)]
-        refused = await r.chat(**limited)
+        limited = {"Authorization": "Bearer limited"}
+        answers = [await r.chat(stream=s, headers=limited) for s in (False, True, False)]
+        refused = await r.chat(headers=limited)
         others = await r.chat()
 
     assert [answer.status_code for answer in answers] == [200, 200, 200]

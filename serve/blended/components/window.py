@@ -86,7 +86,7 @@ def block_bytes(messages: Sequence[Message], room_tokens: int, block: float) -> 
 
 
 def estimate(messages: Sequence[Message]) -> int:
-    """About how many tokens the messages take in a prompt: rather more than they really do."""
+    """About how many tokens the messages take in a prompt; too many for most vocabularies."""
     return -(-sum(map(_size, messages)) // _BYTES_PER_TOKEN)
 
 
