@@ -39,7 +39,7 @@ def job(place: Place, kind: str, path: str = "/v1/chat/completions", clients: in
         headers={},
         body=bare(place).body(kind),
         clients=clients,
-        seconds=0.05,
+        seconds=1.0,
         stagger_s=0.0,
         token=upstream.TOKEN,
         min_tokens=0 if kind == "unary" else upstream.TOKENS,
