@@ -1,5 +1,6 @@
 """Deploying to a cluster that runs already, where others may have applications too."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ def models(live: Live) -> list[str]:
 
 
 def deploy_application_of_others(live: Live) -> None:
-    """Add an application to the cluster that this project did not deploy."""
+    """Add an application to the cluster that this project did not deploy; returns once it runs."""
     url = f"{live.running.dashboard_url}/api/serve/applications/"
     headers = {"Authorization": f"Bearer {live.ray_token}"}
     configs: list[Any] = [app["deployed_app_config"] for app in live.applications().values()]
@@ -59,3 +60,7 @@ def deploy_application_of_others(live: Live) -> None:
     }
     body = {"applications": [*configs, others]}
     httpx.put(url, json=body, headers=headers, timeout=60).raise_for_status()
+    deadline = time.monotonic() + 60
+    while live.applications()["others"]["status"] != "RUNNING":
+        assert time.monotonic() < deadline, "the application of others does not start"
+        time.sleep(0.2)
