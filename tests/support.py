@@ -77,7 +77,14 @@ def remote_blend(url: str, **timeouts: float) -> BlendConfig:
 @asynccontextmanager
 async def serving(app: ASGIApp) -> AsyncIterator[str]:
     """Serve an ASGI application on a free port of the loopback interface; yields its URL."""
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="critical", ws="none")
+    config = uvicorn.Config(
+        app,
+        host="127.0.0.1",
+        port=0,
+        log_level="critical",
+        ws="none",
+        timeout_graceful_shutdown=0,  # what is under way is cancelled; the lifespan still ends
+    )
     server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve())
     while not server.started:
@@ -87,7 +94,7 @@ async def serving(app: ASGIApp) -> AsyncIterator[str]:
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
-        server.should_exit = server.force_exit = True
+        server.should_exit = True
         await task
 
 

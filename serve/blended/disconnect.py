@@ -12,17 +12,27 @@ async def finishes_before_disconnect(work: Coroutine[None, None, None], receive:
     Returns whether it finished; what it raised is raised here. Work that the client did not wait
     for is cancelled, and has ended when this returns.
     """
-    task = asyncio.ensure_future(work)
+    task, left = asyncio.current_task(), False
+    assert task is not None, "requests are served in tasks"
+
+    def leave(_: object) -> None:
+        nonlocal left
+        left = True
+        task.cancel()
+
+    already_cancelled = task.cancelling()
     gone = asyncio.ensure_future(_disconnected(receive))
+    gone.add_done_callback(leave)
     try:
-        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        gone.cancel()
-        task.cancel()  # without effect on a task that is done
-        await asyncio.wait({task})
-    if task.cancelled():
+        await work
+    except asyncio.CancelledError:
+        # As in asyncio.timeout: only the cancellation that was asked for here ends here.
+        if not left or task.uncancel() > already_cancelled:
+            raise
         return False
-    task.result()
+    finally:
+        gone.remove_done_callback(leave)
+        gone.cancel()
     return True
 
 

@@ -1,18 +1,18 @@
 """The OpenAI-compatible API: a plain ASGI application that knows components by HTTP only."""
 
 import asyncio
-import uuid
-from collections.abc import AsyncIterator, Callable
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import aiohttp
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
-from starlette.types import ASGIApp
+from starlette.routing import Route, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from blended.errors import ApiError
 from blended.router import models, openapi, requests
@@ -20,7 +20,7 @@ from blended.router.access import KEY, Access, Gate
 from blended.router.availability import Availability
 from blended.router.blend import Blend
 from blended.router.dispatch import CHAT, Inquiry
-from blended.router.errors import handlers
+from blended.router.errors import Boundary
 from blended.router.keys import Key
 from blended.router.response import Ending, RelayedResponse
 from blended.router.turns import turn_of
@@ -54,14 +54,14 @@ class Api:
             Route("/openapi.json", self._openapi),
             Route("/v1/models", self._models),
             Route("/v1/models/{model}", self._model),
-            Route("/v1/chat/completions", self._chat, methods=["POST"]),
-            Route("/v1/completions", self._complete, methods=["POST"]),
+            Route("/v1/chat/completions", _Endpoint(self._chat), methods=["POST"]),
+            Route("/v1/completions", _Endpoint(self._complete), methods=["POST"]),
         ]
-        app = Starlette(routes=routes, exception_handlers=handlers(), lifespan=self._lifespan)
+        app = Boundary(Router(routes, lifespan=self._lifespan))
         return Gate(app, lambda: self.access)
 
     @asynccontextmanager
-    async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
+    async def _lifespan(self, _: Any) -> AsyncIterator[None]:
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30)
         async with aiohttp.ClientSession(connector=connector, auto_decompress=False) as session:
             self._session = session
@@ -135,10 +135,21 @@ class Api:
         return self.blend, self.access
 
 
+@dataclass(frozen=True)
+class _Endpoint:
+    """An endpoint on the path of the tokens: without what Starlette wraps around functions."""
+
+    answer: Callable[[Request], Awaitable[RelayedResponse]]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await self.answer(Request(scope, receive))
+        await response(scope, receive, send)
+
+
 def _inquiry(
     blend: Blend, request: Request, path: str, payload: requests.Payload, key: Key
 ) -> Inquiry:
-    request_id = uuid.uuid4().hex
+    request_id = secrets.token_hex(16)
     return Inquiry(
         blend=blend,
         path=path,

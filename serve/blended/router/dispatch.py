@@ -69,8 +69,8 @@ async def answered(
     """The first answer that a component gives; `attempts` is kept up to date.
 
     Raises:
-        ApiError: nobody answers (503, or 429 when all are full), or a component complains about
-            the request.
+        ApiError: nobody answers: 503, or 429 when all are full.
+        Complaint: a component refuses the request.
     """
     while choice := choose(
         inquiry.distribution, availability.unavailable, attempts.failures, inquiry.uniform
@@ -103,7 +103,7 @@ async def _ask(
     question = await _question(session, inquiry, choice, sure=False)
     try:
         return await stack.enter_async_context(relay.ask(session, question))
-    except ApiError as complaint:
+    except relay.Complaint as complaint:
         # The history was taken to fit without being counted: count it.
         if complaint.code != relay.CONTEXT_EXCEEDED:
             raise

@@ -1,12 +1,11 @@
 """Errors as the API's clients get them: always a JSON document in OpenAI's shape."""
 
 import logging
-from collections.abc import Callable
-from typing import Any
 
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from blended.errors import ApiError
 
@@ -23,31 +22,32 @@ def error_response(error: ApiError) -> Response:
     return JSONResponse(error.body(), error.status, headers)
 
 
-def handlers() -> dict[Any, Callable[[Request, Any], Response]]:
-    """Starlette's handlers for whatever ends a request before its response has begun."""
-    return {
-        ApiError: _on_api_error,
-        HTTPException: _on_http_exception,
-        ClientDisconnect: _on_disconnect,
-        Exception: _on_bug,
-    }
+class Boundary:
+    """An ASGI middleware that answers whatever ends a request before its response has begun."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        scope["app"] = self  # Starlette's routes then raise instead of answering with plain text
+        try:
+            await self._app(scope, receive, send)
+        except ClientDisconnect:
+            pass  # nobody is left to hear of it
+        except Exception as exc:  # noqa: BLE001 - this is the boundary
+            await error_response(_as_api_error(scope, exc))(scope, receive, send)
 
 
-def _on_api_error(_: Request, exc: ApiError) -> Response:
-    return error_response(exc)
-
-
-def _on_http_exception(request: Request, exc: HTTPException) -> Response:
-    message = f"{request.method} {request.url.path}: {exc.detail}."
-    error = ApiError(exc.status_code, message)
-    error.headers = exc.headers or {}
-    return error_response(error)
-
-
-def _on_disconnect(_: Request, exc: ClientDisconnect) -> Response:
-    return Response(status_code=499)  # nobody is left to read it
-
-
-def _on_bug(request: Request, exc: Exception) -> Response:
-    logger.error("unhandled error on %s", request.url.path, exc_info=exc)
-    return error_response(ApiError(500, "The router failed on this request; it was logged."))
+def _as_api_error(scope: Scope, exc: Exception) -> ApiError:
+    if isinstance(exc, ApiError):
+        return exc
+    if isinstance(exc, HTTPException):
+        message = f"{scope['method']} {scope['path']}: {exc.detail}."
+        error = ApiError(exc.status_code, message)
+        error.headers = exc.headers or {}
+        return error
+    logger.error("unhandled error on %s", scope["path"], exc_info=exc)
+    return ApiError(500, "The router failed on this request; it was logged.")

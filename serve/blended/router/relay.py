@@ -4,7 +4,6 @@ The first bytes of the body are awaited before anything is promised to the clien
 sends its headers before it knows whether it can answer.
 """
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -74,6 +73,10 @@ class Unanswered(Exception):
         self.reason = reason
 
 
+class Complaint(ApiError):
+    """A component's own words about a request, which it refuses."""
+
+
 class Interrupted(Exception):
     """A component stopped in the middle of a stream; the message says how."""
 
@@ -86,7 +89,7 @@ async def ask(session: aiohttp.ClientSession, question: Question) -> AsyncIterat
 
     Raises:
         Unanswered: nothing came that could be an answer.
-        ApiError: the component complains about the request; nothing has reached the client.
+        Complaint: the component refuses the request; nothing has reached the client.
     """
     upstream, timeouts = question.upstream, question.upstream.timeouts
     request = session.post(
@@ -94,15 +97,15 @@ async def ask(session: aiohttp.ClientSession, question: Question) -> AsyncIterat
         data=question.body,
         headers=question.headers(),
         allow_redirects=False,
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=timeouts.connect_s),
+        timeout=aiohttp.ClientTimeout(
+            sock_connect=timeouts.connect_s, sock_read=timeouts.first_byte_s
+        ),
     )
     try:
-        async with asyncio.timeout(timeouts.first_byte_s) as budget, request as response:
-            answer = await _first(response, timeouts.idle_s)
-            budget.reschedule(None)
-            yield answer
-    except TimeoutError as exc:
-        raise Unanswered("unavailable" if isinstance(exc, aiohttp.ClientError) else "late") from exc
+        async with request as response:
+            yield await _first(response, timeouts.idle_s)
+    except aiohttp.SocketTimeoutError as exc:
+        raise Unanswered("late") from exc
     except aiohttp.ClientError as exc:
         raise Unanswered("unavailable") from exc
 
@@ -119,6 +122,11 @@ async def _first(response: aiohttp.ClientResponse, idle_s: float) -> Answer:
         raise Unanswered("unavailable")
     if first.startswith(_ERROR_EVENT):
         _check_error_event(first)
+    if (connection := response.connection) and connection.protocol is not None:
+        # From now on aiohttp's timer between reads, which was the budget of the first byte, is for
+        # the time between bytes. Once everything has arrived there is no connection any more.
+        connection.protocol.read_timeout = idle_s
+        connection.protocol.start_timeout()
     return Answer(content_type, replica, stream=_chunks(response, first, idle_s))
 
 
@@ -129,9 +137,8 @@ async def _chunks(
     try:
         while chunk:
             yield chunk
-            async with asyncio.timeout(idle_s):
-                chunk = await response.content.readany()
-    except TimeoutError as exc:
+            chunk = await response.content.readany()
+    except aiohttp.ServerTimeoutError as exc:
         raise Interrupted(f"The component sent nothing for {idle_s:g} s.") from exc
     except aiohttp.ClientError as exc:
         raise Interrupted("The component broke off its response.") from exc
@@ -156,12 +163,12 @@ def _check_error_event(first: bytes) -> None:
     _check_status(code if isinstance(code, int) and code != 200 else 500, body)
 
 
-def _complaint(status: int, body: bytes) -> ApiError:
-    """A component's own words about the request, in the shape that OpenAI gives them."""
+def _complaint(status: int, body: bytes) -> Complaint:
+    """What a component says about the request, in the shape that OpenAI gives it."""
     try:
         error = json.loads(body)["error"]
         message, param = str(error["message"]), error.get("param")
     except (ValueError, KeyError, TypeError, AttributeError):
         message, param = body.decode(errors="replace")[:500] or f"HTTP status {status}", None
     code = CONTEXT_EXCEEDED if "maximum context length" in message else "invalid_value"
-    return ApiError(status, message, code, param if isinstance(param, str) else None)
+    return Complaint(status, message, code, param if isinstance(param, str) else None)

@@ -85,8 +85,8 @@ class RelayedResponse:
                 self.session, self.inquiry, self.availability, self.attempts
             ) as answer:
                 await self._pass_on(answer, passage, send)
-        except ApiError as error:
-            raise self._concealed(error) from error
+        except relay.Complaint as complaint:
+            raise self._concealed(complaint) from complaint
 
     async def _pass_on(self, answer: relay.Answer, passage: Passage, send: Send) -> None:
         if answer.stream is not None:
@@ -102,6 +102,8 @@ class RelayedResponse:
             async for chunk in chunks:
                 if events := passage.feed(chunk):
                     await send({"type": "http.response.body", "body": events, "more_body": True})
+                if passage.failed:
+                    raise relay.Interrupted("The component failed in the middle of its response.")
             end = passage.flush()
             if not passage.complete:
                 message = "The component ended its response without completing it."
@@ -140,10 +142,10 @@ class RelayedResponse:
     def _client_wants_usage(self) -> bool:
         return bool((self.inquiry.payload.get("stream_options") or {}).get("include_usage"))
 
-    def _concealed(self, error: ApiError) -> ApiError:
+    def _concealed(self, complaint: relay.Complaint) -> ApiError:
         shown = self._shown_model()
         if shown is None:
-            return error
+            return complaint
         names = "|".join(re.escape(u.model) for u in self.inquiry.blend.upstreams.values())
-        message = re.sub(rf"(?<![\w-])({names})(?![\w-])", lambda _: shown, error.message)
-        return ApiError(error.status, message, error.code, error.param, error.retry_after_s)
+        message = re.sub(rf"(?<![\w-])({names})(?![\w-])", lambda _: shown, complaint.message)
+        return ApiError(complaint.status, message, complaint.code, complaint.param)

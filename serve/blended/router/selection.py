@@ -53,6 +53,8 @@ def exclude(
     distribution: SelectionDistribution, excluded: Collection[str]
 ) -> SelectionDistribution | None:
     """The distribution over the other components, their weights in proportion; None without any."""
+    if not excluded:
+        return distribution
     weights = zip(distribution.components, distribution.probabilities, strict=True)
     left = {name: weight for name, weight in weights if name not in excluded}
     return normalise(left) if sum(left.values()) > 0 else None
@@ -74,17 +76,12 @@ def uniform(seed: str, conversation: str, turn: int, nonce: str) -> float:
 
 def draw(distribution: SelectionDistribution, uniform: float) -> Draw:
     """Invert the cumulative distribution at `uniform`."""
-    cumulative = accumulate(distribution.probabilities)
-    possible = [
-        (component, probability, bound)
-        for component, probability, bound in zip(
-            distribution.components, distribution.probabilities, cumulative, strict=True
-        )
-        if probability > 0
-    ]
-    # The sum of the probabilities may round to just below 1: the last possible one closes the gap.
-    component, propensity, _ = next((p for p in possible if uniform < p[2]), possible[-1])
-    return Draw(component, propensity, uniform, distribution)
+    pairs = zip(distribution.components, distribution.probabilities, strict=True)
+    possible = [pair for pair in pairs if pair[1] > 0]
+    bounds = accumulate(probability for _, probability in possible)
+    # The sum may round to just below 1: then the last possible component closes the gap.
+    index = next((i for i, bound in enumerate(bounds) if uniform < bound), -1)
+    return Draw(*possible[index], uniform, distribution)
 
 
 def _encode(text: str) -> bytes:

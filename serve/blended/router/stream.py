@@ -1,7 +1,9 @@
 """What passes through the router: the component's name concealed, usage and end taken note of.
 
-A response is JSON or a stream of SSE events. Events are looked at as bytes and parsed only where
-they say something that the router needs.
+A response is JSON or a stream of SSE events. A chunk of a stream is looked at as a whole, as bytes,
+because most streams come a token at a time; it is parsed only where it says what the router needs.
+Quotes and line breaks inside JSON texts are escaped, so that what is sought can only be the real
+thing.
 """
 
 import json
@@ -10,22 +12,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-# Quotes inside JSON texts are escaped, so that these can only match real keys.
-_MODEL = re.compile(rb'"model"\s*:\s*"[^"\\]*"')
-_FINGERPRINT = re.compile(rb'"system_fingerprint"\s*:\s*"[^"\\]*"')
+_MODEL_KEY = b'"model"'
+_MODEL = re.compile(_MODEL_KEY + rb'\s*:\s*"[^"\\]*"')
+_FINGERPRINT_KEY = b'"system_fingerprint"'
+_FINGERPRINT = re.compile(_FINGERPRINT_KEY + rb'\s*:\s*"[^"\\]*"')
 _FINISH = re.compile(rb'"finish_reason"\s*:\s*"(\w+)"')
+_USAGE = re.compile(rb'"usage"\s*:\s*\{')
 _NO_CHOICES = re.compile(rb'"choices"\s*:\s*\[\s*\]')
-_END_OF_EVENT = re.compile(rb"\r?\n\r?\n")
-_DATA = b"data:"
+_ERROR = re.compile(rb'data: ?\{\s*"error"')
+_END = b"\n\n"
+_DONE = b"[DONE]" + _END
 
 
 def conceal(document: bytes, model: str) -> bytes:
-    """Put `model` where a JSON document or SSE event names its model, and blank its fingerprint.
+    """Put `model` where a JSON document or SSE events name a model, and blank their fingerprints.
 
     An engine's fingerprint differs from component to component as its name does.
     """
-    document = _FINGERPRINT.sub(b'"system_fingerprint":null', document, count=1)
-    return _MODEL.sub(b'"model":' + json.dumps(model).encode(), document, count=1)
+    if _FINGERPRINT_KEY in document:
+        document = _FINGERPRINT.sub(_FINGERPRINT_KEY + b":null", document)
+    named = _named(model)
+    return _MODEL.sub(lambda _: named, document)
 
 
 def error_event(message: str) -> bytes:
@@ -40,8 +47,9 @@ class Passage:
 
     `model` is the name to show instead of the component's, None to leave it. Without `keep_usage`
     the event of a stream that only reports usage is kept from the client, who did not ask for it.
-    `usage`, `finish_reason` and `complete` are what the response has said so far; `events` counts
-    the events of a stream that carry a piece of it, each of them at least one token.
+    `usage`, `finish_reason` and `complete` are what the response has said so far; `failed` is set
+    once the component has reported an error in it, which does not pass. `events` counts the events
+    of a stream that carry a piece of it, each of them at least one token.
     """
 
     model: str | None
@@ -49,46 +57,78 @@ class Passage:
     usage: Mapping[str, Any] | None = field(default=None, init=False)
     finish_reason: str | None = field(default=None, init=False)
     complete: bool = field(default=False, init=False)
+    failed: bool = field(default=False, init=False)
     events: int = field(default=0, init=False)
     _rest: bytes = field(default=b"", init=False)
+    _names: tuple[bytes, bytes] | None = field(default=None, init=False)
 
     def whole(self, body: bytes) -> bytes:
         """Take a response that is one JSON document; returns what the client gets."""
-        self._note(body)
+        self._note_finish(body)
+        self._note_usage(body)
         self.complete = True
         return body if self.model is None else conceal(body, self.model)
 
     def feed(self, chunk: bytes) -> bytes:
         """Take a chunk, which may cut an event anywhere; returns the events that it completed."""
-        *events, self._rest = _END_OF_EVENT.split(self._rest + chunk)
-        return b"".join(map(self._event, events))
+        data = self._rest + chunk if self._rest else chunk
+        if b"\r" in data:
+            data = data.replace(b"\r\n", b"\n")
+        end = data.rfind(_END) + len(_END)
+        if end < len(_END):
+            self._rest = data
+            return b""
+        self._rest = data[end:]
+        return self._completed(data[:end])
 
     def flush(self) -> bytes:
         """Return what the stream left when it ended: an event that lacks its blank line."""
         rest, self._rest = self._rest.strip(), b""
-        return self._event(rest) if rest else b""
+        return self._completed(rest + _END) if rest else b""
 
-    def _event(self, event: bytes) -> bytes:
-        if event == b"data: [DONE]":
+    def _completed(self, events: bytes) -> bytes:
+        if error := _ERROR.search(events):
+            self.failed = True
+            events = events[: error.start()]
+        if _DONE in events:
             self.complete = True
-            return event + b"\n\n"
-        if _NO_CHOICES.search(event) and b'"usage"' in event:
-            self._note(event.removeprefix(_DATA))
-            if not self.keep_usage:
-                return b""
-        else:
-            self.events += 1
-            self._note_finish(event)
-        return (event if self.model is None else conceal(event, self.model)) + b"\n\n"
+            self.events -= 1
+        if _USAGE.search(events):
+            events = b"".join(map(self._without_usage, events.split(_END)[:-1]))
+        self.events += events.count(_END)
+        self._note_finish(events)
+        return events if self.model is None else self._concealed(events, self.model)
 
-    def _note(self, document: bytes) -> None:
+    def _without_usage(self, event: bytes) -> bytes:
+        if _USAGE.search(event):
+            self._note_usage(event.removeprefix(b"data:"))
+            if _NO_CHOICES.search(event):
+                if not self.keep_usage:
+                    return b""
+                self.events -= 1
+        return event + _END
+
+    def _concealed(self, events: bytes, model: str) -> bytes:
+        # A component writes its name in every event alike: the first one tells how.
+        if self._names is None and (found := _MODEL.search(events)):
+            self._names = found[0], _named(model)
+        theirs, ours = self._names or (_MODEL_KEY, _MODEL_KEY)
+        replaced = events.replace(theirs, ours)
+        if _FINGERPRINT_KEY in replaced or replaced.count(_MODEL_KEY) != replaced.count(ours):
+            return conceal(replaced, model)
+        return replaced
+
+    def _note_usage(self, document: bytes) -> None:
         try:
             usage = json.loads(document).get("usage")
         except (ValueError, AttributeError, RecursionError):
             return
         self.usage = usage if isinstance(usage, dict) else None
-        self._note_finish(document)
 
     def _note_finish(self, document: bytes) -> None:
         if found := _FINISH.search(document):
             self.finish_reason = found[1].decode()
+
+
+def _named(model: str) -> bytes:
+    return _MODEL_KEY + b":" + json.dumps(model).encode()
