@@ -13,6 +13,7 @@ SERVE_ENV = {
     "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": "900",
     "RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure empty-response\n    option http-buffer-request",
     "RAY_SERVE_HAPROXY_TUNE_BUFSIZE": "65536",
+    "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "blended.ports:middlewares",
 }
 
 # Nothing is reported to anybody.

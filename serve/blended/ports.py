@@ -1,0 +1,56 @@
+"""What the HTTP ports that Ray Serve opens answer besides the API: as little as can be.
+
+HAProxy mode has every replica listen on all interfaces. Ray takes the middlewares of all of these
+ports from the function that RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH names.
+"""
+
+from ray import serve
+from ray.serve.exceptions import RayServeException
+from starlette.middleware import Middleware
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from blended.errors import ApiError
+
+# By this HAProxy asks which replica of a component is to answer; it is told an address.
+_PICK = ("POST", "/internal/route")
+_HEALTH = "/-/healthz"
+
+
+def middlewares() -> list[Middleware]:
+    """Ray Serve's hook: called in the process of every replica and proxy that opens a port."""
+    return [Middleware(OnlyTheApi, picks_replicas=_deployment().startswith("LLMRouter"))]
+
+
+class OnlyTheApi:
+    """An ASGI middleware that hides what Ray answers to everybody.
+
+    Of Ray's own paths the health check stays, which HAProxy needs from other nodes. A process that
+    `picks_replicas` of a component answers nothing else but that.
+    """
+
+    def __init__(self, app: ASGIApp, picks_replicas: bool) -> None:
+        self._app = app
+        self._picks_replicas = picks_replicas
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan" or self._is_shown(scope):
+            await self._app(scope, receive, send)
+            return
+        error = ApiError(404, f"There is nothing at {scope['path'][:200]}.")
+        await JSONResponse(error.body(), error.status)(scope, receive, send)
+
+    def _is_shown(self, scope: Scope) -> bool:
+        path = scope["path"]
+        if path == _HEALTH:
+            return True
+        if self._picks_replicas:
+            return (scope.get("method"), path) == _PICK
+        return not path.startswith("/-/")
+
+
+def _deployment() -> str:
+    try:
+        return serve.get_replica_context().deployment
+    except RayServeException:
+        return ""  # a proxy

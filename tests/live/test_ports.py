@@ -1,0 +1,103 @@
+"""Every port that the processes of a blend listen on: nothing but the API answers on Serve's."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import httpx
+import psutil
+import pytest
+
+from tests.live.conftest import Live
+
+pytestmark = pytest.mark.ray
+
+PATHS = (
+    "/",
+    "/v1/models",
+    "/v1/chat/completions",
+    "/components/ember/v1/models",
+    "/components/ember/v1/chat/completions",
+    "/components/ember/metrics",
+    "/components/ember/health",
+    "/components/ember/docs",
+    "/health",
+    "/healthz",
+    "/metrics",
+    "/docs",
+    "/redoc",
+    "/openapi.json",
+    "/internal/route",
+    "/-/routes",
+    "/-/healthz",
+)
+# The router's health, and Serve's, by which HAProxy knows whom to ask; both say no more than that.
+HEALTH = {("/healthz", '{"status":"ok"}'), ("/-/healthz", "success")}
+
+
+@dataclass(frozen=True)
+class Port:
+    """A port that a process listens on, and what the process does."""
+
+    number: int
+    process: str
+
+
+def ports(live: Live) -> Iterator[Port]:
+    """The ports of all processes of the cluster that other machines can reach."""
+    root = psutil.Process(live.running.pid)
+    for process in (root, *root.children(recursive=True)):
+        for connection in process.net_connections("inet"):
+            if connection.status == "LISTEN" and connection.laddr.ip in ("0.0.0.0", "::"):
+                yield Port(connection.laddr.port, " ".join(process.cmdline()).strip())
+
+
+def open_paths(port: Port, key: str | None = None) -> set[tuple[str, str]]:
+    """The paths that a port answers with success, and what it says; nothing if it is no HTTP."""
+    found = set()
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    with httpx.Client(base_url=f"http://127.0.0.1:{port.number}", timeout=10) as http:
+        for method in ("GET", "POST"):
+            for path in PATHS:
+                try:
+                    response = http.request(method, path, headers=headers, json={})
+                except httpx.RemoteProtocolError:
+                    return set()  # gRPC, which Ray's own token closes
+                if response.is_success:
+                    found.add((path, response.text))
+                else:
+                    assert response.status_code < 500, f"{port} {method} {path}: {response.text}"
+    return found
+
+
+def test_replicas_answer_nobody_without_a_key(demo: Live) -> None:
+    """Straight to the ports of router, engines and pickers: health checks, and no more."""
+    replicas = [port for port in ports(demo) if "ServeReplica" in port.process]
+    answering = {port: found for port in replicas if (found := open_paths(port))}
+
+    routers = [port for port in answering if ":blended:Router" in port.process]
+    engines = [port for port in answering if ":LLMServer:" in port.process]
+    pickers = [port for port in answering if ":LLMRouter" in port.process]
+    assert len(routers) == 1
+    assert len(engines) == len(pickers) == 3
+    for port in pickers:
+        # All that it says is the address of a replica, which asks for the key.
+        answering[port] = {(p, text) for p, text in answering[port] if p != "/internal/route"}
+    assert all(found <= HEALTH for found in answering.values()), answering
+
+
+def test_engines_refuse_the_clients_key(demo: Live) -> None:
+    """A client's key opens the router's port alone; the internal key is not the client's."""
+    engines = [port for port in ports(demo) if ":LLMServer:" in port.process]
+
+    assert all(open_paths(port, demo.api_key) <= HEALTH for port in engines)
+    assert any(len(open_paths(port, demo.internal_key)) > 1 for port in engines)
+
+
+def test_the_front_and_the_fallback_show_no_more(demo: Live) -> None:
+    """HAProxy, which adds the names of the applications, and Serve's own proxy behind it."""
+    front = Port(int(demo.url.rsplit(":", 1)[1]), "haproxy")
+    proxies = [port for port in ports(demo) if "ProxyActor" in port.process]
+
+    assert {path for path, _ in open_paths(front)} == {"/healthz", "/-/healthz", "/-/routes"}
+    assert all(open_paths(port) <= HEALTH for port in proxies)
+    assert any(open_paths(port) for port in proxies)
