@@ -7,10 +7,10 @@ ports from the function that RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH names.
 from ray import serve
 from ray.serve.exceptions import RayServeException
 from starlette.middleware import Middleware
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from blended.errors import ApiError
+from blended.router.errors import error_response
 
 # By this HAProxy asks which replica of a component is to answer; it is told an address.
 _PICK = ("POST", "/internal/route")
@@ -23,7 +23,7 @@ def middlewares() -> list[Middleware]:
 
 
 class OnlyTheApi:
-    """An ASGI middleware that hides what Ray answers to everybody.
+    """An ASGI middleware that hides what Ray answers to everybody, and what it fails on.
 
     Of Ray's own paths the health check stays, which HAProxy needs from other nodes. A process that
     `picks_replicas` of a component answers nothing else but that.
@@ -34,11 +34,17 @@ class OnlyTheApi:
         self._picks_replicas = picks_replicas
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan" or self._is_shown(scope):
+        if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
-            return
-        error = ApiError(404, f"There is nothing at {scope['path'][:200]}.")
-        await JSONResponse(error.body(), error.status)(scope, receive, send)
+        elif not self._is_shown(scope):
+            error = ApiError(404, f"There is nothing at {scope['path'][:200]}.")
+            await error_response(error)(scope, receive, send)
+        elif (name := _undecodable(scope)) is not None:
+            # Ray decodes some of them and would fail.
+            message = f"The header '{name}' is not valid UTF-8; leave it out or encode it."
+            await error_response(ApiError(400, message, "invalid_value"))(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
     def _is_shown(self, scope: Scope) -> bool:
         path = scope["path"]
@@ -47,6 +53,17 @@ class OnlyTheApi:
         if self._picks_replicas:
             return (scope.get("method"), path) == _PICK
         return not path.startswith("/-/")
+
+
+def _undecodable(scope: Scope) -> str | None:
+    """The name of the first header whose value is not UTF-8."""
+    for name, value in scope["headers"]:
+        if not value.isascii():
+            try:
+                value.decode()
+            except UnicodeDecodeError:
+                return str(name, "latin-1")
+    return None
 
 
 def _deployment() -> str:

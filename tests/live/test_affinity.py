@@ -5,9 +5,11 @@ import json
 import os
 import signal
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from itertools import chain, pairwise
+from statistics import fmean
 from typing import Any
 
 import httpx
@@ -24,6 +26,8 @@ pytestmark = pytest.mark.ray
 
 CONVERSATIONS, TURNS, AT_ONCE = 60, 8, 6
 BLOCK = 32
+COMPONENTS = ("ember", "flint", "willow")
+LONG_TURNS, STEADY_FROM, RESPONSE_TOKENS = 20, 10, 48
 QUESTIONS = [*CONVERSATION, "What is my name again?", "Tell me more about that.", "And why?"]
 
 
@@ -39,9 +43,16 @@ class Served:
 
 
 def blend(replicas: int) -> BlendConfig:
-    """The demo blend with several replicas of ember, and room for everybody to stay at home."""
+    """The demo blend with several replicas of ember, and room for everybody to stay at home.
+
+    Its context is longer than the models have learnt, because only token counts matter here.
+    """
     data = loading.load("demo").model_dump(mode="json")
     data["components"][0]["replicas"] = {"min": replicas, "max": 4}
+    for component in data["components"]:
+        component["engine"]["max_model_len"] = 4096
+        component["engine"]["env"]["VLLM_ALLOW_LONG_MAX_MODEL_LEN"] = "1"
+        component["engine"]["args"]["kv_cache_memory_bytes"] = 2**28
     data["router"]["replicas"] = {"min": 2, "max": 2}
     return BlendConfig.model_validate(data)
 
@@ -66,9 +77,12 @@ async def client(live: Live) -> AsyncIterator[httpx.AsyncClient]:
 async def ask(
     http: httpx.AsyncClient, number: int, messages: list[dict[str, str]], **fields: Any
 ) -> tuple[Served, str]:
-    """One turn of conversation `number`; also returns what was answered."""
+    """One turn of conversation `number`; also returns what was answered.
+
+    The key makes the draws of a conversation the same in every run.
+    """
     body = {"model": "demo", "messages": messages, "return_token_ids": True, **fields}
-    headers = {"X-Conversation-ID": f"conversation {number}"}
+    headers = {"X-Conversation-ID": f"conversation {number}", "Idempotency-Key": f"seed {number}"}
     response = await http.post("/v1/chat/completions", json=body, headers=headers)
     assert response.status_code == 200, response.text
     assert response.headers["x-blended-attempts"] == "1"
@@ -96,14 +110,15 @@ async def converse(http: httpx.AsyncClient, number: int, turns: int) -> list[Ser
     return found
 
 
-async def everybody(http: httpx.AsyncClient, turns: int) -> list[Served]:
+async def everybody(talk: Callable[[int], Awaitable[list[Served]]]) -> list[list[Served]]:
+    """All conversations, some at a time."""
     places = asyncio.Semaphore(AT_ONCE)
 
     async def one(number: int) -> list[Served]:
         async with places:
-            return await converse(http, number, turns)
+            return await talk(number)
 
-    return [s for found in await asyncio.gather(*map(one, range(CONVERSATIONS))) for s in found]
+    return await asyncio.gather(*map(one, range(CONVERSATIONS)))
 
 
 async def homes(http: httpx.AsyncClient) -> dict[int, str]:
@@ -127,10 +142,53 @@ def one_replicas_hits(served: list[Served]) -> int:
     return hits
 
 
+async def long_talk(http: httpx.AsyncClient, number: int) -> list[Served]:
+    """A conversation in which every user message and every response is about as long."""
+    messages, found = list[dict[str, str]](), []
+    for turn in range(LONG_TURNS):
+        words = [QUESTIONS[(number + turn + i) % len(QUESTIONS)] for i in range(12)]
+        messages.append({"role": "user", "content": f"{number} {turn} {' '.join(words)}"})
+        length = {"min_tokens": RESPONSE_TOKENS, "max_tokens": RESPONSE_TOKENS}
+        served, text = await ask(http, number, messages, **length)
+        found.append(served)
+        messages.append({"role": "assistant", "content": text})
+    return found
+
+
+def tokens_per_turn(talks: list[list[Served]]) -> float:
+    """What one more turn, U + R, adds to a prompt, over the components as they were drawn."""
+    grown = [
+        ((len(later.prompt) - len(earlier.prompt)) / (j - i), j - i)
+        for talk in talks
+        for component in COMPONENTS
+        for (i, earlier), (j, later) in pairwise(
+            (turn, s) for turn, s in enumerate(talk) if s.component == component
+        )
+    ]
+    return sum(rate * turns for rate, turns in grown) / sum(turns for _, turns in grown)
+
+
+async def test_the_price_of_blending_is_bounded(live: Live) -> None:
+    """Prompt tokens computed anew per turn agree with N·U + (N-1)·R, once conversations are long.
+
+    With N components a turn meets a cache that lacks, on average, the user messages of N turns and
+    the responses of the N-1 others. Blocks of the cache that are not full add half a block.
+    """
+    async with client(live) as http:
+        talks = await everybody(lambda number: long_talk(http, number))
+
+    late = [s for talk in talks for s in talk[STEADY_FROM:]]
+    measured = fmean(len(s.prompt) - s.cached for s in late)
+    predicted = len(COMPONENTS) * tokens_per_turn(talks) - RESPONSE_TOKENS
+    whole = fmean(len(s.prompt) for s in late)
+    print(json.dumps({"measured": measured, "predicted": predicted, "whole_prompt": whole}))
+    assert measured == pytest.approx(predicted, rel=0.1)
+
+
 async def test_a_conversation_meets_one_replica_of_each_component(live: Live) -> None:
     """Over 60 conversations of 8 turns, through two routers, a router's restart and a scale-up."""
     async with client(live) as http:
-        served = await everybody(http, TURNS)
+        served = list(chain(*await everybody(lambda number: converse(http, number, TURNS))))
         replicas: dict[tuple[int, str], set[str]] = defaultdict(set)
         for s in served:
             replicas[s.conversation, s.component].add(s.replica)

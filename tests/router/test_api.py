@@ -214,6 +214,7 @@ async def test_nothing_answers_without_the_key(key: str | None) -> None:
         ("POST", "/v1/chat/completions", 404, "model_not_found"),
         ("GET", "/v1/models/nobody", 404, "model_not_found"),
         ("GET", "/v1/nowhere", 404, None),
+        ("GET", "/v1/models/", 404, None),
         ("GET", "/v1/chat/completions", 405, None),
     ],
 )
@@ -265,8 +266,12 @@ async def test_texts_that_are_no_unicode_do_not_break_the_router() -> None:
     async with rig(blend("a")) as r:
         body = b'{"model": "blend", "messages": [{"role": "user", "content": "\\ud800"}]}'
         response = await r.client.post("/v1/chat/completions", content=body)
+        nobody = body.replace(b"blend", b"\\ud800")
+        unknown = await r.client.post("/v1/chat/completions", content=nobody)
 
         assert response.status_code == 200
+        assert unknown.status_code == 404
+        assert "'\ud800'" in unknown.json()["error"]["message"]
 
 
 async def test_a_change_of_the_blend_takes_effect_with_the_next_request() -> None:

@@ -112,6 +112,22 @@ async def test_a_stream_that_falls_silent_is_ended() -> None:
         assert "0.05 s" in events(response.content)[-1]["error"]["message"]
 
 
+async def test_a_stream_in_which_the_component_reports_an_error_has_failed() -> None:
+    """Its error, which may name it, is replaced by the router's, and nothing comes after."""
+
+    async def reports(send: Send) -> None:
+        await start(send)
+        await more(send, EVENT)
+        await more(send, b'data: {"error":{"message":"upstream-model died"}}\n\ndata: [DONE]\n\n')
+        await send({"type": "http.response.body", "body": b""})
+
+    async with asked(reports) as response:
+        said, error = events(response.content)
+        assert said["model"] == "blend"
+        assert error["error"]["code"] == "interrupted"
+        assert b"upstream-model" not in response.content
+
+
 async def test_a_component_without_a_first_byte_in_time_is_unavailable() -> None:
     """Headers alone are no answer: `first_byte_s` counts to the first byte of the body."""
 

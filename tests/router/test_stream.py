@@ -58,6 +58,29 @@ def test_lines_may_end_as_on_windows() -> None:
     assert passage.feed(EVENT.replace(b"\n", b"\r\n")) == EVENT
 
 
+@pytest.mark.parametrize("size", [1, 7, 64, 10_000])
+def test_a_component_that_names_itself_in_two_ways_stays_hidden(size: int) -> None:
+    """What the first event does not foretell is sought again; fingerprints go wherever they are."""
+    other = EVENT.replace(
+        b'"model":"upstream-model"', b'"model": "upstream", "system_fingerprint":"f"'
+    )
+    shown = passed(EVENT + other + EVENT + DONE, Passage("blend", keep_usage=False), size)
+
+    assert b"upstream" not in shown
+    assert shown.count(b'"model":"blend"') == 3
+    assert b'"system_fingerprint":null' in shown
+
+
+@pytest.mark.parametrize("size", [1, 7, 64, 10_000])
+def test_an_error_in_a_stream_ends_it(size: int) -> None:
+    """What came before passes, the error does not, and the stream is not complete."""
+    passage = Passage(None, keep_usage=True)
+    error = b'data: {"error": {"message": "out of memory"}}\n\n'
+
+    assert passed(EVENT * 2 + error, passage, size) == EVENT * 2
+    assert (passage.failed, passage.complete, passage.events) == (True, False, 2)
+
+
 def test_a_whole_response_tells_its_usage_and_its_end() -> None:
     """A response that is no stream is read in the same way."""
     passage = Passage("blend", keep_usage=False)

@@ -57,7 +57,7 @@ class Api:
             Route("/v1/chat/completions", _Endpoint(self._chat), methods=["POST"]),
             Route("/v1/completions", _Endpoint(self._complete), methods=["POST"]),
         ]
-        app = Boundary(Router(routes, lifespan=self._lifespan))
+        app = Boundary(Router(routes, redirect_slashes=False, lifespan=self._lifespan))
         return Gate(app, lambda: self.access)
 
     @asynccontextmanager

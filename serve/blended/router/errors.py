@@ -1,10 +1,11 @@
 """Errors as the API's clients get them: always a JSON document in OpenAI's shape."""
 
+import json
 import logging
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from blended.errors import ApiError
@@ -19,7 +20,9 @@ def error_response(error: ApiError) -> Response:
         headers["WWW-Authenticate"] = "Bearer"
     if error.retry_after_s is not None:
         headers["Retry-After"] = str(error.retry_after_s)
-    return JSONResponse(error.body(), error.status, headers)
+    # In ASCII: a message may quote lone surrogates, which no other encoding takes.
+    body = json.dumps(error.body())
+    return Response(body, error.status, headers, media_type="application/json")
 
 
 class Boundary:
