@@ -38,6 +38,8 @@ from loadtests.bench.targets import (
 MODEL = "ember"
 _KEY = secrets.token_hex(16)
 _UPSTREAM_KEY_ENV = "BENCH_UPSTREAM_KEY"
+# All clients may ask in the same millisecond.
+_ROOM = {"max_queued_requests": 64}
 
 
 def start_blended(place: Place, stack: ExitStack) -> list[Target]:
@@ -52,7 +54,7 @@ def start_blended(place: Place, stack: ExitStack) -> list[Target]:
         for model, url in place.urls.items()
     ]
     simulated = [
-        {"id": kind, "kind": "simulated", "simulation": simulation(itl_ms)}
+        {"id": kind, "kind": "simulated", "simulation": simulation(itl_ms), "replicas": _ROOM}
         for kind, itl_ms in (("paced", 10), ("burst", 0))
     ]
     blend = {
@@ -108,7 +110,7 @@ def start_engine(place: Place, stack: ExitStack) -> list[Target]:
 
 def start_blended_engine(place: Place, stack: ExitStack) -> list[Target]:
     """A blend whose only component is the same model on the same engine."""
-    component = {"id": MODEL, "kind": "vllm", "engine": _engine()}
+    component = {"id": MODEL, "kind": "vllm", "engine": _engine(), "replicas": _ROOM}
     router = {"replicas": {"min": 1, "max": 1}}
     blend = {"name": "bench-vllm", "components": [component], "router": router}
     return [Target("vllm_blended", **_engine_fields(_version()), **up(blend, place, stack))]

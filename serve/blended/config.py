@@ -105,8 +105,9 @@ class Replicas(Frozen):
     `target_ongoing_requests` is what autoscaling aims at for one replica, `max_ongoing_requests`
     what a replica runs at once, `max_queued_requests` what may wait before requests are refused.
     A short queue keeps the latency of those that are admitted: whoever is refused is sent on to
-    another replica or component. `graceful_shutdown_timeout_s` is how long a replica that goes may
-    finish its responses; the default allows the 2,048 tokens of the default limit 0.4 s each.
+    another replica or component. Requests that arrive in the same millisecond count as waiting, so
+    that it must hold a burst of them. `graceful_shutdown_timeout_s` is how long a replica that goes
+    may finish its responses; the default allows the 2,048 tokens of the default limit 0.4 s each.
     """
 
     min: Annotated[int, Field(ge=1)] = 1

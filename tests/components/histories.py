@@ -83,6 +83,8 @@ def assistants(draw: st.DrawFn) -> Message:
     message = assistant(draw(contents)) | draw(leftovers)
     if draw(st.integers(0, 3)) == 0:
         message["tool_calls"] = draw(st.one_of(odd_values, st.lists(calls, max_size=3)))
+    if any(map(message.get, ("tool_calls", "refusal", "function_call"))) and draw(st.booleans()):
+        message["content"] = None
     return message
 
 

@@ -65,13 +65,14 @@ def test_a_wrong_field_is_named(change: dict[str, Any], param: str) -> None:
 
 
 def test_what_openai_clients_send_is_accepted() -> None:
-    """Tool calls without content, parts, null fields and the newer token limit are all right."""
+    """Tool calls and refusals without content, parts, null fields and the newer token limit are all right."""
     call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     messages = [
         {"role": "developer", "content": "Be kind."},
         {"role": "user", "content": [{"type": "text", "text": "Hi"}]},
         {"role": "assistant", "content": None, "tool_calls": [call]},
         {"role": "tool", "tool_call_id": "c", "content": "42"},
+        {"role": "assistant", "content": None, "refusal": "I will not."},
     ]
 
     check_chat(

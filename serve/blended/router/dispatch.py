@@ -139,29 +139,28 @@ async def _history(
         room = upstream.context_tokens - requests.response_tokens(body)
 
         async def count(candidate: list[dict[str, Any]]) -> int:
-            return await _count(session, upstream, transcript.legal(candidate, history))
+            prompt = {"messages": transcript.legal(candidate, history), "tools": body.get("tools")}
+            return await _count(session, upstream, prompt)
 
         messages = await window.fit(messages, room, history.block, count, sure)
     return transcript.legal(messages, history)
 
 
-async def _count(
-    session: aiohttp.ClientSession, upstream: Upstream, messages: list[dict[str, Any]]
-) -> int:
-    """The prompt's tokens, counted by the component; estimated where it does not count."""
+async def _count(session: aiohttp.ClientSession, upstream: Upstream, prompt: dict[str, Any]) -> int:
+    """The tokens of a prompt, counted by the component; estimated where it does not count."""
     if upstream.tokenize_url is None:
-        return window.estimate(messages)
+        return window.estimate(prompt["messages"])
     timeout = aiohttp.ClientTimeout(total=upstream.timeouts.connect_s)
     try:
         async with session.post(
             upstream.tokenize_url,
-            json={"model": upstream.model, "messages": messages},
+            json={"model": upstream.model, **prompt},
             headers=upstream.authorization(),
             timeout=timeout,
         ) as response:
             return int((await response.json())["count"])
     except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError):
-        return window.estimate(messages)
+        return window.estimate(prompt["messages"])
 
 
 def _nobody(failures: list[Failure], blend: Blend) -> ApiError:

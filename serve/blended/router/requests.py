@@ -12,6 +12,8 @@ Payload = dict[str, Any]
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 _INTEGERS = ("top_k", "max_tokens", "n")
 _MAX_TOKENS_ALIAS = "max_completion_tokens"
+# What an assistant's message may have while its content is null.
+_INSTEAD_OF_CONTENT = ("tool_calls", "refusal", "function_call")
 
 
 def parse(body: bytes) -> Payload:
@@ -120,8 +122,7 @@ def _check_message(path: str, message: Any) -> None:
     if role not in ROLES:
         _refuse(f"{path}.role", role, f"give one of {', '.join(ROLES)}")
     content = message.get("content")
-    calls_tools = role == "assistant" and (message.get("tool_calls") or content == [])
-    if content is None and calls_tools:
+    if content is None and role == "assistant" and any(map(message.get, _INSTEAD_OF_CONTENT)):
         return
     if isinstance(content, list):
         for index, part in enumerate(content):
