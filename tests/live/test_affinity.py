@@ -27,7 +27,7 @@ pytestmark = pytest.mark.ray
 CONVERSATIONS, TURNS, AT_ONCE = 60, 8, 6
 BLOCK = 32
 COMPONENTS = ("ember", "flint", "willow")
-LONG_TURNS, STEADY_FROM, RESPONSE_TOKENS = 20, 10, 48
+LONG_TALKS, LONG_TURNS, STEADY_FROM, RESPONSE_TOKENS = 16, 16, 8, 48
 QUESTIONS = [*CONVERSATION, "What is my name again?", "Tell me more about that.", "And why?"]
 
 
@@ -50,7 +50,7 @@ def blend(replicas: int) -> BlendConfig:
     data = loading.load("demo").model_dump(mode="json")
     data["components"][0]["replicas"] = {"min": replicas, "max": 4}
     for component in data["components"]:
-        component["engine"]["max_model_len"] = 4096
+        component["engine"]["max_model_len"] = 8192
         component["engine"]["env"]["VLLM_ALLOW_LONG_MAX_MODEL_LEN"] = "1"
         component["engine"]["args"]["kv_cache_memory_bytes"] = 2**28
     data["router"]["replicas"] = {"min": 2, "max": 2}
@@ -110,15 +110,17 @@ async def converse(http: httpx.AsyncClient, number: int, turns: int) -> list[Ser
     return found
 
 
-async def everybody(talk: Callable[[int], Awaitable[list[Served]]]) -> list[list[Served]]:
-    """All conversations, some at a time."""
+async def everybody(
+    count: int, talk: Callable[[int], Awaitable[list[Served]]]
+) -> list[list[Served]]:
+    """So many conversations, some at a time."""
     places = asyncio.Semaphore(AT_ONCE)
 
     async def one(number: int) -> list[Served]:
         async with places:
             return await talk(number)
 
-    return await asyncio.gather(*map(one, range(CONVERSATIONS)))
+    return await asyncio.gather(*map(one, range(count)))
 
 
 async def homes(http: httpx.AsyncClient) -> dict[int, str]:
@@ -146,7 +148,7 @@ async def long_talk(http: httpx.AsyncClient, number: int) -> list[Served]:
     """A conversation in which every user message and every response is about as long."""
     messages, found = list[dict[str, str]](), []
     for turn in range(LONG_TURNS):
-        words = [QUESTIONS[(number + turn + i) % len(QUESTIONS)] for i in range(12)]
+        words = [QUESTIONS[(number + turn + i) % len(QUESTIONS)] for i in range(30)]
         messages.append({"role": "user", "content": f"{number} {turn} {' '.join(words)}"})
         length = {"min_tokens": RESPONSE_TOKENS, "max_tokens": RESPONSE_TOKENS}
         served, text = await ask(http, number, messages, **length)
@@ -172,10 +174,10 @@ async def test_the_price_of_blending_is_bounded(live: Live) -> None:
     """Prompt tokens computed anew per turn agree with N·U + (N-1)·R, once conversations are long.
 
     With N components a turn meets a cache that lacks, on average, the user messages of N turns and
-    the responses of the N-1 others. Blocks of the cache that are not full add half a block.
+    the responses of the N-1 others. That blocks are cached whole or not at all adds half a block.
     """
     async with client(live) as http:
-        talks = await everybody(lambda number: long_talk(http, number))
+        talks = await everybody(LONG_TALKS, lambda n: long_talk(http, n))
 
     late = [s for talk in talks for s in talk[STEADY_FROM:]]
     measured = fmean(len(s.prompt) - s.cached for s in late)
@@ -188,7 +190,7 @@ async def test_the_price_of_blending_is_bounded(live: Live) -> None:
 async def test_a_conversation_meets_one_replica_of_each_component(live: Live) -> None:
     """Over 60 conversations of 8 turns, through two routers, a router's restart and a scale-up."""
     async with client(live) as http:
-        served = list(chain(*await everybody(lambda number: converse(http, number, TURNS))))
+        served = list(chain(*await everybody(CONVERSATIONS, lambda n: converse(http, n, TURNS))))
         replicas: dict[tuple[int, str], set[str]] = defaultdict(set)
         for s in served:
             replicas[s.conversation, s.component].add(s.replica)

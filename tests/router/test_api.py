@@ -252,6 +252,18 @@ async def test_a_malformed_body_is_the_clients_error(content: bytes) -> None:
         assert r.finished() == 0
 
 
+async def test_a_body_of_any_depth_is_answered_or_refused() -> None:
+    """Around what a parser can take nothing fails: it is either passed on or the client's error."""
+    async with rig(blend("a")) as r:
+        for depth in range(600, 1010, 5):
+            nested = "[" * depth + "]" * depth
+            body = json.dumps({"model": "blend", "messages": HELLO, "metadata": "@"})
+            content = body.replace('"@"', nested).encode()
+            response = await r.client.post("/v1/chat/completions", content=content)
+
+            assert response.status_code in (200, 400), f"depth {depth}: {response.text}"
+
+
 async def test_a_body_over_the_limit_is_refused() -> None:
     """A body larger than the config allows gives 413 with the limit, not memory."""
     async with rig(blend("a", api={"max_body_bytes": 2048})) as r:

@@ -65,7 +65,7 @@ def test_a_wrong_field_is_named(change: dict[str, Any], param: str) -> None:
 
 
 def test_what_openai_clients_send_is_accepted() -> None:
-    """Tool calls and refusals without content, parts, null fields and the newer token limit are all right."""
+    """Calls and refusals without content, parts, null fields and the newer limit are all right."""
     call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     messages = [
         {"role": "developer", "content": "Be kind."},
