@@ -253,15 +253,15 @@ async def test_a_malformed_body_is_the_clients_error(content: bytes) -> None:
 
 
 async def test_a_body_of_any_depth_is_answered_or_refused() -> None:
-    """Around what a parser can take nothing fails: it is either passed on or the client's error."""
+    """A nested body is passed on or the client's error, and makes no component look broken."""
     async with rig(blend("a")) as r:
-        for depth in range(600, 1010, 5):
+        for depth in (50, 98, 99, 100, 500, *range(850, 1010, 10), 100_000):
             nested = "[" * depth + "]" * depth
             body = json.dumps({"model": "blend", "messages": HELLO, "metadata": "@"})
             content = body.replace('"@"', nested).encode()
             response = await r.client.post("/v1/chat/completions", content=content)
 
-            assert response.status_code in (200, 400), f"depth {depth}: {response.text}"
+            assert response.status_code == (200 if depth < 100 else 400), f"depth {depth}"
 
 
 async def test_a_body_over_the_limit_is_refused() -> None:

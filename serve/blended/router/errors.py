@@ -52,8 +52,5 @@ def _as_api_error(scope: Scope, exc: Exception) -> ApiError:
         error = ApiError(exc.status_code, message)
         error.headers = exc.headers or {}
         return error
-    if isinstance(exc, RecursionError):
-        # Only the client's JSON is nested: it could be read, but not written again further down.
-        return ApiError(400, "The body is nested too deeply; send flatter JSON.", "invalid_value")
     logger.error("unhandled error on %s", scope["path"], exc_info=exc)
     return ApiError(500, "The router failed on this request; it was logged.")

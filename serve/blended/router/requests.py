@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from itertools import chain
 from typing import Any, NoReturn
 
 from blended.config import Bound, Sampling
@@ -12,6 +13,8 @@ Payload = dict[str, Any]
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 _INTEGERS = ("top_k", "max_tokens", "n")
 _MAX_TOKENS_ALIAS = "max_completion_tokens"
+# Deeper bodies could be read here and not by a component, which would then look broken.
+_MAX_DEPTH = 100
 # What an assistant's message may have while its content is null.
 _INSTEAD_OF_CONTENT = ("tool_calls", "refusal", "function_call")
 
@@ -20,7 +23,7 @@ def parse(body: bytes) -> Payload:
     """Decode a request's JSON body.
 
     Raises:
-        ApiError: 400, when it is no JSON object.
+        ApiError: 400, when it is no JSON object, or nested deeper than anything sensible.
     """
     try:
         payload = json.loads(body, parse_constant=_refuse_constant)
@@ -28,7 +31,17 @@ def parse(body: bytes) -> Payload:
         raise ApiError(400, f"The body is not valid JSON: {exc}. Send one JSON object.") from exc
     if not isinstance(payload, dict):
         raise ApiError(400, f"The body is JSON but {_type(payload)}; send one JSON object.")
+    if body.count(b"{") + body.count(b"[") > _MAX_DEPTH and _is_deep(payload):
+        raise ApiError(400, f"The body is nested more than {_MAX_DEPTH} deep; send flatter JSON.")
     return payload
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(_MAX_DEPTH):
+        inner = (v.values() if isinstance(v, dict) else v for v in level)
+        level = [v for v in chain.from_iterable(inner) if isinstance(v, dict | list)]
+    return bool(level)
 
 
 def check_chat(payload: Payload) -> None:
