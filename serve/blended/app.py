@@ -101,7 +101,7 @@ def _router_app(blend: BlendConfig, http_port: int) -> dict[str, Any]:
         "route_prefix": "/",
         "import_path": "blended.app:build_router",
         "args": {},
-        # A line for every request costs some percent of it; metrics count them, failures are logged.
+        # A line for each request costs some percent of it; metrics count them, failures are logged.
         "logging_config": {"enable_access_log": False},
         "deployments": [router],
     }
