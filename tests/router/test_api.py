@@ -44,9 +44,11 @@ async def test_a_stream_is_the_same_response_in_pieces() -> None:
 async def test_completions_are_answered_too() -> None:
     """The completions endpoint takes the same way."""
     async with rig(blend("a")) as r:
-        response = await r.client.post("/v1/completions", json={"model": "blend", "prompt": "Once"})
+        body = {"model": "blend", "prompt": "Once"}
+        response = await r.client.post("/v1/completions", json=body)
+        odd = await r.client.post("/v1/completions", json=body | {"messages": [0.5]})
 
-        assert response.status_code == 200
+        assert (response.status_code, odd.status_code) == (200, 200)
         assert "simulated" in response.json()["choices"][0]["text"]
 
 

@@ -113,6 +113,10 @@ class Api:
         allowance = await access.limiter.admit(key)
         payload = requests.parse(await _body(request, blend.config.api.max_body_bytes))
         check(payload)
+        if path == COMPLETIONS:
+            payload.pop(
+                "messages", None
+            )  # they are none of its fields, so that nobody checked them
         return RelayedResponse(
             session=self._connections(),
             inquiry=_inquiry(blend, request, path, payload, key),
