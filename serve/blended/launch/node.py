@@ -23,7 +23,7 @@ from blended.launch.state import Running
 from blended.router.blend import CLIENT_KEY_ENV, INTERNAL_KEY_ENV
 
 MARKER_ENV = "BLENDED_CLUSTER"
-_START_TIMEOUT_S = 60.0
+_START_TIMEOUT_S = 180.0
 _STOP_TIMEOUT_S = 1.0
 _BLOCK = 200
 
