@@ -41,9 +41,8 @@ class Telemetry:
 
 class _Counts:
     def __init__(self, name: str, description: str, *tags: str) -> None:
-        keys: tuple[str, ...] = tags
-        self._keys = keys
-        self._counter = metrics.Counter(name, description, tag_keys=keys)  # type: ignore[arg-type]  # Ray's own hint
+        self._keys = tags
+        self._counter = metrics.Counter(name, description, tag_keys=tags)  # type: ignore[arg-type]  # Ray's own hint
         self._new = Counter[tuple[str, ...]]()
 
     def add(self, *tags: str) -> None:

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.ray
 STREAMS, LONG_TOKENS = 24, 3000
 # Ray's metrics are pushed every few seconds, on a machine that may be busy.
 PATIENCE_S = 120
+NO_TIMEOUT = aiohttp.ClientTimeout(total=None)
 HELLO = [{"role": "user", "content": "Hello!"}]
 
 
@@ -64,9 +65,6 @@ async def long_streams(live: Live) -> AsyncIterator[list[aiohttp.ClientResponse]
         for stream in streams:
             assert await stream.content.readany(), await stream.text()
         yield streams
-
-
-NO_TIMEOUT = aiohttp.ClientTimeout(total=None)
 
 
 def generating(live: Live) -> float:
