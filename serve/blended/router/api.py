@@ -114,9 +114,7 @@ class Api:
         payload = requests.parse(await _body(request, blend.config.api.max_body_bytes))
         check(payload)
         if path == COMPLETIONS:
-            payload.pop(
-                "messages", None
-            )  # they are none of its fields, so that nobody checked them
+            payload.pop("messages", None)  # none of its fields: nobody checked them
         return RelayedResponse(
             session=self._connections(),
             inquiry=_inquiry(blend, request, path, payload, key),
