@@ -17,6 +17,7 @@ check: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m cluster.monitoring --check
 
 bench: .venv/runtime
 	@$(BIN)/python -m loadtests.bench $(ARGS)

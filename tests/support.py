@@ -15,10 +15,11 @@ from starlette.types import ASGIApp
 
 from blended.components.simulated import Simulated
 from blended.config import BlendConfig, SimulatedComponent
+from blended.journal.journal import Journal
+from blended.journal.records import ResponseRecord
 from blended.router.access import access
 from blended.router.api import Api
 from blended.router.blend import CLIENT_KEY_ENV, INTERNAL_KEY_ENV, resolve
-from blended.router.response import Ending
 
 CLIENT_KEY = "client-key"
 INTERNAL_KEY = "internal-key"
@@ -34,14 +35,15 @@ HELLO: list[dict[str, Any]] = [{"role": "user", "content": "Hello!"}]
 class Rig:
     """A running router, the simulated components behind it, and a client with the key.
 
-    `endings` is what the router said of each response.
+    `records` is what the router said of each response, `refusals` of requests that got none.
     """
 
     url: str
     api: Api
     components: Mapping[str, Simulated]
     client: httpx.AsyncClient
-    endings: list[Ending]
+    records: list[ResponseRecord]
+    refusals: list[tuple[int, str | None]]
 
     async def chat(self, model: str = "blend", **fields: Any) -> httpx.Response:
         """Post one chat request; `fields` are added to a minimal body or replace parts of it."""
@@ -99,21 +101,21 @@ async def serving(app: ASGIApp) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def rig(config: BlendConfig) -> AsyncIterator[Rig]:
+async def rig(config: BlendConfig, journal: Journal | None = None) -> AsyncIterator[Rig]:
     """A router for `config`, with its simulated components served as Ray Serve would."""
     simulated = [c for c in config.components if isinstance(c, SimulatedComponent)]
     components = {c.id: Simulated(c.id, c.simulation, INTERNAL_KEY) for c in simulated}
     mounts = [Mount(f"/components/{n}", app=c.application()) for n, c in components.items()]
-    endings: list[Ending] = []
-    api = Api(endings.append)
+    records, refusals = list[ResponseRecord](), list[tuple[int, str | None]]()
+    api = Api(lambda record, _: records.append(record), lambda *refusal: refusals.append(refusal))
     async with AsyncExitStack() as stack:
         components_url = await stack.enter_async_context(serving(Starlette(routes=mounts)))
-        api.use(resolve(config, components_url, ENVIRON), access(config.api, ENVIRON))
+        api.use(resolve(config, components_url, ENVIRON), access(config.api, ENVIRON), journal)
         url = await stack.enter_async_context(serving(api.application()))
         headers = {"Authorization": f"Bearer {CLIENT_KEY}"}
         client = httpx.AsyncClient(base_url=url, headers=headers, timeout=30)
         await stack.enter_async_context(client)
-        yield Rig(url, api, components, client, endings)
+        yield Rig(url, api, components, client, records, refusals)
 
 
 async def eventually(condition: Callable[[], bool], timeout_s: float = 10) -> None:

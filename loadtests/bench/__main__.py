@@ -36,7 +36,15 @@ MEASURES = (
     Measure("paced", 32, 3.2),
     Measure("burst", 32, 3.0),
 )
-NAMES = ("bare", "blended", "blended_local", *PEERS, "vllm_bare", "vllm_blended")
+NAMES = (
+    "bare",
+    "blended",
+    "blended_no_journal",
+    "blended_local",
+    *PEERS,
+    "vllm_bare",
+    "vllm_blended",
+)
 _WARM_UP_S = 0.5
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -125,6 +133,8 @@ def _groups(only: Sequence[str]) -> Iterator[Mapping[str, Start]]:
     first: dict[str, Start] = {"bare": lambda place, stack: [bare(place)]}
     if {"blended", "blended_local"} & set(only):
         first["blended"] = blends.start_blended
+    if "blended_no_journal" in only:
+        first["blended_no_journal"] = blends.start_without_journal
     for name in PEERS:
         if name in only:
             first[name] = partial(start_peer, name)

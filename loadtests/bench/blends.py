@@ -42,24 +42,32 @@ _UPSTREAM_KEY_ENV = "BENCH_UPSTREAM_KEY"
 _ROOM = {"max_queued_requests": 64}
 
 
+def start_without_journal(place: Place, stack: ExitStack) -> list[Target]:
+    """Blended in front of the upstream, with nothing kept of its responses."""
+    blend = {
+        "name": "bench-no-journal",
+        "components": _remote(place),
+        "selection": {"weights": WEIGHTS},
+        "router": {"replicas": {"min": 1, "max": 1}},
+        "journal": {"enabled": False},
+    }
+    models = one_model(blend["name"])
+    return [Target("blended_no_journal", _version(), models=models, **up(blend, place, stack))]
+
+
 def start_blended(place: Place, stack: ExitStack) -> list[Target]:
     """Blended in front of the upstream, and in front of simulated components of its own.
 
     The latter are in the same cluster with weight 0: they are asked by name, through both of the
     hops that a component on the cluster takes.
     """
-    remote = [
-        {"id": model, "kind": "remote", "base_url": f"{url}/v1", "model": model}
-        | {"api_key_env": _UPSTREAM_KEY_ENV}
-        for model, url in place.urls.items()
-    ]
     simulated = [
         {"id": kind, "kind": "simulated", "simulation": simulation(itl_ms), "replicas": _ROOM}
         for kind, itl_ms in (("paced", 10), ("burst", 0))
     ]
     blend = {
         "name": "bench",
-        "components": remote + simulated,
+        "components": [*_remote(place), *simulated],
         "selection": {"weights": {**WEIGHTS, "paced": 0, "burst": 0}},
         "router": {"replicas": {"min": 1, "max": 1}},
     }
@@ -68,6 +76,14 @@ def start_blended(place: Place, stack: ExitStack) -> list[Target]:
     return [
         Target("blended", version, models=one_model("bench"), **cluster),
         Target("blended_local", version, models=local, token=" simulated", min_tokens=1, **cluster),
+    ]
+
+
+def _remote(place: Place) -> list[dict[str, str]]:
+    return [
+        {"id": model, "kind": "remote", "base_url": f"{url}/v1", "model": model}
+        | {"api_key_env": _UPSTREAM_KEY_ENV}
+        for model, url in place.urls.items()
     ]
 
 
@@ -126,8 +142,8 @@ def up(blend: Mapping[str, Any], place: Place, stack: ExitStack) -> dict[str, An
     state.mkdir()
     source = state / "blend.yaml"
     source.write_text(yaml.safe_dump(dict(blend)))
-    own = ("BLENDED_API_KEY", "VLLM_API_KEY", "RAY_AUTH_TOKEN", "RAY_ADDRESS")
-    env = {name: value for name, value in os.environ.items() if name not in own}
+    own = ("BLENDED_", "VLLM_API_KEY", "RAY_AUTH_TOKEN", "RAY_ADDRESS")
+    env = {name: value for name, value in os.environ.items() if not name.startswith(own)}
     env |= {"BLENDED_STATE_DIR": str(state), _UPSTREAM_KEY_ENV: "unused", "COLUMNS": "200"}
     stack.callback(_blended, state, env, "down")
     arguments = ("up", str(source), "--port", str(free_port()), "--detach")

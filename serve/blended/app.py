@@ -17,13 +17,17 @@ from blended.config import (
     Replicas,
     SimulatedComponent,
     Simulation,
+    Tracing,
     VllmComponent,
 )
 from blended.router.blend import INTERNAL_KEY_ENV
 from blended.router.deployment import ROUTER_DEPLOYMENT
+from blended.tracing import environment
 
 ROUTER_APP = "blended"
 COMPONENT_APP_PREFIX = "component-"
+# A line for each request costs some percent of it; metrics count them, failures are logged.
+_LOGGING = {"encoding": "JSON", "enable_access_log": False}
 
 __all__ = ["build_router", "build_simulated", "build_vllm", "serve_config"]
 
@@ -63,19 +67,27 @@ def serve_config(blend: BlendConfig, http_port: int) -> dict[str, Any]:
     return {
         "proxy_location": "EveryNode",
         "http_options": {"host": "0.0.0.0", "port": http_port},
-        "applications": [*map(_component_app, deployed), _router_app(blend, http_port)],
+        "logging_config": _LOGGING,
+        "applications": [
+            *(_component_app(component, blend.tracing) for component in deployed),
+            _router_app(blend, http_port),
+        ],
     }
 
 
-def _component_app(component: VllmComponent | SimulatedComponent) -> dict[str, Any]:
+def _component_app(
+    component: VllmComponent | SimulatedComponent, tracing: Tracing | None
+) -> dict[str, Any]:
     if isinstance(component, VllmComponent):
         builder, deployment = "build_vllm", f"LLMServer:{component.id}"
         args = {"id": component.id, "engine": component.engine.model_dump(mode="json")}
+        if tracing is not None:
+            args["tracing"] = tracing.model_dump(mode="json")
         actor = {}
     else:
         builder, deployment = "build_simulated", "Simulated"
         args = {"id": component.id, "simulation": component.simulation.model_dump(mode="json")}
-        actor = {"ray_actor_options": {"num_cpus": component.simulation.cpus}}
+        actor = _actor(component.simulation.cpus, f"blended-{component.id}", tracing)
     return {
         "name": f"{COMPONENT_APP_PREFIX}{component.id}",
         "route_prefix": f"/components/{component.id}",
@@ -93,7 +105,7 @@ def _router_app(blend: BlendConfig, http_port: int) -> dict[str, Any]:
     router = {
         "name": "Router",
         "user_config": user_config,
-        "ray_actor_options": {"num_cpus": blend.router.cpus},
+        **_actor(blend.router.cpus, "blended-router", blend.tracing),
         **_scaling(blend.router.replicas),
     }
     return {
@@ -101,10 +113,15 @@ def _router_app(blend: BlendConfig, http_port: int) -> dict[str, Any]:
         "route_prefix": "/",
         "import_path": "blended.app:build_router",
         "args": {},
-        # A line for each request costs some percent of it; metrics count them, failures are logged.
-        "logging_config": {"enable_access_log": False},
         "deployments": [router],
     }
+
+
+def _actor(cpus: float, service: str, tracing: Tracing | None) -> dict[str, Any]:
+    options: dict[str, Any] = {"num_cpus": cpus}
+    if env_vars := environment(service, tracing):
+        options["runtime_env"] = {"env_vars": env_vars}
+    return {"ray_actor_options": options}
 
 
 def _scaling(replicas: Replicas) -> dict[str, Any]:

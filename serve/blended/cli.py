@@ -24,7 +24,7 @@ from blended.errors import BlendedError, LaunchError
 from blended.launch import state
 from blended.launch.state import Running
 from blended.terminal import chat as conversation
-from blended.terminal import keys, summary, tables
+from blended.terminal import journal, keys, summary, tables
 
 if TYPE_CHECKING:
     from blended.launch import rest
@@ -35,6 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(keys.app, name="keys")
+app.add_typer(journal.app, name="journal")
 console = Console()
 
 Source = Annotated[str, typer.Argument(help="A YAML file, or the name of a preset.")]

@@ -249,6 +249,47 @@ class Router(Frozen):
     replicas: RouterReplicas = RouterReplicas()
 
 
+class Content(Frozen):
+    """The texts of requests, responses and comments are kept, for so many days."""
+
+    retention_days: Annotated[float, Field(gt=0)] = 30
+
+
+class Spool(Frozen):
+    """Where records wait for the database on each machine: a folder that outlives the router.
+
+    Without `folder` it is in the state folder of the user who runs the router. `max_bytes` bounds
+    what one router replica keeps there.
+    """
+
+    folder: str | None = None
+    max_bytes: Annotated[int, Field(ge=2**20)] = 2**28
+
+
+class Journal(Frozen):
+    """What is kept of every response: no text, unless `content` is given.
+
+    Records older than `retention_days` are removed; None keeps them for good. The database is the
+    one in the environment variable BLENDED_JOURNAL_URL, else a SQLite file in the state folder;
+    users are hashed with the secret in BLENDED_JOURNAL_SECRET.
+    """
+
+    enabled: bool = True
+    retention_days: Annotated[float, Field(gt=0)] | None = None
+    content: Content | None = None
+    spool: Spool = Spool()
+
+
+class Tracing(Frozen):
+    """Which share of the responses is traced; a client that traces its request decides for it.
+
+    Spans go by OTLP/HTTP to the collector whose address the environment variable
+    OTEL_EXPORTER_OTLP_ENDPOINT has on every node.
+    """
+
+    sampling_ratio: Annotated[float, Field(ge=0, le=1)] = 0.01
+
+
 class BlendConfig(Frozen):
     """A whole blend; `name` is its model id in the API.
 
@@ -261,6 +302,8 @@ class BlendConfig(Frozen):
     components: tuple[AnyComponent, ...]
     selection: Selection = Selection()
     api: Api = Api()
+    journal: Journal = Journal()
+    tracing: Tracing | None = None
     router: Router = Router()
 
     @model_validator(mode="wrap")

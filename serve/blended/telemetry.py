@@ -1,14 +1,152 @@
-"""The metrics of a router replica, by Ray Serve's metrics: all of their names stand here."""
+"""The metrics of a router replica, by Ray Serve's metrics: all of their names stand here.
 
-import asyncio
+Prometheus finds them as `ray_<name>`, counters with `_total` behind it. No user and no conversation
+is ever among the tags.
+"""
+
 from collections import Counter
-from typing import NoReturn
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from ray.serve import metrics
 
-from blended.router.response import Ending
+from blended.journal.records import ResponseRecord
+from blended.journal.spool import SpoolStatus
+from blended.router.blend import Blend
 
-_PERIOD_S = 1.0
+NONE = "none"
+
+_TTFT_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30)
+_ITL_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
+_E2E_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+_ROUTER_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric: what it is, by which tags, and the upper bounds of a histogram's buckets."""
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    help: str
+    tags: tuple[str, ...] = ()
+    bounds: tuple[float, ...] = ()
+
+
+RESPONSES = Metric(
+    "blended_responses",
+    "counter",
+    "Responses by the component that answered (`none`: nobody did), the user's arm, and their end.",
+    ("component", "arm", "state"),
+)
+DRAWS = Metric(
+    "blended_draws",
+    "counter",
+    "Responses to the blend's own name, by the component that answered (`none`: nobody did) and "
+    "the one that was drawn first.",
+    ("component", "drawn", "arm"),
+)
+ATTEMPTS = Metric(
+    "blended_attempts",
+    "counter",
+    "Times that a component was asked: `answered`, or why not (full, unavailable, late, refused).",
+    ("component", "outcome"),
+)
+REPLACEMENTS = Metric(
+    "blended_replacements",
+    "counter",
+    "Responses that the first choice did not give: by another replica of it (`spilled`), by a "
+    "component drawn anew (`redrawn`), or by nobody (`none`).",
+    ("how",),
+)
+TOKENS = Metric(
+    "blended_tokens",
+    "counter",
+    "Tokens: of prompts, of prompts met in the prefix cache (part of the former), of responses.",
+    ("component", "kind"),
+)
+REFUSALS = Metric(
+    "blended_refusals",
+    "counter",
+    "Requests refused before a component was drawn, by HTTP status and error code; "
+    "`rate_limit_exceeded` is a key's limit.",
+    ("status", "code"),
+)
+TTFT = Metric(
+    "blended_ttft_seconds",
+    "histogram",
+    "From the request to the first byte of the response, at the router.",
+    ("component", "arm", "turn"),
+    _TTFT_S,
+)
+ITL = Metric(
+    "blended_itl_seconds",
+    "histogram",
+    "Mean time between the pieces of a stream, one observation for each response.",
+    ("component", "arm"),
+    _ITL_S,
+)
+E2E = Metric(
+    "blended_e2e_seconds",
+    "histogram",
+    "From the request to the end of the response, at the router.",
+    ("component", "arm"),
+    _E2E_S,
+)
+ROUTER = Metric(
+    "blended_router_seconds",
+    "histogram",
+    "The part of a response's time that was not spent waiting for the component that answered.",
+    (),
+    _ROUTER_S,
+)
+SHARE = Metric(
+    "blended_share",
+    "gauge",
+    "The probability with which the selection distribution draws a component.",
+    ("component",),
+)
+GPUS = Metric(
+    "blended_component_gpus", "gauge", "GPUs that one replica of a component takes.", ("component",)
+)
+AVAILABLE = Metric(
+    "blended_component_available",
+    "gauge",
+    "Whether a router replica takes a component to be available: 1 or 0.",
+    ("component",),
+)
+SPOOL_BYTES = Metric(
+    "blended_spool_bytes", "gauge", "Bytes of records that wait for the journal's database."
+)
+SPOOL_AGE = Metric(
+    "blended_spool_age_seconds", "gauge", "How long the oldest of these records has waited."
+)
+DROPPED = Metric(
+    "blended_spool_dropped",
+    "counter",
+    "What a full spool had to give up: `content` of records, whole `records`.",
+    ("what",),
+)
+
+METRICS = (
+    RESPONSES,
+    DRAWS,
+    ATTEMPTS,
+    REPLACEMENTS,
+    TOKENS,
+    REFUSALS,
+    TTFT,
+    ITL,
+    E2E,
+    ROUTER,
+    SHARE,
+    GPUS,
+    AVAILABLE,
+    SPOOL_BYTES,
+    SPOOL_AGE,
+    DROPPED,
+)
 
 
 class Telemetry:
@@ -18,37 +156,122 @@ class Telemetry:
     """
 
     def __init__(self) -> None:
-        self._responses = _Counts("blended_responses", "Responses.", "state", "component")
-        self._attempts = _Counts("blended_attempts", "Components asked.", "component", "outcome")
+        self._counters = {m.name: _Counter(m) for m in METRICS if m.kind == "counter"}
+        self._histograms = {m.name: _Histogram(m) for m in METRICS if m.kind == "histogram"}
+        self._gauges = {
+            m.name: metrics.Gauge(m.name, m.help, tag_keys=_keys(m))
+            for m in METRICS
+            if m.kind == "gauge"
+        }
+        self._shown = set[str]()
 
-    def ended(self, ending: Ending) -> None:
-        """Count a response and the components that were asked for it."""
-        attempts = ending.attempts
-        answered = attempts.choice.component if attempts.choice else "none"
-        self._responses.add(ending.state, answered)
-        for failure in attempts.failures:
-            self._attempts.add(failure.component, failure.reason)
-        if attempts.choice:
-            self._attempts.add(answered, "answered")
+    def ended(self, record: ResponseRecord, blend: str) -> None:
+        """Count a response; `blend` is the name under which components are drawn."""
+        component, arm = record.component or NONE, record.arm or NONE
+        self._count(RESPONSES, component, arm, record.state)
+        if record.model == blend:
+            self._count(DRAWS, component, record.drawn, arm)
+        self._attempted(record, component)
+        for kind, tokens in _tokens(record).items():
+            self._count(TOKENS, component, kind, by=tokens)
+        if record.ttft_s is not None:
+            self._observe(TTFT, record.ttft_s, component, arm, turn_range(record.turn))
+        if record.itl_mean_s is not None:
+            self._observe(ITL, record.itl_mean_s, component, arm)
+        if record.state == "finished":
+            self._observe(E2E, record.e2e_s, component, arm)
+            self._observe(ROUTER, record.router_s)
 
-    async def report(self) -> NoReturn:
-        """Tell Ray what has been counted, every second until cancelled."""
-        while True:
-            await asyncio.sleep(_PERIOD_S)
-            self._responses.report()
-            self._attempts.report()
+    def refused(self, status: int, code: str | None) -> None:
+        """Count a request that got no further than the router."""
+        self._count(REFUSALS, str(status), code or NONE)
 
+    def spooled(self, status: SpoolStatus, before: SpoolStatus | None) -> None:
+        """Report what waits, and what was given up since `before`."""
+        self._gauges[SPOOL_BYTES.name].set(status.bytes)
+        self._gauges[SPOOL_AGE.name].set(status.age_s)
+        lost = status.dropped_records - (before.dropped_records if before else 0)
+        stripped = status.dropped_contents - (before.dropped_contents if before else 0)
+        # A spool that has taken the place of another counts from the beginning.
+        self._count(DROPPED, "records", by=max(0, lost))
+        self._count(DROPPED, "content", by=max(0, stripped))
 
-class _Counts:
-    def __init__(self, name: str, description: str, *tags: str) -> None:
-        self._keys = tags
-        self._counter = metrics.Counter(name, description, tag_keys=tags)  # type: ignore[arg-type]  # Ray's own hint
-        self._new = Counter[tuple[str, ...]]()
-
-    def add(self, *tags: str) -> None:
-        self._new[tags] += 1
+    def configured(self, blend: Blend, out: Collection[str]) -> None:
+        """Report a blend's distribution, and which of its components are out of the draw."""
+        shares = blend.distribution.by_component
+        self._shown |= shares.keys()
+        for component in self._shown - shares.keys():
+            self._gauges[SHARE.name].set(0, {"component": component})
+        for component, share in shares.items():
+            tags = {"component": component}
+            self._gauges[SHARE.name].set(share, tags)
+            self._gauges[GPUS.name].set(blend.upstreams[component].gpus, tags)
+            self._gauges[AVAILABLE.name].set(component not in out, tags)
 
     def report(self) -> None:
-        new, self._new = self._new, Counter()
+        """Tell Ray what has been counted since the last time."""
+        for counter in self._counters.values():
+            counter.report()
+        for histogram in self._histograms.values():
+            histogram.report()
+
+    def _attempted(self, record: ResponseRecord, component: str) -> None:
+        for failure in record.failures:
+            self._count(ATTEMPTS, failure["component"], failure["reason"])
+        if record.component is not None:
+            self._count(ATTEMPTS, component, "answered")
+        if record.failures or record.component not in (None, record.drawn):
+            same = "spilled" if record.component == record.drawn else "redrawn"
+            self._count(REPLACEMENTS, same if record.component is not None else NONE)
+
+    def _count(self, metric: Metric, *tags: str, by: int = 1) -> None:
+        self._counters[metric.name].new[tags] += by
+
+    def _observe(self, metric: Metric, value: float, *tags: str) -> None:
+        self._histograms[metric.name].new.append((value, tags))
+
+
+def turn_range(turn: int) -> str:
+    """A turn as the metrics have it: few ranges, so that their number stays bounded."""
+    bounds = ((1, "1"), (3, "2-3"), (7, "4-7"), (15, "8-15"))
+    return next((name for last, name in bounds if turn <= last), "16+")
+
+
+def _tokens(record: ResponseRecord) -> dict[str, int]:
+    counts = {
+        "prompt": record.prompt_tokens,
+        "cached": record.cached_tokens,
+        "response": record.completion_tokens,
+    }
+    return {kind: count for kind, count in counts.items() if count}
+
+
+def _keys(metric: Metric) -> Any:
+    return metric.tags  # Ray's own hint says that there is exactly one
+
+
+class _Counter:
+    def __init__(self, metric: Metric) -> None:
+        self._tags = metric.tags
+        self._counter = metrics.Counter(metric.name, metric.help, tag_keys=_keys(metric))
+        self.new = Counter[tuple[str, ...]]()
+
+    def report(self) -> None:
+        new, self.new = self.new, Counter()
         for tags, count in new.items():
-            self._counter.inc(count, dict(zip(self._keys, tags, strict=True)))
+            if count:
+                self._counter.inc(count, dict(zip(self._tags, tags, strict=True)))
+
+
+class _Histogram:
+    def __init__(self, metric: Metric) -> None:
+        self._tags = metric.tags
+        self._histogram = metrics.Histogram(
+            metric.name, metric.help, boundaries=list(metric.bounds), tag_keys=_keys(metric)
+        )
+        self.new = list[tuple[float, tuple[str, ...]]]()
+
+    def report(self) -> None:
+        new, self.new = self.new, []
+        for value, tags in new:
+            self._histogram.observe(value, dict(zip(self._tags, tags, strict=True)))

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from blended.errors import LaunchError
+from blended.folders import state_dir
 from blended.launch import state
 from blended.launch.state import Running
 
@@ -36,7 +37,7 @@ def test_a_key_from_the_environment_comes_first(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("BLENDED_API_KEY", "mine")
 
     assert state.client_key() == "mine"
-    assert list(state.state_dir().iterdir()) == []
+    assert list(state_dir().iterdir()) == []
 
 
 def test_what_runs_is_remembered_until_it_is_forgotten() -> None:
@@ -53,7 +54,7 @@ def test_what_runs_is_remembered_until_it_is_forgotten() -> None:
 @pytest.mark.parametrize("text", ["", "{", '{"blend": "x"}', "[]"])
 def test_a_damaged_file_is_said(text: str) -> None:
     """A file that cannot be read names itself and what to do."""
-    (state.state_dir() / "running.json").write_text(text)
+    (state_dir() / "running.json").write_text(text)
 
     with pytest.raises(LaunchError, match=r"running\.json' is damaged"):
         state.read_running()

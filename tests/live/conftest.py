@@ -6,7 +6,7 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +36,11 @@ class Live:
     def url(self) -> str:
         """Where the API answers, without a path."""
         return self.running.url
+
+    @property
+    def logs(self) -> Path:
+        """The folder of what Ray and everything on it writes."""
+        return Path(self.running.temp_dir) / "session_latest" / "logs"
 
     def cli(self, *arguments: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
         """Run the command line against this blend."""
@@ -83,8 +88,8 @@ def run_cli(
 
 def own_state(folder: Path) -> dict[str, str]:
     """An environment in which the command line keeps its state in `folder` and makes its keys."""
-    keys = ("BLENDED_API_KEY", "VLLM_API_KEY", "RAY_AUTH_TOKEN", "RAY_ADDRESS")
-    env = {name: value for name, value in os.environ.items() if name not in keys}
+    own = ("BLENDED_", "VLLM_API_KEY", "RAY_AUTH_TOKEN", "RAY_ADDRESS")
+    env = {name: value for name, value in os.environ.items() if not name.startswith(own)}
     return {**env, "BLENDED_STATE_DIR": str(folder), "COLUMNS": "200"}
 
 
@@ -96,9 +101,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(source: str, folder: Path) -> Iterator[Live]:
+def running(
+    source: str, folder: Path, environment: Mapping[str, str] | None = None
+) -> Iterator[Live]:
     """Bring a blend up with `blended up --detach`; stop it with `blended down`."""
-    env = own_state(folder)
+    env = own_state(folder) | dict(environment or {})
     up = run_cli(env, "up", source, "--port", str(free_port()), "--detach")
     try:
         assert up.returncode == 0, up.stdout + up.stderr

@@ -6,16 +6,20 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from blended import loading
+from tests.journal.databases import kept
 from tests.live.conftest import Live, running
-from tests.live.load import load, summary
+from tests.live.load import Result, load, summary
+from tests.support import eventually
 
 pytestmark = pytest.mark.ray
 
 RATE_PER_S, DURATION_S, KILL_EVERY_S = 50, 60, 5
+ID = "x-blended-response-id"
 
 BLEND = """
 name: chaos
@@ -72,6 +76,7 @@ async def test_clients_notice_nothing_that_had_not_begun(tmp_path: Path) -> None
         router_killed_s, results = await asyncio.gather(
             trouble(live, blend), load(live, RATE_PER_S, DURATION_S, bodies)
         )
+        rows = await records(tmp_path / "state", results, router_killed_s)
 
     print(json.dumps(summary(results)))
     assert len(results) == RATE_PER_S * DURATION_S
@@ -80,3 +85,45 @@ async def test_clients_notice_nothing_that_had_not_begun(tmp_path: Path) -> None
     broken_off = [r for r in failed if r.end != "error_event"]
     assert all(r.end == "cut" and r.is_on_its_way(router_killed_s) for r in broken_off), failed
     assert len(failed) < 0.02 * len(results)
+    agree(rows, results)
+    weigh(rows)
+
+
+async def records(state: Path, results: list[Result], killed_s: float) -> list[Any]:
+    """The journal's rows, once there is one for every response that had to survive the kill.
+
+    What a router had not written when it was killed is lost: at most its last second.
+    """
+    url = f"sqlite:///{state / 'journal.db'}"
+    due = {r.headers[ID] for r in results if not r.is_on_its_way(killed_s)}
+    await eventually(lambda: due <= {row.response_id for row in kept(url)}, timeout_s=90)
+    return kept(url)
+
+
+def agree(rows: list[Any], results: list[Result]) -> None:
+    """One record for each response, whose end is the one that the client saw."""
+    ends = {"finished": "finished", "error_event": "failed_after_first_byte"}
+    seen = {r.headers[ID]: ends.get(r.end) for r in results}
+    states = {row.response_id: row.state for row in rows}
+    lost = len(seen) - len(states)
+    print(json.dumps({"records": len(rows), "lost_with_the_router": lost}))
+    assert len(states) == len(rows)
+    assert states.keys() <= seen.keys()
+    assert {i: states[i] for i in states if seen[i]} == {i: seen[i] for i in states if seen[i]}
+    assert lost <= RATE_PER_S
+
+
+def weigh(rows: list[Any]) -> None:
+    """Each component's responses, every one by its inverse propensity, add up to all of them.
+
+    The sum's variance is that of sum(1{i}/p); the squared z-scores of three components, of which
+    two are free, exceed 18.4 once in 10,000 runs.
+    """
+    z_squared = []
+    for component in "abc":
+        p = [row.probabilities[component] for row in rows]
+        weighted = sum(1 / row.propensity for row in rows if row.component == component)
+        z_squared.append((weighted - len(rows)) ** 2 / sum((1 - q) / q for q in p))
+    statistic = sum(z_squared) * 2 / 3
+    print(json.dumps({"chi_square": statistic}))
+    assert statistic < 18.4

@@ -196,7 +196,7 @@ def test_down_stops_what_up_started_and_nothing_else(demo: Live, tmp_path: Path)
         for live, model in [(small, "small"), (demo, "demo")] * 10:
             # A key of the other cluster would be refused: each meets its own router.
             assert post(live, model=model, messages=[{"role": "user", "content": "x"}]).is_success
-        assert not listening(small) & listening(demo)
+        assert shared(listening(small), listening(demo)) == set()
         started = psutil.Process(small.running.pid).children(recursive=True)
         assert len(started) > 5
 
@@ -210,11 +210,27 @@ def test_down_stops_what_up_started_and_nothing_else(demo: Live, tmp_path: Path)
     assert post(demo, model="demo", messages=[{"role": "user", "content": "x"}]).is_success
 
 
-def listening(live: Live) -> set[int]:
-    """The ports on which processes of the cluster listen."""
-    ports: set[int] = set()
+Listener = tuple[str, int]
+
+
+def shared(some: set[Listener], others: set[Listener]) -> set[Listener]:
+    """Ports that both would be reached at; one number at two addresses is two ports."""
+    everywhere = {"0.0.0.0", "::"}
+    return {
+        (ip, port)
+        for ip, port in some
+        for other, same in others
+        if port == same and (ip == other or {ip, other} & everywhere)
+    }
+
+
+def listening(live: Live) -> set[Listener]:
+    """The addresses and ports on which processes of the cluster listen."""
+    ports: set[Listener] = set()
     for process in psutil.Process(live.running.pid).children(recursive=True):
         with suppress(psutil.NoSuchProcess):
             connections = process.net_connections("tcp")
-            ports |= {c.laddr.port for c in connections if c.status == psutil.CONN_LISTEN}
+            ports |= {
+                (c.laddr.ip, c.laddr.port) for c in connections if c.status == psutil.CONN_LISTEN
+            }
     return ports

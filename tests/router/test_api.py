@@ -294,7 +294,7 @@ async def test_a_change_of_the_blend_takes_effect_with_the_next_request() -> Non
         assert r.api.blend is not None
         assert r.api.access is not None
         changed = replace(r.api.blend, distribution=normalise({"a": 0, "b": 1}))
-        r.api.use(changed, r.api.access)
+        r.api.use(changed, r.api.access, None)
         drawn = {(await r.chat()).headers["x-blended-component"] for _ in range(12)}
 
         assert drawn == {"b"}

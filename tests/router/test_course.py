@@ -24,12 +24,19 @@ def test_the_drawn_component_is_asked_first() -> None:
 
 
 def failed(component: str, repeatable: bool = True) -> Failure:
-    return Failure(component, "unavailable", repeatable)
+    return Failure(component, "unavailable", repeatable, DISTRIBUTION.by_component[component])
 
 
 def test_a_failure_is_repeated_once_at_another_replica() -> None:
     """The same component gets a second chance before another model answers."""
     choice = choose(DISTRIBUTION, NOBODY, [failed("a")], first_half)
+
+    assert choice == Choice("a", 0.5, neighbour=True)
+
+
+def test_a_repetition_keeps_the_propensity_of_the_draw() -> None:
+    """Also when a check has found the component missing since it was drawn."""
+    choice = choose(DISTRIBUTION, {"a", "b"}, [failed("a")], first_half)
 
     assert choice == Choice("a", 0.5, neighbour=True)
 

@@ -184,7 +184,7 @@ async def test_checks_follow_a_change_of_the_blend() -> None:
         await eventually(lambda: other.api.availability.unavailable == {"a"})
         assert other.api.blend is not None
         assert other.api.access is not None
-        r.api.use(other.api.blend, other.api.access)
+        r.api.use(other.api.blend, other.api.access, None)
 
         await eventually(lambda: r.api.availability.unavailable == {"a"})
 

@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 
 from blended.config import Sampling
-from tests.support import CLIENT_KEY, blend, eventually, rig
+from tests.journal.journals import journal
+from tests.support import CLIENT_KEY, Rig, blend, eventually, rig
 
 CHECKS = (
     "not_a_server_error",
@@ -43,13 +44,20 @@ async def schemathesis(url: str, folder: Path) -> tuple[int | None, str]:
 
 async def test_every_answer_is_one_that_the_document_promises(tmp_path: Path) -> None:
     """Valid requests are answered, others refused as described, and nothing is left running."""
-    async with rig(blend("a", "b", api={"reveal_component": True})) as r:
-        status, output = await schemathesis(r.url, tmp_path)
+    revealing = blend("a", "b", api={"reveal_component": True})
+    with journal(tmp_path, keep_content=True) as kept:
+        async with rig(revealing, kept) as r:
+            await conforms(r, tmp_path)
 
-        components = r.components.values()
-        assert status == 0, output
-        assert r.finished() > 100
-        await eventually(lambda: not any(c.running or c.waiting for c in components))
+
+async def conforms(r: Rig, folder: Path) -> None:
+    """Fail with the output of schemathesis."""
+    status, output = await schemathesis(r.url, folder)
+
+    components = r.components.values()
+    assert status == 0, output
+    assert r.finished() > 100
+    await eventually(lambda: not any(c.running or c.waiting for c in components))
 
 
 async def test_the_document_describes_this_blend() -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from blended.router.turns import turn_of
+from blended.router.turns import Lineage, lineage_of, turn_of
 
 SYSTEM = {"role": "system", "content": "Be kind."}
 FIRST = {"role": "user", "content": "Hello!"}
@@ -82,3 +82,32 @@ def test_a_history_without_a_user_is_still_a_conversation() -> None:
 
     assert turn.number == 0
     assert len(turn.conversation) == 32
+
+
+def test_a_history_has_the_lineage_that_its_continuation_has_as_parent() -> None:
+    """However long it gets, tool calls included; another word or another user is another."""
+    tool: list[dict[str, Any]] = [
+        {"role": "assistant", "tool_calls": [{"id": "1"}]},
+        {"role": "tool", "content": "3"},
+    ]
+    history: list[dict[str, Any]] = [SYSTEM]
+    before = None
+    for text in ("one", "two", "three"):
+        history += [{"role": "user", "content": text}, *(tool if text == "two" else [])]
+        found = lineage(*history)
+        assert found.parent == before
+        before = found.history
+        history.append({"role": "assistant", "content": text.upper()})
+
+    assert lineage(SYSTEM, FIRST) != lineage(SYSTEM, SECOND)
+    assert lineage(SYSTEM, FIRST) != lineage(SYSTEM, FIRST, user="bob")
+
+
+def test_nobodys_history_has_no_lineage() -> None:
+    """Where neither user nor conversation is named, equal words may be strangers'."""
+    assert lineage(FIRST, user=None) == Lineage(None, None)
+
+
+def lineage(*messages: dict[str, Any], user: str | None = "ada") -> Lineage:
+    payload = chat(*messages, user=user)
+    return lineage_of(turn_of(payload, {}, "key"), payload["messages"])

@@ -11,9 +11,10 @@ from starlette.types import ASGIApp
 
 from blended import demo
 from blended.components.guard import Guard
-from blended.config import Engine
+from blended.config import Engine, Tracing
 from blended.errors import ConfigError
 from blended.router.blend import INTERNAL_KEY_ENV
+from blended.tracing import ENDPOINT_ENV, environment
 
 # vLLM would pin the threads of all replicas to the same cores, and import a compiler that eager
 # mode never uses with the first request.
@@ -42,6 +43,7 @@ class VllmArgs(BaseModel):
 
     id: str
     engine: Engine
+    tracing: Tracing | None = None
 
 
 def build_vllm(args: VllmArgs) -> Application:
@@ -55,14 +57,14 @@ def build_vllm(args: VllmArgs) -> Application:
             f"Component '{args.id}': the environment variable {INTERNAL_KEY_ENV} is not set on "
             "this node, so that the component would answer anybody. Set it before Ray starts."
         )
-    arguments = llm_config(args.id, args.engine)
+    arguments = llm_config(args.id, args.engine, args.tracing)
     # Takes seconds and needs vLLM, which the router's nodes may not have.
     from ray.serve.llm import LLMConfig, build_openai_app
 
     return build_openai_app({"llm_configs": [LLMConfig(**arguments)]})
 
 
-def llm_config(component: str, engine: Engine) -> dict[str, Any]:
+def llm_config(component: str, engine: Engine, tracing: Tracing | None = None) -> dict[str, Any]:
     """The arguments of Ray's LLMConfig for one component.
 
     Raises:
@@ -78,7 +80,7 @@ def llm_config(component: str, engine: Engine) -> dict[str, Any]:
             "model_id": component,
             "model_source": str(folder or engine.model),
         },
-        "engine_kwargs": _engine_kwargs(engine),
+        "engine_kwargs": _engine_kwargs(engine, tracing),
         "placement_group_config": {"bundles": bundles, "strategy": "STRICT_PACK"},
         "deployment_config": {
             "request_router_config": {
@@ -89,7 +91,13 @@ def llm_config(component: str, engine: Engine) -> dict[str, Any]:
             },
             **({"placement_group_bundle_label_selector": [label] * len(bundles)} if label else {}),
         },
-        "runtime_env": {"env_vars": {**(_CPU_ENV if cpu else {}), **engine.env}},
+        "runtime_env": {
+            "env_vars": {
+                **(_CPU_ENV if cpu else {}),
+                **environment(f"blended-{component}", tracing),
+                **engine.env,
+            }
+        },
         **({"callback_config": {"callback_class": _ON_DISK}} if folder else {}),
         **(
             {"accelerator_config": {"kind": "cpu"}}
@@ -104,7 +112,7 @@ def group_label(group: str) -> str:
     return f"blended/{group}"
 
 
-def _engine_kwargs(engine: Engine) -> dict[str, Any]:
+def _engine_kwargs(engine: Engine, tracing: Tracing | None) -> dict[str, Any]:
     given: dict[str, Any] = {
         "tokenizer": engine.tokenizer,
         "max_model_len": engine.max_model_len,
@@ -114,6 +122,8 @@ def _engine_kwargs(engine: Engine) -> dict[str, Any]:
     kwargs = {name: value for name, value in given.items() if value is not None}
     # Usage then says how much of a prompt the prefix cache held.
     kwargs["enable_prompt_tokens_details"] = True
+    if tracing is not None and (collector := os.environ.get(ENDPOINT_ENV)):
+        kwargs["otlp_traces_endpoint"] = f"{collector.rstrip('/')}/v1/traces"
     middleware = [*engine.args.get("middleware", ()), _GUARD]
     return kwargs | dict(engine.args) | {"middleware": middleware}
 

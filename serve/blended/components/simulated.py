@@ -93,7 +93,10 @@ class Simulated:
     async def _respond(self, request: Request, kind: str) -> Any:
         body = await request.json()
         limit = body.get("max_completion_tokens") or body.get("max_tokens")
-        return _SimulatedResponse(self, kind, body, plan(self._simulation, self._rng, limit))
+        prefix = "chatcmpl" if kind == "chat.completion" else "cmpl"
+        # As vLLM does, which takes the id of the request.
+        name = f"{prefix}-{request.headers.get('x-request-id') or uuid.uuid4().hex}"
+        return _SimulatedResponse(self, kind, name, body, plan(self._simulation, self._rng, limit))
 
     async def slot(self) -> None:
         """Wait until one of the engine's places is free, and take it."""
@@ -121,6 +124,7 @@ class Simulated:
 class _SimulatedResponse:
     component: Simulated
     kind: str
+    id: str
     body: dict[str, Any]
     plan: Plan
 
@@ -167,7 +171,7 @@ class _SimulatedResponse:
             content = {field: {"role": "assistant", "content": text}}
         suffix = ".chunk" if self.kind == "chat.completion" and field == "delta" else ""
         return {
-            "id": f"sim-{uuid.uuid4().hex}",
+            "id": self.id,
             "object": self.kind + suffix,
             "created": int(time.time()),
             "model": self.component.name,

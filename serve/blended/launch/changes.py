@@ -77,7 +77,7 @@ def _settings(old: Any, new: Any) -> Iterator[Change]:
         if found:
             sentence = f"The settings of '{i}' change ({shown(found)}), at once."
             yield Change("setting", i, sentence)
-    apart = ("name", "components", "router")
+    apart = ("name", "components", "router", "tracing")
     found = [
         difference
         for difference in differences(old, new)
@@ -140,7 +140,7 @@ def _engine(i: str, kind: str, before: Any, after: Any) -> Iterator[Change]:
     elif found:
         what = f"The engine of '{i}' changes ({shown(found)})"
     elif found := _actor(before, after):
-        what = f"What a replica of '{i}' reserves changes ({shown(found)})"
+        what = f"What a replica of '{i}' starts with changes ({shown(found)})"
     else:
         return
     yield Change("engine", i, f"{what}: its replicas restart, the other components stay.")
@@ -165,7 +165,7 @@ def _stays(component: Any, old: Mapping[str, Any], running: Applications) -> boo
 def _router(running: Applications, wanted: Applications) -> Iterator[Change]:
     if found := _actor(running[ROUTER_APP], wanted[ROUTER_APP]):
         sentence = (
-            f"What a router replica reserves changes ({shown(found)}): they are replaced one "
+            f"What a router replica starts with changes ({shown(found)}): they are replaced one "
             "after another, each of them once its responses have ended."
         )
         yield Change("router", "router", sentence)

@@ -6,6 +6,7 @@
 # larger than HAProxy's buffer (BUFSIZE, bytes). HAProxy repeats only what it has read to the end
 # before it passed it on, which takes an option that Ray has no variable for: RETRY_ON is written
 # into HAProxy's configuration as it is, so that the option follows on a line of its own.
+# Serve would keep a thousand lines of its logs back, a failure among them (LOG_BUFFER_SIZE).
 SERVE_ENV = {
     "RAY_SERVE_ENABLE_HA_PROXY": "1",
     "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
@@ -13,6 +14,7 @@ SERVE_ENV = {
     "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": "900",
     "RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure empty-response\n    option http-buffer-request",
     "RAY_SERVE_HAPROXY_TUNE_BUFSIZE": "65536",
+    "RAY_SERVE_REQUEST_PATH_LOG_BUFFER_SIZE": "1",
     "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "blended.ports:middlewares",
 }
 

@@ -17,6 +17,7 @@ import httpx
 import psutil
 
 from blended.errors import LaunchError
+from blended.journal.identity import SECRET_ENV
 from blended.launch import state
 from blended.launch.environment import PRIVACY_ENV, SERVE_ENV
 from blended.launch.state import Running
@@ -127,6 +128,7 @@ def _environment(marker: str, temp_dir: str) -> dict[str, str]:
         "RAY_AUTH_TOKEN_PATH": str(state.ray_token_path()),
         CLIENT_KEY_ENV: state.client_key(),
         INTERNAL_KEY_ENV: state.internal_key(),
+        SECRET_ENV: state.journal_secret(),
     }
 
 

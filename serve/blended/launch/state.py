@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from blended.errors import LaunchError
+from blended.folders import state_dir
+from blended.journal.identity import SECRET_ENV
 from blended.router.blend import CLIENT_KEY_ENV, INTERNAL_KEY_ENV
-
-_STATE_DIR_ENV = "BLENDED_STATE_DIR"
 
 
 @dataclass(frozen=True)
@@ -26,14 +26,6 @@ class Running:
     marker: str
     temp_dir: str
     pid: int
-
-
-def state_dir() -> Path:
-    """The folder of this user's state, made on first use and closed to everybody else."""
-    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    folder = Path(os.environ.get(_STATE_DIR_ENV) or Path(base) / "blended")
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return folder
 
 
 def read_running() -> Running | None:
@@ -65,6 +57,11 @@ def client_key() -> str:
 def internal_key() -> str:
     """The key between router and components, made and kept likewise."""
     return os.environ.get(INTERNAL_KEY_ENV) or _kept_secret("internal_key")
+
+
+def journal_secret() -> str:
+    """The secret that the journal's ids and users are hashed with, made and kept likewise."""
+    return os.environ.get(SECRET_ENV) or _kept_secret("journal_secret")
 
 
 def ray_token() -> str:

@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from blended import config
 from blended.errors import ApiError
-from blended.router.errors import error_response
+from blended.router.errors import OnRefusal, error_response
 from blended.router.keys import Keys, key_ring
 from blended.router.limits import Limiter
 
@@ -40,9 +40,10 @@ class Gate:
     `current` gives the access of the moment, None before there is any.
     """
 
-    def __init__(self, app: ASGIApp, current: Callable[[], Access | None]) -> None:
-        self._app = app
-        self._current = current
+    def __init__(
+        self, app: ASGIApp, current: Callable[[], Access | None], on_refusal: OnRefusal
+    ) -> None:
+        self._app, self._current, self._on_refusal = app, current, on_refusal
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         access = self._current()
@@ -72,6 +73,7 @@ class Gate:
             try:
                 key = access.keys.find(given)
             except ApiError as error:
+                self._on_refusal(error.status, error.code)
                 await error_response(error)(scope, receive, send)
                 return
             await self._app({**scope, KEY: key}, receive, send)

@@ -14,41 +14,56 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from blended.errors import ApiError
+from blended.journal.journal import Journal
+from blended.journal.records import ResponseRecord
 from blended.router import models, openapi, requests
 from blended.router.access import KEY, Access, Gate
+from blended.router.account import response_record
+from blended.router.accounts import Accounts
 from blended.router.availability import Availability
 from blended.router.blend import Blend
-from blended.router.dispatch import CHAT, Inquiry
-from blended.router.errors import Boundary
+from blended.router.body import read
+from blended.router.dispatch import CHAT, Attempts, Inquiry
+from blended.router.errors import Boundary, OnRefusal
 from blended.router.keys import Key
 from blended.router.response import Ending, RelayedResponse
+from blended.router.timing import Timing
 from blended.router.turns import turn_of
+from blended.tracing import ResponseTrace
 
 COMPLETIONS = "/completions"
+
+OnEnd = Callable[[ResponseRecord, str | None], None]
+
+_LONGEST_ID = 128
+_OPERATIONS = {CHAT: "chat", COMPLETIONS: "text_completion"}
+_PREFIXES = {CHAT: "chatcmpl", COMPLETIONS: "cmpl"}
 
 
 class Api:
     """The routes and what they need: the blend and the access to it, both of which may change.
 
-    `on_end` hears of every response of a component, or lack of one.
+    `on_end` hears of every response of a component, or lack of one, with the id of its trace if
+    there is one; `on_refusal` of the HTTP status and error code of every other error.
     """
 
-    def __init__(self, on_end: Callable[[Ending], None]) -> None:
-        self._on_end = on_end
+    def __init__(self, on_end: OnEnd, on_refusal: OnRefusal = lambda *_: None) -> None:
+        self._on_end, self._on_refusal = on_end, on_refusal
         self._session: aiohttp.ClientSession | None = None
         self._changed = asyncio.Event()
         self.availability = Availability()
         self.blend: Blend | None = None
         self.access: Access | None = None
+        self.journal: Journal | None = None
 
-    def use(self, blend: Blend, access: Access) -> None:
+    def use(self, blend: Blend, access: Access, journal: Journal | None) -> None:
         """Take a new blend: a change reaches every request that comes after it."""
-        self.blend, self.access = blend, access
+        self.blend, self.access, self.journal = blend, access, journal
         self._changed.set()
 
     def application(self) -> ASGIApp:
-        """The ASGI application; its lifespan owns the connections to the components."""
+        """The ASGI application; its lifespan owns the connections, and ends with the journal's."""
+        accounts = Accounts(self._ready, lambda: self.journal)
         routes = [
             Route("/healthz", self._health),
             Route("/openapi.json", self._openapi),
@@ -56,9 +71,12 @@ class Api:
             Route("/v1/models/{model}", self._model),
             Route("/v1/chat/completions", _Endpoint(self._chat), methods=["POST"]),
             Route("/v1/completions", _Endpoint(self._complete), methods=["POST"]),
+            Route("/v1/feedback", accounts.feedback, methods=["POST"]),
+            Route("/v1/responses/{response}", accounts.record),
         ]
-        app = Boundary(Router(routes, redirect_slashes=False, lifespan=self._lifespan))
-        return Gate(app, lambda: self.access)
+        router = Router(routes, redirect_slashes=False, lifespan=self._lifespan)
+        app = Boundary(router, self._on_refusal)
+        return Gate(app, lambda: self.access, self._on_refusal)
 
     @asynccontextmanager
     async def _lifespan(self, _: Any) -> AsyncIterator[None]:
@@ -69,6 +87,8 @@ class Api:
             yield
             watching.cancel()
             await asyncio.wait({watching})
+        if self.journal is not None:
+            await asyncio.to_thread(self.journal.close)
 
     async def _watch(self, session: aiohttp.ClientSession) -> None:
         """Check the components of the blend that is in use, whichever that is."""
@@ -108,23 +128,56 @@ class Api:
     async def _answer(
         self, request: Request, path: str, check: Callable[[requests.Payload], None]
     ) -> RelayedResponse:
+        timing = Timing()
         blend, access = self._ready()
         key: Key = request.scope[KEY]
         allowance = await access.limiter.admit(key)
-        payload = requests.parse(await _body(request, blend.config.api.max_body_bytes))
+        payload = requests.parse(await read(request, blend.config.api.max_body_bytes))
         check(payload)
         if path == COMPLETIONS:
             payload.pop("messages", None)  # none of its fields: nobody checked them
+        inquiry = self._inquiry(blend, request, path, payload, key, timing.started_at)
+        trace = ResponseTrace.begin(request.headers, _OPERATIONS[path], payload["model"])
         return RelayedResponse(
             session=self._connections(),
-            inquiry=_inquiry(blend, request, path, payload, key),
+            inquiry=inquiry,
             availability=self.availability,
+            attempts=Attempts(timing, trace),
             headers=[(k.encode(), v.encode()) for k, v in allowance.headers.items()],
+            keep=self.journal is not None and self.journal.keep_content,
             on_end=partial(self._ended, access, key),
         )
 
+    def _inquiry(
+        self,
+        blend: Blend,
+        request: Request,
+        path: str,
+        payload: requests.Payload,
+        key: Key,
+        started_at: float,
+    ) -> Inquiry:
+        new = self.journal.identity.nonce(started_at, key.name) if self.journal else None
+        unique = new or secrets.token_hex(16)
+        return Inquiry(
+            blend=blend,
+            path=path,
+            payload=payload,
+            key_name=key.name,
+            turn=turn_of(payload, request.headers, key.name),
+            nonce=request.headers.get("idempotency-key") or unique,
+            request_id=(request.headers.get("x-request-id") or unique)[:_LONGEST_ID],
+            response_id=f"{_PREFIXES[path]}-{unique}",
+            distribution=models.distribution(blend, payload.get("model")),
+        )
+
     async def _ended(self, access: Access, key: Key, ending: Ending) -> None:
-        self._on_end(ending)
+        journal = self.journal
+        record = response_record(ending, journal.identity if journal else None)
+        if journal is not None:
+            journal.append(record)
+        ending.attempts.trace.end(record)
+        self._on_end(record, ending.attempts.trace.id)
         await access.limiter.spend(key, ending.tokens)
 
     def _connections(self) -> aiohttp.ClientSession:
@@ -146,29 +199,3 @@ class _Endpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = await self.answer(Request(scope, receive))
         await response(scope, receive, send)
-
-
-def _inquiry(
-    blend: Blend, request: Request, path: str, payload: requests.Payload, key: Key
-) -> Inquiry:
-    request_id = secrets.token_hex(16)
-    return Inquiry(
-        blend=blend,
-        path=path,
-        payload=payload,
-        turn=turn_of(payload, request.headers, key.name),
-        nonce=request.headers.get("idempotency-key") or request_id,
-        request_id=request_id,
-        distribution=models.distribution(blend, payload.get("model")),
-    )
-
-
-async def _body(request: Request, limit: int) -> bytes:
-    chunks: list[Any] = []
-    size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > limit:
-            raise ApiError(413, f"The body exceeds {limit} bytes; send a shorter history.")
-        chunks.append(chunk)
-    return b"".join(chunks)

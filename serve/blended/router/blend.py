@@ -25,8 +25,8 @@ CLIENT_KEY_ENV = "BLENDED_API_KEY"
 class Upstream:
     """Where and how one component is asked: an OpenAI-compatible API, whatever is behind it.
 
-    `tokenize_url` counts a prompt's tokens, where the component can. `is_ours` tells a component
-    of this deployment from somebody else's API.
+    `tokenize_url` counts a prompt's tokens, where the component can. `gpus` is what one of its
+    replicas takes. `is_ours` tells a component of this deployment from somebody else's API.
     """
 
     id: str
@@ -42,6 +42,7 @@ class Upstream:
     context_tokens: int | None
     tokenize_url: str | None
     max_replicas: int
+    gpus: int
     is_ours: bool
 
     def authorization(self) -> dict[str, str]:
@@ -99,5 +100,12 @@ def _upstream(component: AnyComponent, components_url: str, environ: Mapping[str
         context_tokens=context_tokens,
         tokenize_url=tokenize_url,
         max_replicas=1 if isinstance(component, RemoteComponent) else component.replicas.max,
+        gpus=_gpus(component),
         is_ours=not isinstance(component, RemoteComponent),
     )
+
+
+def _gpus(component: AnyComponent) -> int:
+    if not isinstance(component, VllmComponent) or component.engine.accelerator == "cpu":
+        return 0
+    return component.engine.tensor_parallel_size

@@ -13,11 +13,15 @@ from blended.router.selection import SelectionDistribution, draw, exclude
 
 @dataclass(frozen=True)
 class Failure:
-    """A component that was asked and gave no byte; `repeatable` if another replica of it may."""
+    """A component that was asked and gave no byte; `repeatable` if another replica of it may.
+
+    `propensity` is the one that it was asked with.
+    """
 
     component: str
     reason: Reason
     repeatable: bool
+    propensity: float
 
 
 @dataclass(frozen=True)
@@ -47,17 +51,15 @@ def choose(
     unavailable they are asked all the same, because a check may be wrong where an answer is not.
     """
     if failures and _is_worth_repeating(failures):
-        last = failures[-1].component
-        others = {f.component for f in failures} - {last}
-        left = _left(distribution, unavailable, others)
-        return Choice(last, _propensity(left, last), neighbour=True)
+        last = failures[-1]
+        return Choice(last.component, last.propensity, neighbour=True)
     intended = draw(distribution, uniform(0))
     failed = {failure.component for failure in failures}
     left = _left(distribution, unavailable, failed)
     if left is None:
         return None
     if not failures and intended.component in left.components:
-        return Choice(intended.component, _propensity(left, intended.component))
+        return Choice(intended.component, left.by_component[intended.component])
     redrawn = draw(left, uniform(1 + len(failed)))
     return Choice(redrawn.component, redrawn.propensity)
 
@@ -73,9 +75,3 @@ def _left(
 ) -> SelectionDistribution | None:
     everybody_out = exclude(distribution, unavailable) is None
     return exclude(distribution, {*failed, *(() if everybody_out else unavailable)})
-
-
-def _propensity(left: SelectionDistribution | None, component: str) -> float:
-    if left is None or component not in left.components:
-        return 0.0  # it left the draw while it was being asked
-    return left.probabilities[left.components.index(component)]

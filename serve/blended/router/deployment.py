@@ -5,36 +5,49 @@ import gc
 import logging
 import os
 from dataclasses import replace
-from typing import Any
+from typing import Any, NoReturn
 
 from ray import serve
 from starlette.types import ASGIApp
 
 from blended import config
 from blended.config import BlendConfig
+from blended.journal.journal import Journal
+from blended.journal.opening import open_journal
+from blended.journal.records import ResponseRecord
+from blended.journal.spool import SpoolStatus
 from blended.router.access import Access, access
+from blended.router.account import described
 from blended.router.api import Api
 from blended.router.blend import resolve
-from blended.router.response import Ending
 from blended.telemetry import Telemetry
 
 logger = logging.getLogger(__name__)
+
+_REPORT_S = 1.0
 
 
 class Router:
     """One replica; every replica computes the same draws and keeps no state of conversations."""
 
     def __init__(self) -> None:
-        self._api = Api(self._ended)
-        self._granted: config.Api | None = None
+        # What this package logs goes where Ray Serve's own lines go, in the same form.
+        logging.getLogger("blended").parent = logging.getLogger("ray.serve")
         self._telemetry = Telemetry()
+        self._api = Api(self._ended, self._telemetry.refused)
+        self._granted: config.Api | None = None
+        self._kept: config.Journal | None = None
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Take a new blend: a change reaches every request that comes after it."""
         blend = BlendConfig.model_validate(user_config["blend"])
-        granted = await self._access(blend.api)
-        self._api.use(resolve(blend, user_config["components_url"], os.environ), granted)
-        self._granted = blend.api
+        resolved = resolve(blend, user_config["components_url"], os.environ)
+        granted, journal = await self._access(blend.api), self._journal(blend.journal)
+        before = self._api.journal
+        self._api.use(resolved, granted, journal)
+        self._granted, self._kept = blend.api, blend.journal
+        if before is not None and before is not journal:
+            await asyncio.to_thread(before.close)
 
     async def __serve_build_asgi_app__(self) -> ASGIApp:
         """Ray Serve's hook for an application that is made when the replica starts."""
@@ -42,7 +55,7 @@ class Router:
         # not walk through it again and again, which costs a tenth of every request.
         gc.collect()
         gc.freeze()
-        self._reporting = asyncio.create_task(self._telemetry.report())
+        self._reporting = asyncio.create_task(self._report())
         return self._api.application()
 
     async def _access(self, api: config.Api) -> Access:
@@ -58,10 +71,29 @@ class Router:
         await current.limiter.close()
         return renewed
 
-    def _ended(self, ending: Ending) -> None:
-        self._telemetry.ended(ending)
-        if ending.attempts.failures:
-            logger.warning("%s", ending)
+    def _journal(self, settings: config.Journal) -> Journal | None:
+        return self._api.journal if settings == self._kept else open_journal(settings, os.environ)
+
+    def _ended(self, record: ResponseRecord, trace_id: str | None) -> None:
+        blend = self._api.blend
+        assert blend is not None, "a response was given without a blend"
+        self._telemetry.ended(record, blend.config.name)
+        if record.failures:
+            ids = {"response_id": record.response_id, "request_id": record.request_id}
+            logger.warning(described(record), extra={**ids, "trace_id": trace_id})
+
+    async def _report(self) -> NoReturn:
+        """Tell Ray's metrics how things stand, every second until cancelled."""
+        spooled: SpoolStatus | None = None
+        while True:
+            await asyncio.sleep(_REPORT_S)
+            if self._api.journal is not None:
+                before, spooled = spooled, self._api.journal.status()
+                self._telemetry.spooled(spooled, before)
+            if self._api.blend is not None:
+                out = self._api.availability.unavailable
+                self._telemetry.configured(self._api.blend, out)
+            self._telemetry.report()
 
 
 ROUTER_DEPLOYMENT = serve.deployment(name="Router")(serve.ingress()(Router))

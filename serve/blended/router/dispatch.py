@@ -1,7 +1,7 @@
 """From a request to a component's answer: whom to ask, with which history, until one answers."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +15,9 @@ from blended.router.availability import Availability
 from blended.router.blend import Blend, Upstream
 from blended.router.course import Choice, Failure, choose
 from blended.router.selection import SelectionDistribution
+from blended.router.timing import Timing
 from blended.router.turns import Turn
+from blended.tracing import ResponseTrace
 
 CHAT = "/chat/completions"
 
@@ -25,15 +27,19 @@ class Inquiry:
     """A client's request, checked, with all that the choice of a component depends on.
 
     `nonce` makes the draw: a request of its own, or the same one again. `distribution` is over the
-    blend's components, or certain of the one that the client named.
+    blend's components, or certain of the one that the client named. `request_id` is what the
+    client, or the proxy in front, calls the request; `response_id` is what the client gets to know
+    the response by.
     """
 
     blend: Blend
     path: str
     payload: requests.Payload
+    key_name: str
     turn: Turn
     nonce: str
     request_id: str
+    response_id: str
     distribution: SelectionDistribution
 
     def uniform(self, k: int) -> float:
@@ -50,10 +56,16 @@ class Inquiry:
 
 @dataclass
 class Attempts:
-    """How the search for an answer went: who failed, and the choice that answered, if one did."""
+    """How the search for an answer goes: who failed, and the choice that answered, if one did.
 
+    `timing` and `trace` are told of every step.
+    """
+
+    timing: Timing
+    trace: ResponseTrace
     failures: list[Failure] = field(default_factory=list)
     choice: Choice | None = None
+    replica: str | None = None
 
     def __len__(self) -> int:
         return len(self.failures) + (self.choice is not None)
@@ -76,45 +88,58 @@ async def answered(
         inquiry.distribution, availability.unavailable, attempts.failures, inquiry.uniform
     ):
         upstream = inquiry.blend.upstreams[choice.component]
+        attempts.trace.ask(upstream.kind, upstream.id, upstream.base_url, choice.propensity)
         async with AsyncExitStack() as stack:
             try:
-                answer = await _ask(stack, session, inquiry, choice)
+                answer = await _ask(stack, session, inquiry, choice, attempts)
             except relay.Unanswered as exc:
-                attempts.failures.append(_failure(upstream, exc.reason))
+                attempts.trace.fail(exc.reason)
+                attempts.failures.append(_failure(upstream, choice, exc.reason))
                 if exc.reason != "full":
                     availability.failed(upstream)
                 continue
             availability.answered(upstream)
-            attempts.choice = choice
+            attempts.choice, attempts.replica = choice, answer.replica
             yield answer
             return
     raise _nobody(attempts.failures, inquiry.blend)
 
 
-def _failure(upstream: Upstream, reason: relay.Reason) -> Failure:
+def _failure(upstream: Upstream, choice: Choice, reason: relay.Reason) -> Failure:
     # Waiting a whole budget again, or showing the same key again, cannot help.
     repeatable = reason == "unavailable" or (reason == "full" and upstream.max_replicas > 1)
-    return Failure(upstream.id, reason, repeatable)
+    return Failure(upstream.id, reason, repeatable, choice.propensity)
 
 
 async def _ask(
-    stack: AsyncExitStack, session: aiohttp.ClientSession, inquiry: Inquiry, choice: Choice
+    stack: AsyncExitStack,
+    session: aiohttp.ClientSession,
+    inquiry: Inquiry,
+    choice: Choice,
+    attempts: Attempts,
 ) -> relay.Answer:
-    question = await _question(session, inquiry, choice, sure=False)
+    context = attempts.trace.headers() if inquiry.blend.upstreams[choice.component].is_ours else {}
+    question = await _question(session, inquiry, choice, context, sure=False)
+    attempts.timing.ask()
     try:
         return await stack.enter_async_context(relay.ask(session, question))
     except relay.Complaint as complaint:
         # The history was taken to fit without being counted: count it.
         if complaint.code != relay.CONTEXT_EXCEEDED:
             raise
-        counted = await _question(session, inquiry, choice, sure=True)
+        counted = await _question(session, inquiry, choice, context, sure=True)
         if counted.body == question.body:
             raise
+    attempts.timing.ask()
     return await stack.enter_async_context(relay.ask(session, counted))
 
 
 async def _question(
-    session: aiohttp.ClientSession, inquiry: Inquiry, choice: Choice, sure: bool
+    session: aiohttp.ClientSession,
+    inquiry: Inquiry,
+    choice: Choice,
+    context: Mapping[str, str],
+    sure: bool,
 ) -> relay.Question:
     upstream = inquiry.blend.upstreams[choice.component]
     body = requests.component_body(inquiry.payload, upstream.model, upstream.sampling)
@@ -125,8 +150,9 @@ async def _question(
         upstream,
         inquiry.path,
         f"{conversation}-neighbour" if choice.neighbour else conversation,
-        inquiry.request_id,
+        inquiry.response_id.partition("-")[2],
         json.dumps(body).encode(),
+        context,
     )
 
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Callable
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -11,6 +12,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from blended.errors import ApiError
 
 logger = logging.getLogger(__name__)
+
+RESPONSE_ID_HEADER = "x-blended-response-id"
+
+# Hears of the HTTP status and error code of a request that ends without a response of a component.
+OnRefusal = Callable[[int, str | None], None]
 
 
 def error_response(error: ApiError) -> Response:
@@ -28,8 +34,8 @@ def error_response(error: ApiError) -> Response:
 class Boundary:
     """An ASGI middleware that answers whatever ends a request before its response has begun."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, on_refusal: OnRefusal) -> None:
+        self._app, self._on_refusal = app, on_refusal
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -41,7 +47,11 @@ class Boundary:
         except ClientDisconnect:
             pass  # nobody is left to hear of it
         except Exception as exc:  # noqa: BLE001 - this is the boundary
-            await error_response(_as_api_error(scope, exc))(scope, receive, send)
+            error = _as_api_error(scope, exc)
+            # One with a response's id is that response's end, which is counted as such.
+            if RESPONSE_ID_HEADER not in error.headers:
+                self._on_refusal(error.status, error.code)
+            await error_response(error)(scope, receive, send)
 
 
 def _as_api_error(scope: Scope, exc: Exception) -> ApiError:

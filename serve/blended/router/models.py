@@ -47,8 +47,7 @@ def _of(blend: Blend, model: str) -> Upstream:
 
 def _blend_entry(blend: Blend) -> dict[str, Any]:
     entry = _entry(blend.config.name, "blend", blend.config.description)
-    shares = zip(blend.distribution.components, blend.distribution.probabilities, strict=True)
-    return entry | {"selection": dict(shares)}
+    return entry | {"selection": blend.distribution.by_component}
 
 
 def _component_entry(upstream: Upstream) -> dict[str, Any]:

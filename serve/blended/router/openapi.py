@@ -33,6 +33,7 @@ def document(blend_name: str, components: Sequence[str], max_body_bytes: int) ->
 
 def _paths(models: Sequence[str], max_body_bytes: int) -> Json:
     model = {"name": "model", "in": "path", "required": True, "schema": {"enum": list(models)}}
+    response = {"name": "response", "in": "path", "required": True, "schema": _TEXT}
     one_model = _reading("One of the models.", "Model", {"404": _NO_MODEL})
     return {
         "/v1/models": {"get": _reading("The blend first, then its components.", "ModelList")},
@@ -41,6 +42,11 @@ def _paths(models: Sequence[str], max_body_bytes: int) -> Json:
             "post": _generating("Answer a conversation.", "Chat", max_body_bytes)
         },
         "/v1/completions": {"post": _generating("Continue a text.", "Completion", max_body_bytes)},
+        "/v1/feedback": {"post": _feedback(max_body_bytes)},
+        "/v1/responses/{response}": {
+            "parameters": [response],
+            "get": _reading("The record of a response.", "Record", {"404": _NO_RECORD}),
+        },
         "/healthz": {
             "get": {
                 "summary": "Whether the router runs; needs no key.",
@@ -67,13 +73,31 @@ def _generating(summary: str, name: str, max_body_bytes: int) -> Json:
     answer["content"]["text/event-stream"] = {"schema": ref(f"{name}Event")}
     return {
         "summary": summary,
-        "parameters": [_CONVERSATION, _IDEMPOTENCY],
+        "parameters": [_CONVERSATION, _USER, _IDEMPOTENCY],
         "requestBody": {"required": True, "content": _json(ref(f"{name}Request"))},
         "responses": {
             "200": answer,
             "400": _error("The body is no JSON object, or a field of it is not valid."),
             "401": _NO_KEY,
             "404": _NO_MODEL,
+            "413": _error(f"The body exceeds {max_body_bytes} bytes."),
+            "429": _BUSY,
+            "503": _UNAVAILABLE,
+        },
+    }
+
+
+def _feedback(max_body_bytes: int) -> Json:
+    return {
+        "summary": "Say something about a response; a second of its kind replaces the first.",
+        "requestBody": {"required": True, "content": _json(ref("FeedbackRequest"))},
+        "responses": {
+            "200": _answer("It is in the journal.", "Feedback"),
+            "202": _answer("It is kept until the journal's database answers.", "Feedback"),
+            "400": _error("The body is no JSON object, or a field of it is not valid."),
+            "401": _NO_KEY,
+            "404": _error("This key got no such response, or no journal is kept."),
+            "410": _error("The response's record is no longer kept."),
             "413": _error(f"The body exceeds {max_body_bytes} bytes."),
             "429": _BUSY,
             "503": _UNAVAILABLE,
@@ -113,6 +137,7 @@ _ANSWER_HEADERS = {
     "x-blended-component": _header("The component that answered, where that is revealed.", _TEXT),
     "x-blended-intended": _header("The component drawn first, where that is revealed.", _TEXT),
     "x-blended-propensity": _header("How likely the component was, where revealed.", _SHARE),
+    "x-blended-response-id": _header("The response's id, of an error as well.", _TEXT),
     "x-blended-replica": _header("The component's replica, where that is revealed.", _TEXT),
 }
 _LIMIT_HEADERS = {
@@ -127,10 +152,15 @@ _RETRY_HEADERS = {"retry-after": _header("Seconds to wait before trying again.",
 
 _NO_KEY = _error("The key is missing, unknown or expired.")
 _NO_MODEL = _error("There is no such model.")
+_NO_RECORD = _error(
+    "This key got no such response, its record has not arrived, or no journal is kept.",
+    _RETRY_HEADERS,
+)
 _BUSY = _error(
     "All replicas are busy, or the key has used its limit.", _RETRY_HEADERS | _LIMIT_HEADERS
 )
 _UNAVAILABLE = _error("No component is available, or none is known yet.", _RETRY_HEADERS)
 
 _CONVERSATION = _request_header("X-Conversation-ID", "Names the conversation; else it is derived.")
+_USER = _request_header("X-User-ID", "Names the user; else the body does.")
 _IDEMPOTENCY = _request_header("Idempotency-Key", "Repeats the draw of an earlier request.")

@@ -39,6 +39,17 @@ def schemas(models: Sequence[str]) -> Json:
         "CompletionEvent": _event(_response("text_completion", {"text": _TEXT})),
         "Model": _MODEL,
         "ModelList": _object(object={"const": "list"}, data=_list(ref("Model"))),
+        "FeedbackRequest": {"anyOf": [_feedback(name, kind) for name, kind in _FEEDBACK.items()]},
+        "Feedback": _object(
+            object={"const": "feedback"},
+            response_id=_TEXT,
+            kind={"enum": list(_FEEDBACK)},
+            status={
+                "enum": ["recorded", "replaced", "queued"],
+                "description": "Whether it took the place of one of its kind, or waits.",
+            },
+        ),
+        "Record": _RECORD,
         "Health": _object(status={"const": "ok"}),
         "Document": _object(openapi=_TEXT, paths={"type": "object"}),
         "Error": _object(error=_ERROR),
@@ -64,9 +75,14 @@ def _request(models: Sequence[str], subject: str, schema: Json) -> Json:
         },
         "metadata": {
             "type": ["object", "null"],
-            "properties": {"conversation_id": _optional("string", "Names the conversation.")},
+            "properties": {
+                "conversation_id": _optional("string", "Names the conversation."),
+                "user_id": _optional("string", "Names the user."),
+            },
         },
         "prompt_cache_key": _optional("string", "Names the conversation likewise."),
+        "safety_identifier": _optional("string", "Names the user likewise."),
+        "user": _optional("string", "Names the user likewise."),
     }
     return {
         "type": "object",
@@ -87,6 +103,10 @@ def _response(kind: str, content: Json) -> Json:
         model=_TEXT,
         choices=_list(choice),
     )
+
+
+def _feedback(name: str, schema: Json) -> Json:
+    return _object(response_id=_TEXT, **{name: schema}) | {"additionalProperties": False}
 
 
 def _event(piece: Json) -> Json:
@@ -117,6 +137,40 @@ _ERROR = _object(
     param={"type": ["string", "null"]},
     code={"type": ["string", "null"]},
 )
+_FEEDBACK: dict[str, Json] = {
+    "thumb": {"enum": ["up", "down"]},
+    "star": {"enum": [1, 2, 3, 4, 5]},
+    "retry": {"type": "string", "description": "The id of the response that replaces this one."},
+    "edit": {
+        "type": "number",
+        "minimum": 0,
+        "maximum": 1,
+        "description": "How much of the response's text the user changed.",
+    },
+    "comment": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 10_000,
+        "description": "Only where the deployment keeps texts.",
+    },
+}
+_RECORD = _object(
+    object={"const": "response.record"},
+    response_id=_TEXT,
+    started_at={"type": "number", "description": "Unix seconds, as all times here."},
+    conversation=_TEXT,
+    turn={"type": "integer"},
+    state={
+        "enum": ["finished", "cancelled", "failed_before_first_byte", "failed_after_first_byte"]
+    },
+    ttft_s={"type": ["number", "null"]},
+    e2e_s={"type": "number"},
+    prompt_tokens={"type": ["integer", "null"]},
+    completion_tokens={"type": ["integer", "null"]},
+    replaces={"type": ["string", "null"], "description": "The response that this one replaced."},
+    feedback=_list(_object(kind={"enum": [*_FEEDBACK, "continued"]}, at={"type": "number"})),
+)
+_RECORD["description"] = "What the journal holds, the component's part where that is revealed."
 _MODEL = _object(
     id=_TEXT,
     object={"const": "model"},

@@ -5,9 +5,9 @@ sends its headers before it knows whether it can answer.
 """
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import aiohttp
@@ -28,7 +28,8 @@ _ERROR_EVENT = b'data: {"error"'
 class Question:
     """What one component is asked: an OpenAI request, ready to post.
 
-    `session` picks the component's replica; `request_id` becomes part of the response's id.
+    `session` picks the component's replica; an engine makes `request_id` a part of its response's
+    id; `context` are headers that join its spans to the response's trace.
     """
 
     upstream: Upstream
@@ -36,6 +37,7 @@ class Question:
     session: str
     request_id: str
     body: bytes
+    context: Mapping[str, str] = field(default_factory=dict)
 
     def headers(self) -> dict[str, str]:
         """The headers that the component gets: nothing of the client's is among them."""
@@ -43,6 +45,7 @@ class Question:
             "content-type": "application/json",
             "x-session-id": self.session,
             "x-request-id": self.request_id,
+            **self.context,
             **self.upstream.authorization(),
         }
 

@@ -53,7 +53,7 @@ def check_chat(payload: Payload) -> None:
     _check_common(payload)
     messages = payload.get("messages")
     if not isinstance(messages, list) or not messages:
-        _refuse("messages", messages, "give a list of at least one message")
+        refuse("messages", messages, "give a list of at least one message")
     for index, message in enumerate(messages):
         _check_message(f"messages[{index}]", message)
 
@@ -67,7 +67,7 @@ def check_completion(payload: Payload) -> None:
     _check_common(payload)
     prompt = payload.get("prompt")
     if not isinstance(prompt, str | list) or not prompt:
-        _refuse("prompt", prompt, "give a text, or a list of texts or of token ids")
+        refuse("prompt", prompt, "give a text, or a list of texts or of token ids")
 
 
 def component_body(payload: Payload, model: str, sampling: Sampling) -> Payload:
@@ -112,10 +112,10 @@ def _check_common(payload: Payload) -> None:
         if value is not None:
             kind, remedy = _expected(name)
             if not kind(value):
-                _refuse(name, value, remedy)
+                refuse(name, value, remedy)
     options = payload.get("stream_options")
     if options is not None and not isinstance(options, dict):
-        _refuse("stream_options", options, "give an object")
+        refuse("stream_options", options, "give an object")
 
 
 def _expected(name: str) -> tuple[Callable[[Any], bool], str]:
@@ -130,10 +130,10 @@ def _expected(name: str) -> tuple[Callable[[Any], bool], str]:
 
 def _check_message(path: str, message: Any) -> None:
     if not isinstance(message, dict):
-        _refuse(path, message, "give an object with 'role' and 'content'")
+        refuse(path, message, "give an object with 'role' and 'content'")
     role = message.get("role")
     if role not in ROLES:
-        _refuse(f"{path}.role", role, f"give one of {', '.join(ROLES)}")
+        refuse(f"{path}.role", role, f"give one of {', '.join(ROLES)}")
     content = message.get("content")
     if content is None and role == "assistant" and any(map(message.get, _INSTEAD_OF_CONTENT)):
         return
@@ -141,19 +141,24 @@ def _check_message(path: str, message: Any) -> None:
         for index, part in enumerate(content):
             _check_part(f"{path}.content[{index}]", part)
     elif not isinstance(content, str):
-        _refuse(f"{path}.content", content, "give a text or a list of content parts")
+        refuse(f"{path}.content", content, "give a text or a list of content parts")
     if role == "user" and not content:
-        _refuse(f"{path}.content", content, "give a text that is not empty")
+        refuse(f"{path}.content", content, "give a text that is not empty")
 
 
 def _check_part(path: str, part: Any) -> None:
     if not isinstance(part, dict) or not isinstance(part.get("type"), str):
-        _refuse(path, part, "give an object with a 'type'")
+        refuse(path, part, "give an object with a 'type'")
     if part["type"] == "text" and not isinstance(part.get("text"), str):
-        _refuse(f"{path}.text", part.get("text"), "give a text")
+        refuse(f"{path}.text", part.get("text"), "give a text")
 
 
-def _refuse(param: str, value: Any, remedy: str) -> NoReturn:
+def refuse(param: str, value: Any, remedy: str) -> NoReturn:
+    """Refuse a field's value.
+
+    Raises:
+        ApiError: 400, always.
+    """
     shown = "missing" if value is None else f"{json.dumps(value)[:80]}, which is not valid"
     raise ApiError(400, f"'{param}' is {shown}; {remedy}.", "invalid_value", param)
 

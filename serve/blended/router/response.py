@@ -1,9 +1,10 @@
 """The ASGI response that carries a component's answer to the client and ends it in one way."""
 
+import asyncio
 import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import aiohttp
@@ -14,6 +15,7 @@ from blended.errors import ApiError
 from blended.router import relay
 from blended.router.availability import Availability
 from blended.router.dispatch import Attempts, Inquiry, answered
+from blended.router.errors import RESPONSE_ID_HEADER
 from blended.router.stream import Passage, error_event
 
 logger = logging.getLogger(__name__)
@@ -34,15 +36,6 @@ class Ending:
     attempts: Attempts
     passage: Passage
 
-    def __str__(self) -> str:
-        failures = ", ".join(f"{f.component} ({f.reason})" for f in self.attempts.failures)
-        choice = self.attempts.choice
-        answer = "nobody" if choice is None else f"{choice.component}, p={choice.propensity:.4g}"
-        return (
-            f"{self.inquiry.request_id} {self.state}: drawn {self.inquiry.intended}, "
-            f"not answered by {failures or 'nobody'}, answered by {answer}"
-        )
-
     @property
     def tokens(self) -> int:
         """Prompt and response together; of a response that was cut, at least what passed."""
@@ -57,18 +50,22 @@ class RelayedResponse:
 
     Every request ends in exactly one way: finished; failed, of which the client hears by an HTTP
     error or, after the first byte, by an SSE error event; or cancelled, because the client left.
-    `on_end` hears of it too. `headers` are sent with the answer.
+    `on_end` hears of it too. `headers` are sent with the answer; `keep` keeps its bytes for whoever
+    hears of the end.
     """
 
     session: aiohttp.ClientSession
     inquiry: Inquiry
     availability: Availability
+    attempts: Attempts
     headers: Headers
+    keep: bool
     on_end: Callable[[Ending], Awaitable[None]]
-    attempts: Attempts = field(default_factory=Attempts, init=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        passage = Passage(self._shown_model(), self._client_wants_usage())
+        passage = Passage(
+            self._shown_model(), self._client_wants_usage(), self.inquiry.response_id, self.keep
+        )
         state: State = "failed"
         try:
             finished = await finishes_before_disconnect(self._relay(passage, send), receive)
@@ -76,7 +73,14 @@ class RelayedResponse:
                 state = "cancelled"
             elif passage.complete:
                 state = "finished"
+        except asyncio.CancelledError:
+            state = "cancelled"  # Ray Serve itself cancels a request whose client has left
+            raise
+        except ApiError as error:
+            error.headers = {**error.headers, RESPONSE_ID_HEADER: self.inquiry.response_id}
+            raise
         finally:
+            self.attempts.timing.end()
             await self.on_end(Ending(state, self.inquiry, self.attempts, passage))
 
     async def _relay(self, passage: Passage, send: Send) -> None:
@@ -93,14 +97,22 @@ class RelayedResponse:
             await self._start(send, answer, _STREAM_HEADERS)
             await self._stream(answer.stream, passage, send)
             return
+        self.attempts.timing.come()
+        self.attempts.timing.piece()
         body = passage.whole(answer.whole or b"")
         await self._start(send, answer, [(b"content-length", b"%d" % len(body))])
         await send({"type": "http.response.body", "body": body})
 
     async def _stream(self, chunks: AsyncIterator[bytes], passage: Passage, send: Send) -> None:
+        timing = self.attempts.timing
         try:
             async for chunk in chunks:
-                if events := passage.feed(chunk):
+                timing.come()
+                before = passage.events
+                events = passage.feed(chunk)
+                if passage.events > before:
+                    timing.piece()
+                if events:
                     await send({"type": "http.response.body", "body": events, "more_body": True})
                 if passage.failed:
                     raise relay.Interrupted("The component failed in the middle of its response.")
@@ -116,12 +128,19 @@ class RelayedResponse:
         assert self.attempts.choice is not None, "only an answer can be interrupted"
         component = self.attempts.choice.component
         self.availability.failed(self.inquiry.blend.upstreams[component])
-        logger.warning("%s failed after its first byte: %s", self.inquiry.request_id, exc)
+        logger.warning("response failed after its first byte: %s", exc, extra=self._ids())
         return error_event(str(exc))
+
+    def _ids(self) -> dict[str, str | None]:
+        """What every line of the log about a response carries."""
+        inquiry = self.inquiry
+        ids = {"response_id": inquiry.response_id, "request_id": inquiry.request_id}
+        return {**ids, "trace_id": self.attempts.trace.id}
 
     async def _start(self, send: Send, answer: relay.Answer, more: Headers) -> None:
         headers = [
             (b"content-type", answer.content_type.encode("latin-1")),
+            (RESPONSE_ID_HEADER.encode(), self.inquiry.response_id.encode()),
             (b"x-blended-attempts", b"%d" % len(self.attempts)),
             *more,
             *self.headers,

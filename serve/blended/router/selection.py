@@ -8,6 +8,7 @@ import hashlib
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate
 
 
@@ -17,6 +18,16 @@ class SelectionDistribution:
 
     components: tuple[str, ...]
     probabilities: tuple[float, ...]
+
+    @property
+    def by_component(self) -> dict[str, float]:
+        """The probabilities by component."""
+        return dict(zip(self.components, self.probabilities, strict=True))
+
+    @cached_property
+    def version(self) -> str:
+        """A hash: equal distributions have equal versions, wherever and whenever they are used."""
+        return hashlib.blake2b(repr(self.by_component).encode(), digest_size=6).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What passes through the router: the component's name concealed, usage and end taken note of.
+"""What passes through the router: its name and id put right, usage and end taken note of.
 
 A response is JSON or a stream of SSE events. A chunk of a stream is looked at as a whole, as bytes,
 because most streams come a token at a time; it is parsed only where it says what the router needs.
@@ -14,6 +14,7 @@ from typing import Any
 
 _MODEL_KEY = b'"model"'
 _MODEL = re.compile(_MODEL_KEY + rb'\s*:\s*"[^"\\]*"')
+_ID = re.compile(rb'"id"\s*:\s*"([^"\\]*)"')
 _FINGERPRINT_KEY = b'"system_fingerprint"'
 _FINGERPRINT = re.compile(_FINGERPRINT_KEY + rb'\s*:\s*"[^"\\]*"')
 _FINISH = re.compile(rb'"finish_reason"\s*:\s*"(\w+)"')
@@ -45,29 +46,38 @@ def error_event(message: str) -> bytes:
 class Passage:
     """One response on its way to the client.
 
-    `model` is the name to show instead of the component's, None to leave it. Without `keep_usage`
-    the event of a stream that only reports usage is kept from the client, who did not ask for it.
+    `model` is the name to show instead of the component's, None to leave it; `response_id` likewise
+    takes the place of the component's id, which an engine takes over from the router and somebody
+    else's API does not. Without `keep_usage` the event of a stream that only reports usage is kept
+    from the client, who did not ask for it.
+
     `usage`, `finish_reason` and `complete` are what the response has said so far; `failed` is set
     once the component has reported an error in it, which does not pass. `events` counts the events
-    of a stream that carry a piece of it, each of them at least one token.
+    of a stream that carry a piece of it, each of them at least one token. `kept` are the bytes that
+    passed, if `keep` is set.
     """
 
     model: str | None
     keep_usage: bool
+    response_id: str | None = None
+    keep: bool = False
     usage: Mapping[str, Any] | None = field(default=None, init=False)
     finish_reason: str | None = field(default=None, init=False)
     complete: bool = field(default=False, init=False)
     failed: bool = field(default=False, init=False)
     events: int = field(default=0, init=False)
+    kept: list[bytes] = field(default_factory=list, init=False)
     _rest: bytes = field(default=b"", init=False)
     _names: tuple[bytes, bytes] | None = field(default=None, init=False)
+    _ids: tuple[bytes, bytes] | None = field(default=None, init=False)
 
     def whole(self, body: bytes) -> bytes:
         """Take a response that is one JSON document; returns what the client gets."""
         self._note_finish(body)
         self._note_usage(body)
         self.complete = True
-        return body if self.model is None else conceal(body, self.model)
+        shown = self._identified(body)
+        return self._keep(shown if self.model is None else conceal(shown, self.model))
 
     def feed(self, chunk: bytes) -> bytes:
         """Take a chunk, which may cut an event anywhere; returns the events that it completed."""
@@ -97,7 +107,22 @@ class Passage:
             events = b"".join(map(self._without_usage, events.split(_END)[:-1]))
         self.events += events.count(_END)
         self._note_finish(events)
-        return events if self.model is None else self._concealed(events, self.model)
+        events = self._identified(events)
+        return self._keep(events if self.model is None else self._concealed(events, self.model))
+
+    def _keep(self, shown: bytes) -> bytes:
+        if self.keep:
+            self.kept.append(shown)
+        return shown
+
+    def _identified(self, document: bytes) -> bytes:
+        # The id stands first, before those of tool calls, and is the same in every event.
+        if self._ids is None and self.response_id is not None and (found := _ID.search(document)):
+            ours = self.response_id.encode()
+            self._ids = found[0], found[0] if found[1] == ours else b'"id":"%b"' % ours
+        if self._ids is None or self._ids[0] == self._ids[1]:
+            return document
+        return document.replace(*self._ids)
 
     def _without_usage(self, event: bytes) -> bytes:
         if _USAGE.search(event):

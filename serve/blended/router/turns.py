@@ -1,8 +1,8 @@
-"""Which conversation and which turn a request belongs to, from what the client sends with it."""
+"""Whose request it is, in which conversation and turn, from what the client sends with it."""
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +12,15 @@ class Turn:
     """A turn of a conversation.
 
     `conversation` is a hash of fixed length: equal for all turns of one conversation, fit for a
-    header. `number` counts the user's messages so far; completions are always turn 0.
+    header. `number` counts the user's messages so far; completions are always turn 0. `user` is
+    who the client says it is. `is_one_persons` tells a conversation that belongs to somebody from
+    one that is merely derived, as which the first words of strangers may look alike.
     """
 
     conversation: str
     number: int
+    user: str | None = None
+    is_one_persons: bool = False
 
 
 def turn_of(payload: Mapping[str, Any], headers: Mapping[str, str], key_name: str) -> Turn:
@@ -24,25 +28,72 @@ def turn_of(payload: Mapping[str, Any], headers: Mapping[str, str], key_name: st
 
     Named by the header `X-Conversation-ID`, `metadata.conversation_id` or `prompt_cache_key`;
     derived from the system prompt and the first user message, because a history only grows.
-    Clients with different keys have different conversations.
+    Clients with different keys have different conversations. The user is named by the header
+    `X-User-ID`, `metadata.user_id`, `safety_identifier` or `user`.
     """
     messages = payload.get("messages") or []
     number = sum(message["role"] == "user" for message in messages)
-    named = _named(payload, headers)
-    if named is not None:
-        return Turn(_digest([key_name, "named", named]), number)
-    if "messages" in payload:
-        return Turn(_digest([key_name, "derived", _beginning(messages)]), number)
-    return Turn(_digest([key_name, "prompt", payload.get("prompt")]), number)
-
-
-def _named(payload: Mapping[str, Any], headers: Mapping[str, str]) -> str | None:
-    metadata = payload.get("metadata")
-    candidates = (
+    user = _first_text(
+        headers.get("x-user-id"),
+        _metadata(payload, "user_id"),
+        payload.get("safety_identifier"),
+        payload.get("user"),
+    )
+    named = _first_text(
         headers.get("x-conversation-id"),
-        metadata.get("conversation_id") if isinstance(metadata, Mapping) else None,
+        _metadata(payload, "conversation_id"),
         payload.get("prompt_cache_key"),
     )
+    if named is not None:
+        parts: list[Any] = ["named", named]
+    elif "messages" in payload:
+        parts = ["derived", _beginning(messages)]
+    else:
+        parts = ["prompt", payload.get("prompt")]
+    conversation = _digest([key_name, *parts])
+    return Turn(conversation, number, user, is_one_persons=bool(user or named))
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """Hashes of the history that a request asks to answer, and of the one answered before it.
+
+    The second is the beginning of the first, up to the response that the user's last messages
+    follow; None where there is none. Equal histories of one person in one conversation have equal
+    hashes, so that a record tells which responses it replaces or continues.
+    """
+
+    history: str | None
+    parent: str | None
+
+
+def lineage_of(turn: Turn, messages: Sequence[Mapping[str, Any]]) -> Lineage:
+    """The lineage of a turn; empty where it may be anybody's."""
+    if not turn.is_one_persons or not messages:
+        return Lineage(None, None)
+    roles = [message["role"] for message in messages]
+    asked = max((i for i, role in enumerate(roles) if role == "user"), default=0)
+    answered = max((i for i in range(asked) if roles[i] == "assistant"), default=None)
+    digest = hashlib.blake2b(f"{turn.conversation} {turn.user!r}".encode(), digest_size=16)
+    parent = None
+    if answered is not None:
+        digest.update(_texts(messages[:answered]))
+        parent = digest.hexdigest()
+    digest.update(_texts(messages[answered or 0 :]))
+    return Lineage(digest.hexdigest(), parent)
+
+
+def _texts(messages: Sequence[Mapping[str, Any]]) -> bytes:
+    """Messages as bytes that do not depend on where a history is divided."""
+    return json.dumps(messages)[1:-1].encode() + b", "
+
+
+def _metadata(payload: Mapping[str, Any], name: str) -> Any:
+    metadata = payload.get("metadata")
+    return metadata.get(name) if isinstance(metadata, Mapping) else None
+
+
+def _first_text(*candidates: Any) -> str | None:
     return next((c for c in candidates if isinstance(c, str) and c), None)
 
 

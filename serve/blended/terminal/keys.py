@@ -6,7 +6,7 @@ import os
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -17,17 +17,9 @@ from rich.table import Table
 from blended.errors import ConfigError
 from blended.router import keys_file
 from blended.terminal import keys_text
+from blended.terminal.moments import moment
 
 app = typer.Typer(help="API keys of clients, kept in a file as hashes.", no_args_is_help=True)
-
-
-def _moment(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as exc:
-        message = f"'{text}' is no time; write one like 2027-01-31 or 2027-01-31T12:00:00Z."
-        raise typer.BadParameter(message) from exc
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 Name = Annotated[str, typer.Argument(help="What limits, logs and lists call the key.")]
@@ -35,7 +27,7 @@ File = Annotated[Path, typer.Option(help="The keys file: api.keys_file of the bl
 PerMinute = Annotated[int | None, typer.Option(min=1, help="No limit without it.")]
 Expires = Annotated[
     datetime | None,
-    typer.Option(parser=_moment, metavar="TIME", help="Refuse the key from then on; UTC."),
+    typer.Option(parser=moment, metavar="TIME", help="Refuse the key from then on; UTC."),
 ]
 
 

@@ -1,0 +1,14 @@
+"""Where this user's state lives on this machine: keys, what runs, the journal."""
+
+import os
+from pathlib import Path
+
+_STATE_DIR_ENV = "BLENDED_STATE_DIR"
+
+
+def state_dir() -> Path:
+    """The folder of this user's state, made on first use and closed to everybody else."""
+    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    folder = Path(os.environ.get(_STATE_DIR_ENV) or Path(base) / "blended")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder

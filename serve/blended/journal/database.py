@@ -1,0 +1,166 @@
+"""Connections to the journal's database, SQLite or PostgreSQL, and what can go wrong with it."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import (
+    ArgumentError,
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    SQLAlchemyError,
+    StatementError,
+)
+
+from blended.errors import BlendedError, ConfigError
+
+_CONNECT_S, _SILENCE_S = 5, 10
+_WRITES = "blended_writes"
+# One writer at a time: what is derived from a record depends on those that others write. All that
+# writers look for is in an index, also in a month so young that PostgreSQL has no statistics yet.
+_LOCK = text(
+    "SELECT set_config('lock_timeout', :patience, true), "
+    "set_config('enable_seqscan', 'off', true), pg_advisory_xact_lock(7594026301)"
+)
+
+
+class JournalUnavailable(BlendedError, RuntimeError):
+    """The journal's database cannot be used now; the same may succeed later."""
+
+
+class RecordRefused(BlendedError, ValueError):
+    """The journal's database does not take what a record holds, and never will."""
+
+
+class Database:
+    """A small pool of connections, the first of which is made when it is needed.
+
+    Whoever waits for another to have written gives up after `patience_s`.
+
+    Raises:
+        ConfigError: `url` is no address of a SQLite file or of a PostgreSQL database.
+    """
+
+    def __init__(self, url: str, patience_s: float) -> None:
+        address = _address(url)
+        self.is_postgresql = address.get_backend_name() == "postgresql"
+        self.place = _place(address)
+        self._patience = {"patience": f"{patience_s * 1000:.0f}ms"}
+        engine = _postgresql if self.is_postgresql else _sqlite
+        self._engine = engine(address, patience_s)
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A transaction that only reads."""
+        with self._errors(), self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction that may write, once no other does."""
+        with self._errors(), self._engine.connect() as connection:
+            connection.execution_options(**{_WRITES: True})
+            with connection.begin():
+                if self.is_postgresql:
+                    connection.execute(_LOCK, self._patience)
+                yield connection
+
+    def close(self) -> None:
+        """Close the connections that nobody uses."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        # Causes are cut off, and so is what follows a message's first line: both may show a row.
+        try:
+            yield
+        except (SQLAlchemyError, OSError) as exc:
+            if _is_refusal(exc):
+                reason = f"The journal's database does not take a record: {_reason(exc)}."
+                raise RecordRefused(reason) from None
+            raise JournalUnavailable(
+                f"The journal's database {self.place} cannot be used: {_reason(exc)}. "
+                "See that it runs and can be reached."
+            ) from None
+
+
+def _address(url: str) -> URL:
+    try:
+        address = make_url(url)
+    except (ArgumentError, ValueError):
+        address = URL.create("unknown")
+    if address.drivername in ("postgres", "postgresql", "postgresql+psycopg"):
+        return address.set(drivername="postgresql+psycopg")
+    if address.drivername == "sqlite" and address.database not in (None, "", ":memory:"):
+        return address
+    # The address is not shown: it may hold a password.
+    raise ConfigError(
+        "The journal's address is of no kind that is supported; give "
+        "'postgresql://user:password@host/database' or 'sqlite:////folder/journal.db'."
+    )
+
+
+def _place(address: URL) -> str:
+    port = f":{address.port}" if address.port else ""
+    return f"{address.host or ''}{port}/{address.database}".removeprefix("/" * (not address.host))
+
+
+def _postgresql(address: URL, patience_s: float) -> Engine:
+    arguments = {
+        "connect_timeout": _CONNECT_S,
+        "application_name": "blended",
+        # A server that is gone without a word is noticed.
+        "tcp_user_timeout": _SILENCE_S * 1000,
+        "keepalives_idle": _SILENCE_S // 2,
+        "keepalives_interval": 1,
+        "keepalives_count": _SILENCE_S // 2,
+    }
+    return create_engine(
+        address,
+        connect_args=arguments,
+        pool_pre_ping=True,
+        pool_size=2,
+        max_overflow=2,
+        pool_timeout=patience_s,
+        hide_parameters=True,
+    )
+
+
+def _sqlite(address: URL, patience_s: float) -> Engine:
+    engine = create_engine(address, connect_args={"timeout": patience_s}, hide_parameters=True)
+    path = Path(str(address.database))
+
+    @event.listens_for(engine, "do_connect")
+    def create(*_: Any) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # SQLite gives the files beside it the same permissions.
+        os.close(os.open(path, os.O_CREAT, 0o600))
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _: Any) -> None:
+        connection.isolation_level = None  # transactions begin below, not in the driver
+        for setting in ("journal_mode = WAL", "synchronous = NORMAL"):
+            connection.execute(f"PRAGMA {setting}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get(_WRITES)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _is_refusal(exc: Exception) -> bool:
+    """Whether the fault is with the values, which SQLAlchemy already may not have understood."""
+    if isinstance(exc, DBAPIError):
+        return isinstance(exc, DataError | IntegrityError)
+    return isinstance(exc, StatementError)
+
+
+def _reason(exc: Exception) -> str:
+    cause = exc.orig if isinstance(exc, StatementError) and exc.orig else exc
+    return (str(cause).strip() or type(cause).__name__).splitlines()[0].rstrip(".")

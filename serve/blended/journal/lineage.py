@@ -1,0 +1,70 @@
+"""What users say about a response by what they do next: pure functions over the responses' order.
+
+A response whose answered history was asked for again is retried, one whose text the next request
+builds upon is continued.
+"""
+
+from collections.abc import Iterable
+from itertools import groupby
+from operator import attrgetter
+from typing import Literal, NamedTuple
+
+from blended.journal.records import FeedbackRecord
+
+# Users who come back later than this are not looked for: it bounds what has to be searched.
+HORIZON_S = 30 * 86_400.0
+ANSWERED = ("finished", "cancelled")
+
+
+class Asked(NamedTuple):
+    """What of a response's record its place among the others depends on."""
+
+    response_id: str
+    started_at: float
+    lineage: str | None
+    parent: str | None
+    state: str
+    e2e_s: float
+
+
+def derive(responses: Iterable[Asked]) -> list[FeedbackRecord]:
+    """The feedback `retry` and `continued` on these responses by the others, in any order.
+
+    Both go to the latest response that was answered with the history in question and started
+    before. A retry must have been answered itself, or it would not have replaced anything; a
+    message continues whatever became of it. The first to do so counts.
+    """
+    found = dict[tuple[str, str], FeedbackRecord]()
+    latest = dict[str | None, Asked]()
+    ordered = sorted(set(responses), key=attrgetter("started_at", "response_id"))
+    for _, simultaneous in groupby(ordered, key=attrgetter("started_at")):
+        group = list(simultaneous)
+        for response in group:
+            _follow(latest.get(response.parent), response, "continued", found)
+            if response.state in ANSWERED:
+                _follow(latest.get(response.lineage), response, "retry", found)
+        latest |= {r.lineage: r for r in group if r.lineage and r.state in ANSWERED}
+    return list(found.values())
+
+
+def _follow(
+    before: Asked | None,
+    response: Asked,
+    kind: Literal["continued", "retry"],
+    found: dict[tuple[str, str], FeedbackRecord],
+) -> None:
+    if before is None or response.started_at - before.started_at > HORIZON_S:
+        return
+    if (before.response_id, kind) not in found:
+        found[before.response_id, kind] = FeedbackRecord(
+            before.response_id,
+            before.started_at,
+            kind,
+            at=response.started_at,
+            value=_pause_s(before, response) if kind == "continued" else None,
+            other_id=response.response_id,
+        )
+
+
+def _pause_s(before: Asked, response: Asked) -> float:
+    return max(0.0, response.started_at - (before.started_at + before.e2e_s))

@@ -1,0 +1,167 @@
+"""The journal's database: records go in, in any order and more than once, and can be found again.
+
+store = Store("postgresql://blended@db/journal")
+store.migrate()
+store.add(records)
+"""
+
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.util import CommandError
+from sqlalchemy import Row, Select, Table, and_, delete, select, tuple_
+
+from blended.journal import pruning
+from blended.journal.database import Database, JournalUnavailable, RecordRefused
+from blended.journal.lineage import HORIZON_S
+from blended.journal.pruning import Pruned
+from blended.journal.records import FeedbackRecord, Record, ResponseRecord
+from blended.journal.tables import contents, feedback, responses
+from blended.journal.writing import Writer
+
+__all__ = ["Found", "JournalUnavailable", "Pruned", "RecordRefused", "Store"]
+
+_MIGRATIONS = Path(__file__).with_name("migrations")
+# Alembic keeps what it is doing in globals.
+_MIGRATING = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Found:
+    """A response's record, the feedback on it, and the id of the response that it replaced."""
+
+    record: ResponseRecord
+    feedback: tuple[FeedbackRecord, ...]
+    replaces: str | None
+
+
+class Store:
+    """The journal in SQLite or PostgreSQL, for use by any thread; it connects when it must.
+
+    Whatever uses the database raises JournalUnavailable while it cannot, which may be because
+    another has been writing to it for `patience_s`.
+
+    Raises:
+        ConfigError: `url` is no address of a SQLite file or of a PostgreSQL database.
+    """
+
+    def __init__(self, url: str, patience_s: float = 5.0) -> None:
+        self._database = Database(url, patience_s)
+        self._writer = Writer(self._database.is_postgresql)
+
+    def migrate(self) -> None:
+        """Create the tables or bring them up to date; one waits for another that does so."""
+        with _MIGRATING, self._database.writing() as connection:
+            config = Config(attributes={"connection": connection})
+            config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+            try:
+                command.upgrade(config, "head")
+            except CommandError as exc:
+                raise JournalUnavailable(
+                    f"The journal's database {self._database.place} is not one that this version "
+                    f"of Blended knows ({exc}); update Blended."
+                ) from exc
+
+    def add(self, records: Iterable[Record]) -> None:
+        """Keep records, all or none; those that are there already change nothing.
+
+        Of several feedbacks of a kind on one response the latest stays. Which responses were
+        retried and continued is derived, unless a client has said so.
+
+        Raises:
+            RecordRefused: a record holds what the database does not take; try them one by one.
+        """
+        batch = list(records)
+        if not batch:
+            return
+        with self._database.writing() as connection:
+            try:
+                self._writer.add(connection, batch)
+            except (ValueError, TypeError, OverflowError) as exc:
+                # The cause may show what a record holds.
+                raise RecordRefused(f"No database takes it: {type(exc).__name__}.") from None
+
+    def find(self, response_id: str, started_at: float) -> Found | None:
+        """What is known of a response; None if it has not arrived, or is gone."""
+        with self._database.reading() as connection:
+            row = connection.execute(_response(response_id, started_at)).one_or_none()
+            if row is None:
+                return None
+            given = connection.execute(_feedback(response_id, started_at)).all()
+            replaces = connection.scalar(_replaced(response_id, started_at))
+        return Found(
+            ResponseRecord(**row._mapping),
+            tuple(FeedbackRecord(**feedback._mapping) for feedback in given),
+            replaces,
+        )
+
+    def forget(self, user: str) -> int:
+        """Delete all responses of a user, by hash, with texts and feedback; returns how many.
+
+        Records that still wait in a spool are not here yet.
+        """
+        with self._database.writing() as connection:
+            for table in (contents, feedback):
+                connection.execute(_of_user(table, user))
+            return connection.execute(delete(responses).where(responses.c.user == user)).rowcount
+
+    def prune(self, before: float | None, content_before: float | None) -> Pruned:
+        """Remove what started before the one time, and texts from before the other; None: none.
+
+        Texts are contents and comments.
+        """
+        return pruning.prune(self._database, before, content_before)
+
+    def stream(self, statement: Select[Any], rows: int) -> Iterator[Sequence[Row[Any]]]:
+        """The rows that a query finds, so many at a time, as the database finds them."""
+        with (
+            self._database.reading() as connection,
+            connection.execute(statement, execution_options={"yield_per": rows}) as found,
+        ):
+            yield from found.partitions()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._database.close()
+
+
+def _is(table: Table, response_id: str, started_at: float) -> Any:
+    return and_(table.c.started_at == started_at, table.c.response_id == response_id)
+
+
+def _response(response_id: str, started_at: float) -> Select[Any]:
+    same = _is(contents, response_id, started_at)
+    joined = responses.outerjoin(contents, same)
+    return (
+        select(*responses.c, contents.c.content)
+        .select_from(joined)
+        .where(_is(responses, response_id, started_at))
+    )
+
+
+def _feedback(response_id: str, started_at: float) -> Select[Any]:
+    columns = [column for column in feedback.c if column.name != "derived"]
+    return select(*columns).where(_is(feedback, response_id, started_at)).order_by("kind")
+
+
+def _replaced(response_id: str, started_at: float) -> Select[Any]:
+    return (
+        select(feedback.c.response_id)
+        .where(
+            feedback.c.kind == "retry",
+            feedback.c.other_id == response_id,
+            feedback.c.started_at.between(started_at - HORIZON_S, started_at),
+        )
+        .order_by(feedback.c.started_at.desc(), feedback.c.response_id.desc())
+        .limit(1)
+    )
+
+
+def _of_user(table: Table, user: str) -> Any:
+    theirs = select(responses.c.started_at, responses.c.response_id).where(responses.c.user == user)
+    return delete(table).where(tuple_(table.c.started_at, table.c.response_id).in_(theirs))

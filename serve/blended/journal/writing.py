@@ -1,0 +1,93 @@
+"""Records into rows: each once, however often it comes, and what follows from it beside it."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Table, func, or_, tuple_
+from sqlalchemy.dialects import postgresql, sqlite
+
+from blended.journal import partitions
+from blended.journal.neighbours import Neighbours
+from blended.journal.records import FeedbackRecord, Record, ResponseRecord
+from blended.journal.tables import contents, feedback, responses
+
+# Bounds what one statement looks for.
+_TOGETHER = 500
+
+Rows = list[dict[str, Any]]
+
+
+class Writer:
+    """The statements that insert, which differ between the two databases."""
+
+    def __init__(self, is_postgresql: bool) -> None:
+        self._partitioned = is_postgresql
+        self._insert: Any = postgresql.insert if is_postgresql else sqlite.insert
+        self._responses = self._once(responses)
+        self._contents = self._once(contents)
+        self._derived = self._once(feedback)
+        self._given = self._latest()
+        self._neighbours = Neighbours(is_postgresql)
+
+    def add(self, connection: Connection, records: Sequence[Record]) -> None:
+        """Insert the records that are not there yet, and derive what follows from them."""
+        if self._partitioned:
+            partitions.create_missing(connection, (record.started_at for record in records))
+        answers = [record for record in records if isinstance(record, ResponseRecord)]
+        given = [record for record in records if isinstance(record, FeedbackRecord)]
+        _execute(connection, self._responses, [_response(record) for record in answers])
+        _execute(
+            connection, self._contents, [_content(r) for r in answers if r.content is not None]
+        )
+        for start in range(0, len(answers), _TOGETHER):
+            self._derive(connection, answers[start : start + _TOGETHER])
+        _execute(connection, self._given, [_feedback(record, False) for record in given])
+
+    def _derive(self, connection: Connection, answers: Iterable[ResponseRecord]) -> None:
+        times = {record.started_at for record in answers if record.lineage or record.parent}
+        if times:
+            derived = self._neighbours.rederive(connection, times)
+            _execute(connection, self._derived, [_feedback(record, True) for record in derived])
+
+    def _once(self, table: Table) -> Any:
+        return self._insert(table).on_conflict_do_nothing()
+
+    def _latest(self) -> Any:
+        """Of two that say the same kind of thing, the later stays; of what is derived, nothing."""
+        insert = self._insert(feedback)
+        key = [column.name for column in feedback.primary_key]
+        others = {c.name: insert.excluded[c.name] for c in feedback.c if c.name not in key}
+        is_later = or_(feedback.c.derived, _order(insert.excluded) > _order(feedback.c))
+        return insert.on_conflict_do_update(index_elements=key, set_=others, where=is_later)
+
+
+def _order(columns: Any) -> Any:
+    """By time; the rest makes the outcome the same whichever of two at one time comes first."""
+    value, other, text = columns.value, columns.other_id, columns.text
+    return tuple_(
+        columns["at"], func.coalesce(value, 0), func.coalesce(other, ""), func.coalesce(text, "")
+    )
+
+
+def _execute(connection: Connection, statement: Any, rows: Rows) -> None:
+    if rows:
+        connection.execute(statement, rows)
+
+
+def _response(record: ResponseRecord) -> dict[str, Any]:
+    row = dict(vars(record))
+    del row["content"]
+    return row
+
+
+def _content(record: ResponseRecord) -> dict[str, Any]:
+    return {
+        "started_at": record.started_at,
+        "response_id": record.response_id,
+        "content": record.content,
+        "schema_version": record.schema_version,
+    }
+
+
+def _feedback(record: FeedbackRecord, derived: bool) -> dict[str, Any]:
+    return {**vars(record), "derived": derived}

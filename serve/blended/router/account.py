@@ -1,0 +1,116 @@
+"""The journal's record of a response, from what the router knows when it ends."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from blended.journal import records
+from blended.journal.identity import Identity
+from blended.journal.records import ResponseRecord
+from blended.router.dispatch import CHAT
+from blended.router.response import Ending
+from blended.router.turns import Lineage, lineage_of
+
+
+def response_record(ending: Ending, identity: Identity | None) -> ResponseRecord:
+    """Everything that is kept of a response; its texts if its bytes were kept.
+
+    Without an `identity` nobody keeps it, and nobody is told who the user was.
+    """
+    inquiry, attempts = ending.inquiry, ending.attempts
+    turn, payload, choice, timing = inquiry.turn, inquiry.payload, attempts.choice, attempts.timing
+    lineage = lineage_of(turn, payload["messages"]) if inquiry.path == CHAT else Lineage(None, None)
+    prompt, cached, completion = _tokens(ending)
+    itl = timing.itl_s
+    return ResponseRecord(
+        response_id=inquiry.response_id,
+        request_id=inquiry.request_id,
+        started_at=timing.started_at,
+        key_name=inquiry.key_name,
+        user=identity.user(turn.user) if identity and turn.user else None,
+        conversation=turn.conversation,
+        turn=turn.number,
+        lineage=lineage.history,
+        parent=lineage.parent,
+        model=payload["model"],
+        experiment=None,
+        arm=None,
+        distribution=inquiry.distribution.version,
+        probabilities=inquiry.distribution.by_component,
+        uniform=inquiry.uniform(0),
+        drawn=inquiry.intended,
+        component=choice.component if choice else None,
+        propensity=choice.propensity if choice else None,
+        failures=[{"component": f.component, "reason": f.reason} for f in attempts.failures],
+        replica=attempts.replica,
+        stream=bool(payload.get("stream")),
+        prompt_tokens=prompt,
+        cached_tokens=cached,
+        completion_tokens=completion,
+        ttft_s=timing.ttft_s,
+        itl_mean_s=itl[0] if itl else None,
+        itl_p99_s=itl[1] if itl else None,
+        e2e_s=timing.e2e_s,
+        router_s=timing.router_s,
+        finish_reason=ending.passage.finish_reason,
+        state=state(ending),
+        content=_content(ending) if ending.passage.keep else None,
+    )
+
+
+def described(record: ResponseRecord) -> str:
+    """A record in a sentence, for the log."""
+    failures = ", ".join(f"{f['component']} ({f['reason']})" for f in record.failures)
+    answer = f"{record.component}, p={record.propensity:.4g}" if record.component else "nobody"
+    return (
+        f"response {record.state}: drawn {record.drawn}, "
+        f"not answered by {failures or 'nobody'}, answered by {answer}"
+    )
+
+
+def state(ending: Ending) -> records.State:
+    """How the response ended; a failure by whether the client had got anything before."""
+    if ending.state != "failed":
+        return ending.state
+    begun = ending.attempts.choice is not None
+    return "failed_after_first_byte" if begun else "failed_before_first_byte"
+
+
+def _tokens(ending: Ending) -> tuple[int | None, int | None, int | None]:
+    """Prompt, cached and response: as reported, or at least as many as passed before a cut."""
+    usage = ending.passage.usage
+    if usage is None:
+        return None, None, ending.passage.events or None
+    details = usage.get("prompt_tokens_details")
+    cached = details.get("cached_tokens") if isinstance(details, Mapping) else None
+    reported = usage.get("prompt_tokens"), cached, usage.get("completion_tokens")
+    prompt, cached, completion = (n if isinstance(n, int) else None for n in reported)
+    return prompt, cached, completion
+
+
+def _content(ending: Ending) -> dict[str, Any]:
+    payload = ending.inquiry.payload
+    asked = "messages" if ending.inquiry.path == CHAT else "prompt"
+    return {asked: payload[asked], "response": texts(ending.passage.kept)}
+
+
+def texts(kept: Iterable[bytes]) -> list[str]:
+    """The texts of a response, one for each of its choices, from its document or its events."""
+    found = dict[int, str]()
+    for document in _documents(b"".join(kept)):
+        for choice in document.get("choices") or ():
+            part = choice.get("delta") or choice.get("message") or choice
+            text = part.get("content") or part.get("text") or ""
+            found[choice.get("index", 0)] = found.get(choice.get("index", 0), "") + text
+    return [found[index] for index in sorted(found)]
+
+
+def _documents(body: bytes) -> Iterable[Mapping[str, Any]]:
+    lines = [body] if body.startswith(b"{") else body.split(b"\n")
+    for line in lines:
+        try:
+            document = json.loads(line.removeprefix(b"data:"))
+        except ValueError:
+            continue  # [DONE], or the blank line after an event
+        if isinstance(document, dict):
+            yield document

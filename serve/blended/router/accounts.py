@@ -1,0 +1,71 @@
+"""The API's endpoints to the journal: feedback on a response, and a response's record."""
+
+import time
+from collections.abc import Callable
+from functools import partial
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from blended.errors import ApiError
+from blended.journal.identity import Identity
+from blended.journal.journal import Journal
+from blended.journal.store import JournalUnavailable
+from blended.router import feedback, requests
+from blended.router.access import KEY, Access
+from blended.router.blend import Blend
+from blended.router.body import read
+from blended.router.keys import Key
+
+State = Callable[[], tuple[Blend, Access]]
+
+
+class Accounts:
+    """What clients say and ask about responses that they got with the same key."""
+
+    def __init__(self, state: State, journal: Callable[[], Journal | None]) -> None:
+        self._state, self._find_journal = state, journal
+
+    async def feedback(self, request: Request) -> Response:
+        """Keep a feedback, and say whether it is in the database or waits for it."""
+        blend, access = self._state()
+        journal, key = self._journal(), _key(request)
+        await access.limiter.admit(key)
+        payload = requests.parse(await read(request, blend.config.api.max_body_bytes))
+        given = feedback.check(payload, partial(_began, journal.identity, key), time.time())
+        feedback.refuse_unkept(given, journal.retention_s, journal.keep_content)
+        status, document = feedback.outcome(given, await journal.give(given))
+        return JSONResponse(document, status)
+
+    async def record(self, request: Request) -> Response:
+        """The record of a response, once it has arrived in the database."""
+        blend, _access = self._state()
+        journal, key, name = self._journal(), _key(request), request.path_params["response"]
+        began = feedback.known(name, partial(_began, journal.identity, key))
+        try:
+            found = await journal.find(name, began)
+        except JournalUnavailable as exc:
+            message = "The journal's database does not answer; try again later."
+            raise ApiError(503, message, "journal_unavailable", retry_after_s=5) from exc
+        if found is None:
+            message = (
+                f"The record of response '{name}' has not arrived in the journal yet, or is no "
+                "longer kept; try again in some seconds."
+            )
+            raise ApiError(404, message, "record_not_found", retry_after_s=2)
+        return JSONResponse(feedback.document(found, blend.config.api.reveal_component))
+
+    def _journal(self) -> Journal:
+        journal = self._find_journal()
+        if journal is None:
+            raise ApiError(404, "This deployment keeps no journal.", "no_journal")
+        return journal
+
+
+def _key(request: Request) -> Key:
+    key: Key = request.scope[KEY]
+    return key
+
+
+def _began(identity: Identity, key: Key, response_id: str) -> float | None:
+    return identity.started_at(response_id, key.name)

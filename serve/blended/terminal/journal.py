@@ -1,0 +1,111 @@
+"""`blended journal`: take records out of the journal, and remove them from it."""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from blended.journal.identity import Identity
+from blended.launch import state
+from blended.terminal.moments import moment
+
+if TYPE_CHECKING:
+    from blended.journal.store import Store
+
+app = typer.Typer(help="The journal: a record of every response.", no_args_is_help=True)
+
+_DAY_S = 86_400.0
+
+
+class Format(StrEnum):
+    """Kinds of files."""
+
+    PARQUET = "parquet"
+    JSONL = "jsonl"
+
+
+OlderThan = Annotated[
+    float | None, typer.Option(min=0, metavar="DAYS", help="Remove all that is so old.")
+]
+TextsOlderThan = Annotated[
+    float | None, typer.Option(min=0, metavar="DAYS", help="Remove texts that are so old.")
+]
+Url = Annotated[
+    str | None,
+    typer.Option(
+        "--database", help="Its address, if neither BLENDED_JOURNAL_URL nor this user's own file."
+    ),
+]
+
+
+@app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(help="Where the files go.")],
+    since: Annotated[datetime, typer.Option(parser=moment, metavar="TIME", help="UTC.")],
+    until: Annotated[
+        datetime | None, typer.Option(parser=moment, metavar="TIME", help="Now without it.")
+    ] = None,
+    to: Annotated[Format, typer.Option(help="The kind of files.")] = Format.PARQUET,
+    contents: Annotated[bool, typer.Option("--contents", help="Texts, too.")] = False,
+    database: Url = None,
+) -> None:
+    """Write responses and feedback to files, of any number in little memory."""
+    from blended.journal import export as exporting
+
+    end = (until or datetime.now(UTC)).timestamp()
+    with _store(database) as store:
+        files = exporting.export(store, since.timestamp(), end, folder, to.value, contents)
+    for path, rows in files.items():
+        typer.echo(f"{path}: {rows:,} rows")
+
+
+@app.command()
+def prune(
+    older_than: OlderThan = None,
+    contents_older_than: TextsOlderThan = None,
+    database: Url = None,
+) -> None:
+    """Remove what is too old."""
+    if older_than is None and contents_older_than is None:
+        raise typer.BadParameter("Give --older-than, --contents-older-than, or both.")
+    now = time.time()
+    limits = [None if d is None else now - d * _DAY_S for d in (older_than, contents_older_than)]
+    with _store(database) as store:
+        gone = store.prune(*limits)
+    typer.echo(
+        f"Removed {gone.responses:,} responses, {gone.contents:,} contents and {gone.feedback:,} "
+        f"feedbacks, and {gone.partitions} whole months."
+    )
+
+
+@app.command()
+def forget(
+    user: Annotated[str, typer.Argument(help="As clients name the user in their requests.")],
+    database: Url = None,
+) -> None:
+    """Delete all that is kept of one user.
+
+    What still waits in a router's spool arrives later: do it again after some seconds.
+    """
+    identity = Identity(state.journal_secret())
+    with _store(database) as store:
+        typer.echo(f"Deleted {store.forget(identity.user(user)):,} responses.")
+
+
+@contextmanager
+def _store(url: str | None) -> Iterator["Store"]:
+    # These imports take a while that the other commands of `blended` need not wait for.
+    from blended.journal.opening import open_store
+
+    store = open_store(os.environ, url)
+    try:
+        store.migrate()
+        yield store
+    finally:
+        store.close()

@@ -1,0 +1,43 @@
+"""Records to test with."""
+
+from typing import Any
+
+from blended.journal.records import ResponseRecord
+
+
+def response(number: int = 0, **fields: Any) -> ResponseRecord:
+    """A record of a response that finished; `number` tells it from others."""
+    values: dict[str, Any] = {
+        "response_id": f"chatcmpl-{number:032x}",
+        "request_id": f"request-{number}",
+        "started_at": 1_790_000_000.0 + number,
+        "key_name": "default",
+        "user": "5f" * 16,
+        "conversation": "c0" * 16,
+        "turn": 1,
+        "lineage": None,
+        "parent": None,
+        "model": "friends",
+        "experiment": None,
+        "arm": None,
+        "distribution": "d1" * 6,
+        "probabilities": {"a": 0.25, "b": 0.75},
+        "uniform": 0.5,
+        "drawn": "b",
+        "component": "b",
+        "propensity": 0.75,
+        "failures": [],
+        "replica": None,
+        "stream": True,
+        "prompt_tokens": 100,
+        "cached_tokens": 64,
+        "completion_tokens": 20,
+        "ttft_s": 0.05,
+        "itl_mean_s": 0.01,
+        "itl_p99_s": 0.02,
+        "e2e_s": 0.25,
+        "router_s": 0.001,
+        "finish_reason": "stop",
+        "state": "finished",
+    }
+    return ResponseRecord(**values | fields)

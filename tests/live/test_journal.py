@@ -1,0 +1,123 @@
+"""The journal on a cluster: its database goes away and comes back, routers come and go."""
+
+import asyncio
+import json
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import quantiles
+
+import pytest
+import yaml
+
+from blended.journal.store import Store
+from blended.journal.tables import responses
+from tests.journal.databases import count, kept
+from tests.live.conftest import Live, running
+from tests.live.load import Result, load
+from tests.postgres import Postgres, postgres
+from tests.support import HELLO, eventually
+
+pytestmark = pytest.mark.ray
+
+RATE_PER_S, BEFORE_S, AWAY_S, AFTER_S = 50, 15, 15, 15
+BODIES = [{"model": "kept", "messages": HELLO, "stream": True}]
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """A PostgreSQL server of this module's own."""
+    with postgres(tmp_path_factory.mktemp("postgres")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def live(database: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """Two simulated components and two routers, whose journal is in that database."""
+    folder = tmp_path_factory.mktemp("journal")
+    simulation = {"ttft_ms": 50, "itl_ms": 10, "tokens": 5, "cpus": 0.1}
+    blend = {
+        "name": "kept",
+        "components": [{"id": i, "kind": "simulated", "simulation": simulation} for i in "ab"],
+        "router": {"cpus": 0.1, "replicas": {"min": 2, "max": 2}},
+    }
+    path = folder / "blend.yaml"
+    path.write_text(yaml.safe_dump(blend))
+    with running(str(path), folder / "state", {"BLENDED_JOURNAL_URL": database.url}) as live:
+        yield live
+
+
+async def outage(database: Postgres) -> None:
+    """Take the database away for a while."""
+    await asyncio.sleep(BEFORE_S)
+    await asyncio.to_thread(database.stop)
+    await asyncio.sleep(AWAY_S)
+    await asyncio.to_thread(database.start)
+
+
+def arrived(database: Postgres) -> int:
+    """How many responses have a record."""
+    store = Store(database.url)
+    number = count(store, responses)
+    store.close()
+    return number
+
+
+def ids(results: list[Result]) -> list[str]:
+    """The ids of the responses that clients saw."""
+    return [result.headers["x-blended-response-id"] for result in results]
+
+
+def p99_ms(results: list[Result], begin_s: float, end_s: float) -> float:
+    """The 99th percentile of TTFT of the requests that began in a part of the load."""
+    ttfts = [r.ttft_ms for r in results if begin_s <= r.started_s < end_s and r.ttft_ms]
+    return quantiles(ttfts, n=100)[-1]
+
+
+async def test_a_database_that_goes_away_costs_nothing(live: Live, database: Postgres) -> None:
+    """All responses go on, and each has one record once the database is back."""
+    seconds = BEFORE_S + AWAY_S + AFTER_S
+    _, results = await asyncio.gather(outage(database), load(live, RATE_PER_S, seconds, BODIES))
+    expected = Counter(ids(results))
+    await eventually(lambda: arrived(database) >= len(results), timeout_s=60)
+
+    away_s = BEFORE_S + AWAY_S
+    figures = {
+        "responses": len(results),
+        "p99_before_ms": p99_ms(results, 1, BEFORE_S),
+        "p99_away_ms": p99_ms(results, BEFORE_S, away_s),
+        "p99_after_ms": p99_ms(results, away_s, seconds),
+        "load_average": os.getloadavg()[0],
+    }
+    print(json.dumps(figures))
+    assert {result.end for result in results} == {"finished"}
+    assert Counter(row.response_id for row in kept(database.url)) == expected
+    assert set(expected.values()) == {1}
+
+
+async def test_routers_that_are_told_to_end_leave_nothing_unrecorded(
+    live: Live, database: Postgres
+) -> None:
+    """SIGTERM to both router processes: what clients had seen until then is in the database."""
+    before = arrived(database)
+    results = await load(live, RATE_PER_S, 2, BODIES)
+    for pid in await asyncio.to_thread(live.pids, "blended", "Router"):
+        os.kill(pid, signal.SIGTERM)
+    ended_at = time.monotonic()
+    await eventually(lambda: arrived(database) >= before + len(results), timeout_s=90)
+
+    there = {row.response_id for row in kept(database.url)}
+    print(json.dumps({"responses": len(results), "arrived_s": time.monotonic() - ended_at}))
+    assert {result.end for result in results} == {"finished"}
+    assert set(ids(results)) <= there
+
+
+def test_the_spool_is_empty_in_the_end(live: Live) -> None:
+    """Nothing is left on the machine but the folders of the writers that run."""
+    spool = Path(live.env["BLENDED_STATE_DIR"]) / "spool"
+
+    assert list(spool.glob("*/*.jsonl")) == []
+    assert not (spool / "rejected.jsonl").exists()

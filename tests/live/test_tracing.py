@@ -1,0 +1,148 @@
+"""One trace of one response, from the client through router and draw to the engine."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from blended import loading
+from tests.live.collector import Collector, Received, collecting
+from tests.live.conftest import Live, running
+from tests.support import HELLO, events, eventually
+
+pytestmark = pytest.mark.ray
+
+SERVER, CLIENT = 2, 3
+TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+
+
+@pytest.fixture(scope="module")
+def collector() -> Iterator[Collector]:
+    """Where the spans of this module's blend arrive."""
+    with collecting() as collector:
+        yield collector
+
+
+@pytest.fixture(scope="module")
+def live(collector: Collector, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """One real engine and one simulated component; only clients' own traces are sampled."""
+    folder = tmp_path_factory.mktemp("tracing")
+    ember = loading.load("demo").model_dump(mode="json")["components"][0]
+    gone = {"id": "gone", "kind": "remote", "base_url": "http://127.0.0.1:9/v1", "model": "x"}
+    blend = {
+        "name": "traced",
+        "components": [ember, {"id": "fake", "kind": "simulated"}, gone],
+        "selection": {"weights": {"ember": 1, "fake": 0, "gone": 0}},
+        "api": {"reveal_component": True},
+        "router": {"cpus": 0.1, "replicas": {"min": 1, "max": 1}},
+        "tracing": {"sampling_ratio": 0},
+    }
+    path = folder / "blend.yaml"
+    path.write_text(yaml.safe_dump(blend))
+    environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "500"}
+    with running(str(path), folder / "state", environment) as live:
+        yield live
+
+
+async def ask(live: Live, sampled: bool, **fields: Any) -> httpx.Response:
+    headers = {
+        "Authorization": f"Bearer {live.api_key}",
+        "X-Request-ID": "my-request",
+        "traceparent": f"00-{TRACE}-{SPAN}-0{int(sampled)}",
+    }
+    body = {"model": "traced", "messages": HELLO, "stream": True, **fields}
+    async with httpx.AsyncClient(timeout=60) as client:
+        return await client.post(f"{live.url}/v1/chat/completions", json=body, headers=headers)
+
+
+async def test_a_streamed_response_is_one_trace(live: Live, collector: Collector) -> None:
+    """Span by span: the replica of Ray Serve, the response, its component, the engine."""
+    response = await ask(live, sampled=True, stream_options={"include_usage": True})
+    usage = next(e["usage"] for e in events(response.content)[::-1] if "usage" in e)
+    await eventually(lambda: len(collector.spans) >= 5, timeout_s=30)
+
+    spans = {span.name: span for span in collector.spans}
+    replica = spans["replica_handle_request Router __call__"]
+    whole, asked = spans["chat traced"], spans["chat ember"]
+    component = spans["replica_handle_request LLMServer:ember __call__"]
+    engine = spans["llm_request"]
+    assert {span.trace for span in collector.spans} == {TRACE}
+    assert chain(engine, spans) == [engine, asked, whole, replica]
+    assert component.parent == asked.id
+    assert replica.parent == SPAN
+    assert [s.service for s in (whole, asked, engine)] == [
+        "blended-router",
+        "blended-router",
+        "blended-ember",
+    ]
+    assert (whole.kind, asked.kind) == (SERVER, CLIENT)
+    assert replica.start_ns <= whole.start_ns <= asked.start_ns <= engine.start_ns
+    assert engine.end_ns <= asked.end_ns <= whole.end_ns
+
+    response_id = response.headers["x-blended-response-id"]
+    for span in (whole, asked):
+        assert not span.is_error
+        assert span.attributes["gen_ai.operation.name"] == "chat"
+        assert span.attributes["gen_ai.response.id"] == response_id
+        assert span.attributes["gen_ai.response.model"] == "ember"
+        assert span.attributes["gen_ai.response.finish_reasons"] in (["stop"], ["length"])
+        assert span.attributes["gen_ai.usage.input_tokens"] == usage["prompt_tokens"]
+        assert span.attributes["gen_ai.usage.output_tokens"] == usage["completion_tokens"]
+        assert span.attributes["gen_ai.response.time_to_first_chunk"] > 0
+    assert whole.attributes["gen_ai.request.model"] == "traced"
+    assert whole.attributes["blended.request_id"] == "my-request"
+    assert whole.events["draw"]["blended.drawn"] == "ember"
+    assert asked.attributes["gen_ai.provider.name"] == "vllm"
+    assert asked.attributes["blended.propensity"] == 1
+    assert engine.attributes["gen_ai.request.id"] == response_id
+    assert "Hello" not in json.dumps([span.attributes for span in collector.spans])
+
+
+async def test_what_is_not_sampled_leaves_no_span(live: Live, collector: Collector) -> None:
+    """A client that does not trace its request, with a ratio of 0: nothing is sent, not even by
+    the components that Ray would have begin traces of their own."""
+    collector.spans.clear()
+    for model in ("ember", "fake", "traced"):
+        await ask(live, sampled=False, model=model)
+    # Whatever these would have sent comes before the spans of a request that follows them.
+    await ask(live, sampled=True, model="fake")
+    await eventually(lambda: "chat fake" in {span.name for span in collector.spans}, timeout_s=30)
+
+    assert {span.trace for span in collector.spans} == {TRACE}
+    assert len([span for span in collector.spans if span.kind == CLIENT]) == 1
+
+
+async def test_logs_are_json_with_ids_and_without_words(live: Live) -> None:
+    """A response that failed is logged with all of its ids; no text and no key is in any file."""
+    words = [{"role": "user", "content": "xylophone-of-mine"}]
+    failed = await ask(live, sampled=True, model="gone", messages=words)
+    answered = await ask(live, sampled=True, messages=words)
+    router = next(live.logs.glob("serve/replica_blended_Router_*.log"))
+
+    def line() -> dict[str, Any]:
+        response_id = failed.headers["x-blended-response-id"]
+        found = [json.loads(text) for text in router.read_text().splitlines()]
+        return next((one for one in found if one.get("response_id") == response_id), {})
+
+    await eventually(lambda: bool(line()), timeout_s=10)
+
+    assert answered.status_code == 200
+    assert line()["trace_id"] == TRACE
+    assert line()["request_id"] == "my-request"
+    assert line()["levelname"] == "WARNING"
+    assert "gone (unavailable)" in line()["message"]
+    texts = [path.read_text(errors="replace") for path in live.logs.rglob("*") if path.is_file()]
+    for secret in ("xylophone-of-mine", live.api_key, live.internal_key):
+        assert [text for text in texts if secret in text] == []
+
+
+def chain(span: Received, spans: dict[str, Received]) -> list[Received]:
+    """A span and its ancestors that were collected."""
+    by_id = {span.id: span for span in spans.values()}
+    found = [span]
+    while (parent := by_id.get(found[-1].parent)) is not None:
+        found.append(parent)
+    return found

