@@ -186,6 +186,6 @@ def _of_response(record: ResponseRecord) -> dict[str, Any]:
         "gen_ai.usage.output_tokens": record.completion_tokens,
         "blended.state": record.state,
         "blended.replica": record.replica,
-        "error.type": record.state if record.state.startswith("failed") else None,
+        "error.type": None if record.state in ("finished", "cancelled") else record.state,
     }
     return {name: value for name, value in found.items() if value is not None}

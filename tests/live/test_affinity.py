@@ -24,10 +24,10 @@ from tests.support import eventually
 
 pytestmark = pytest.mark.ray
 
-CONVERSATIONS, TURNS, AT_ONCE, HOMES = 60, 8, 6, 200
+CONVERSATIONS, TURNS, AT_ONCE, HOMES = 60, 8, 6, 400
 BLOCK = 32
 COMPONENTS = ("ember", "flint", "willow")
-LONG_TALKS, LONG_TURNS, STEADY_FROM, RESPONSE_TOKENS = 16, 16, 8, 48
+LONG_TALKS, LONG_TURNS, STEADY_FROM, RESPONSE_TOKENS = 12, 16, 8, 48
 QUESTIONS = [*CONVERSATION, "What is my name again?", "Tell me more about that.", "And why?"]
 
 
@@ -209,9 +209,9 @@ async def test_a_conversation_meets_one_replica_of_each_component(live: Live) ->
     print(json.dumps({"pairs": len(replicas), "cached": hit, "one_replica": ideal, "moved": moved}))
     assert hit >= 0.95 * ideal > 0
     assert len(set(after.values())) == 4
-    # A quarter is expected to move. More than 40 % of 200, over rings of 100 points per replica,
-    # has odds of 2 in 10,000 (simulated 20,000 times); hashing modulo n would move three quarters.
-    assert moved <= 0.4
+    # A quarter is expected to move. More than 35 % of 400, on rings of 100 points per replica, have
+    # odds of 7 in 10,000 (simulated 20,000 times); hashing modulo n would move three quarters.
+    assert moved <= 0.35
 
 
 async def restart_a_router(live: Live) -> None:

@@ -169,6 +169,22 @@ async def test_failures_are_told_apart_by_the_first_byte() -> None:
     assert response.headers["x-blended-response-id"] == before.response_id
 
 
+async def test_a_request_that_a_component_refuses_is_no_failure() -> None:
+    """The component's own words end it, before the first byte."""
+
+    async def refuses(_: Request) -> Response:
+        return JSONResponse({"error": {"message": "No such parameter."}}, 400)
+
+    app = Starlette(routes=[Route("/v1/chat/completions", refuses, methods=["POST"])])
+    async with serving(app) as url, rig(remote_blend(f"{url}/v1")) as r:
+        response = await r.chat()
+        record = await only_record(r)
+
+    assert response.status_code == 400
+    assert record.state == "refused"
+    assert record.response_id == response.headers["x-blended-response-id"]
+
+
 async def test_requests_that_get_no_response_are_refusals() -> None:
     """Without the key, with a bad body or at a wrong path: counted by status and code."""
     async with rig(blend("a")) as r:

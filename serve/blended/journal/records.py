@@ -10,7 +10,10 @@ from typing import Any, Literal
 
 SCHEMA_VERSION = 1
 
-State = Literal["finished", "cancelled", "failed_before_first_byte", "failed_after_first_byte"]
+# A component refuses a request that is wrong: that is no failure of anybody here.
+State = Literal[
+    "finished", "cancelled", "refused", "failed_before_first_byte", "failed_after_first_byte"
+]
 Kind = Literal["thumb", "star", "retry", "edit", "continued", "comment"]
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
-from sqlalchemy import Row, Select, Table, and_, delete, select, tuple_
+from sqlalchemy import Row, Select, Table, and_, delete, select, text, tuple_
 
 from blended.journal import pruning
 from blended.journal.database import Database, JournalUnavailable, RecordRefused
@@ -27,6 +27,8 @@ from blended.journal.writing import Writer
 __all__ = ["Found", "JournalUnavailable", "Pruned", "RecordRefused", "Store"]
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
+# PostgreSQL would choose a plan that finds the first rows soon and takes long for all.
+_WANT_ALL = text("SELECT set_config('cursor_tuple_fraction', '1', true)")
 # Alembic keeps what it is doing in globals.
 _MIGRATING = threading.Lock()
 
@@ -119,11 +121,12 @@ class Store:
 
     def stream(self, statement: Select[Any], rows: int) -> Iterator[Sequence[Row[Any]]]:
         """The rows that a query finds, so many at a time, as the database finds them."""
-        with (
-            self._database.reading() as connection,
-            connection.execute(statement, execution_options={"yield_per": rows}) as found,
-        ):
-            yield from found.partitions()
+        with self._database.reading() as connection:
+            if self._database.is_postgresql:
+                connection.execute(_WANT_ALL)
+            options = {"yield_per": rows}
+            with connection.execute(statement, execution_options=options) as found:
+                yield from found.partitions()
 
     def close(self) -> None:
         """Close the connections."""

@@ -1,8 +1,9 @@
 """The schemas of the OpenAPI document: the fields that the router checks, and what it answers."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
+from blended.journal.records import State
 from blended.router.requests import ROLES
 
 Json = dict[str, Any]
@@ -160,9 +161,7 @@ _RECORD = _object(
     started_at={"type": "number", "description": "Unix seconds, as all times here."},
     conversation=_TEXT,
     turn={"type": "integer"},
-    state={
-        "enum": ["finished", "cancelled", "failed_before_first_byte", "failed_after_first_byte"]
-    },
+    state={"enum": list(get_args(State))},
     ttft_s={"type": ["number", "null"]},
     e2e_s={"type": "number"},
     prompt_tokens={"type": ["integer", "null"]},

@@ -20,7 +20,7 @@ from blended.router.stream import Passage, error_event
 
 logger = logging.getLogger(__name__)
 
-State = Literal["finished", "cancelled", "failed"]
+State = Literal["finished", "cancelled", "refused", "failed"]
 Headers = list[tuple[bytes, bytes]]
 
 # The second asks proxies in front not to collect a stream before they pass it on.
@@ -49,7 +49,8 @@ class RelayedResponse:
     """An ASGI response that finds an answer when the server runs it, and passes it on.
 
     Every request ends in exactly one way: finished; failed, of which the client hears by an HTTP
-    error or, after the first byte, by an SSE error event; or cancelled, because the client left.
+    error or, after the first byte, by an SSE error event; refused by the component, in its words;
+    or cancelled, because the client left.
     `on_end` hears of it too. `headers` are sent with the answer; `keep` keeps its bytes for whoever
     hears of the end.
     """
@@ -77,6 +78,8 @@ class RelayedResponse:
             state = "cancelled"  # Ray Serve itself cancels a request whose client has left
             raise
         except ApiError as error:
+            if isinstance(error, relay.Complaint):
+                state = "refused"
             error.headers = {**error.headers, RESPONSE_ID_HEADER: self.inquiry.response_id}
             raise
         finally:
@@ -161,10 +164,10 @@ class RelayedResponse:
     def _client_wants_usage(self) -> bool:
         return bool((self.inquiry.payload.get("stream_options") or {}).get("include_usage"))
 
-    def _concealed(self, complaint: relay.Complaint) -> ApiError:
+    def _concealed(self, complaint: relay.Complaint) -> relay.Complaint:
         shown = self._shown_model()
         if shown is None:
             return complaint
         names = "|".join(re.escape(u.model) for u in self.inquiry.blend.upstreams.values())
         message = re.sub(rf"(?<![\w-])({names})(?![\w-])", lambda _: shown, complaint.message)
-        return ApiError(complaint.status, message, complaint.code, complaint.param)
+        return relay.Complaint(complaint.status, message, complaint.code, complaint.param)

@@ -1,0 +1,1 @@
+"""What a cluster needs beside the package: run from the root of the repository, not installed."""

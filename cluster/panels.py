@@ -1,0 +1,195 @@
+"""What the dashboard of a blend shows: every graph with its queries and its description."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from blended.telemetry import (
+    DRAWS,
+    E2E,
+    ITL,
+    REFUSALS,
+    REPLACEMENTS,
+    RESPONSES,
+    ROUTER,
+    SPOOL_AGE,
+    SPOOL_BYTES,
+    TOKENS,
+    TTFT,
+    Metric,
+)
+from cluster import queries
+
+WINDOW = "$window"
+_BY_COMPONENT = ("component",)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One graph: queries with the legends of their series, and what the reader has to know.
+
+    `unit` is one of Grafana's.
+    """
+
+    title: str
+    description: str
+    unit: str
+    targets: Sequence[tuple[str, str]]
+
+
+def rows() -> list[tuple[str, list[Panel]]]:
+    """Panels under their headings."""
+    return [
+        ("Who answers", _who()),
+        ("How fast", _how_fast()),
+        ("At what cost", _cost()),
+        ("What goes wrong", _wrong()),
+        ("Journal", _journal()),
+    ]
+
+
+def _who() -> list[Panel]:
+    return [
+        Panel(
+            "Share of responses",
+            "Of the responses to the blend's own name: the share that each component answered, "
+            "the one that is configured, and the bounds that chance alone leaves in 997 of 1,000 "
+            "windows. Beyond them, something redraws responses; few responses have wide bounds.",
+            "percentunit",
+            [
+                (queries.answered_share(WINDOW), "{{component}} answered"),
+                (queries.configured_share(WINDOW), "{{component}} configured"),
+                (queries.chance(WINDOW, "-"), "{{component}} at least"),
+                (queries.chance(WINDOW, "+"), "{{component}} at most"),
+            ],
+        ),
+        Panel(
+            "First draws",
+            "How often each component was drawn first, whoever answered then.",
+            "reqps",
+            [(queries.or_zero(queries.per_s(DRAWS, WINDOW, ("drawn",))), "{{drawn}}")],
+        ),
+        Panel(
+            "Responses",
+            "By how they ended: cancelled ones were left by their clients; failed ones are told "
+            "apart by whether their clients had got a byte.",
+            "reqps",
+            [(queries.or_zero(queries.per_s(RESPONSES, WINDOW, ("state",))), "{{state}}")],
+        ),
+    ]
+
+
+def _how_fast() -> list[Panel]:
+    return [
+        _quantiles(TTFT, "First byte", "From the request to the first byte of its response."),
+        Panel(
+            "First byte, p99 by turn",
+            "Later turns have longer prompts; what the prefix cache holds of them costs little.",
+            "s",
+            [(queries.quantile(0.99, TTFT, WINDOW, ("turn",)), "turn {{turn}}")],
+        ),
+        _quantiles(ITL, "Between pieces", "The mean time between the pieces of each stream."),
+        _quantiles(E2E, "Whole response", "From the request to the end of finished responses."),
+        Panel(
+            "Router overhead",
+            "The part of a response's time that was not spent waiting for the component that "
+            "answered: attempts that failed before are part of it.",
+            "s",
+            _both(ROUTER, (), ""),
+        ),
+        Panel(
+            "Ongoing requests",
+            "What the replicas of each deployment are at work on; LLMServer is a component.",
+            "short",
+            [(queries.ongoing(), "{{deployment}}")],
+        ),
+    ]
+
+
+def _cost() -> list[Panel]:
+    return [
+        Panel(
+            "GPU seconds per 1,000 responses",
+            "GPUs of the component's healthy replicas over its responses, whether the GPUs are "
+            "busy or idle. Remote components have none here.",
+            "s",
+            [(queries.gpu_seconds(WINDOW), "{{component}}")],
+        ),
+        Panel(
+            "Tokens",
+            "Of prompts, of responses, and of prompts met in the prefix cache (`cached`, which "
+            "`prompt` includes).",
+            "short",
+            [(queries.or_zero(queries.per_s(TOKENS, WINDOW, ("kind",))), "{{kind}} per second")],
+        ),
+        Panel(
+            "Prefix cache",
+            "The share of prompt tokens that did not have to be computed again; 0 also where a "
+            "component does not say.",
+            "percentunit",
+            [(queries.cache_hits(WINDOW), "{{component}}")],
+        ),
+    ]
+
+
+def _wrong() -> list[Panel]:
+    failed = queries.or_zero(queries.failed_attempts(WINDOW))
+    return [
+        Panel(
+            "Attempts that failed",
+            "The share of a component's attempts that gave no byte, by why: full, unavailable, "
+            "late, or refused, which is its word about the router's key.",
+            "percentunit",
+            [(failed, "{{component}} {{outcome}}")],
+        ),
+        Panel(
+            "Replacements",
+            "Responses that the first choice did not give: another replica of it did (spilled), "
+            "another component (redrawn), or nobody (none).",
+            "reqps",
+            [(queries.or_zero(queries.per_s(REPLACEMENTS, WINDOW, ("how",))), "{{how}}")],
+        ),
+        Panel(
+            "Refusals",
+            "Requests that no component was drawn for, by error code: wrong keys, limits of keys, "
+            "requests that are not valid.",
+            "reqps",
+            [(queries.or_zero(queries.per_s(REFUSALS, WINDOW, ("code",))), "{{code}}")],
+        ),
+        Panel(
+            "Components available",
+            "1 if every router takes the component to be there, 0 if at least one does not.",
+            "short",
+            [(queries.available("min"), "{{component}}")],
+        ),
+    ]
+
+
+def _journal() -> list[Panel]:
+    return [
+        Panel(
+            "Spool",
+            "Bytes of records that wait for the database, over all routers.",
+            "bytes",
+            [(queries.gauge("sum", SPOOL_BYTES), "waiting")],
+        ),
+        Panel(
+            "Spool age",
+            "How long the oldest record has waited: about a second while the database answers.",
+            "s",
+            [(queries.gauge("max", SPOOL_AGE), "oldest")],
+        ),
+        Panel(
+            "Dropped",
+            "What full spools gave up within the window: the texts of records, then the records.",
+            "short",
+            [(queries.or_zero(queries.dropped(WINDOW)), "{{what}}")],
+        ),
+    ]
+
+
+def _quantiles(metric: Metric, title: str, description: str) -> Panel:
+    return Panel(title, description, "s", _both(metric, _BY_COMPONENT, "{{component}} "))
+
+
+def _both(metric: Metric, by: tuple[str, ...], legend: str) -> list[tuple[str, str]]:
+    return [(queries.quantile(q, metric, WINDOW, by), f"{legend}p{q * 100:g}") for q in (0.5, 0.99)]
