@@ -42,41 +42,38 @@ _UPSTREAM_KEY_ENV = "BENCH_UPSTREAM_KEY"
 _ROOM = {"max_queued_requests": 64}
 
 
-def start_without_journal(place: Place, stack: ExitStack) -> list[Target]:
-    """Blended in front of the upstream, with nothing kept of its responses."""
-    blend = {
-        "name": "bench-no-journal",
-        "components": _remote(place),
-        "selection": {"weights": WEIGHTS},
-        "router": {"replicas": {"min": 1, "max": 1}},
-        "journal": {"enabled": False},
-    }
-    models = one_model(blend["name"])
-    return [Target("blended_no_journal", _version(), models=models, **up(blend, place, stack))]
-
-
 def start_blended(place: Place, stack: ExitStack) -> list[Target]:
     """Blended in front of the upstream, and in front of simulated components of its own.
 
     The latter are in the same cluster with weight 0: they are asked by name, through both of the
     hops that a component on the cluster takes.
     """
-    simulated = [
-        {"id": kind, "kind": "simulated", "simulation": simulation(itl_ms), "replicas": _ROOM}
-        for kind, itl_ms in (("paced", 10), ("burst", 0))
-    ]
-    blend = {
-        "name": "bench",
-        "components": [*_remote(place), *simulated],
-        "selection": {"weights": {**WEIGHTS, "paced": 0, "burst": 0}},
-        "router": {"replicas": {"min": 1, "max": 1}},
-    }
-    cluster, version = up(blend, place, stack), _version()
+    cluster, version = up(_blend("bench", place), place, stack), _version()
     local = {"unary": "burst", "paced": "paced", "burst": "burst"}
     return [
         Target("blended", version, models=one_model("bench"), **cluster),
         Target("blended_local", version, models=local, token=" simulated", min_tokens=1, **cluster),
     ]
+
+
+def start_without_journal(place: Place, stack: ExitStack) -> list[Target]:
+    """The same blend, with nothing kept of its responses."""
+    blend = _blend("bench-no-journal", place) | {"journal": {"enabled": False}}
+    models = one_model("bench-no-journal")
+    return [Target("blended_no_journal", _version(), models=models, **up(blend, place, stack))]
+
+
+def _blend(name: str, place: Place) -> dict[str, Any]:
+    simulated = [
+        {"id": kind, "kind": "simulated", "simulation": simulation(itl_ms), "replicas": _ROOM}
+        for kind, itl_ms in (("paced", 10), ("burst", 0))
+    ]
+    return {
+        "name": name,
+        "components": [*_remote(place), *simulated],
+        "selection": {"weights": {**WEIGHTS, "paced": 0, "burst": 0}},
+        "router": {"replicas": {"min": 1, "max": 1}},
+    }
 
 
 def _remote(place: Place) -> list[dict[str, str]]:
