@@ -29,7 +29,7 @@ from tests.support import HELLO, eventually, serving
 
 pytestmark = [pytest.mark.ray, pytest.mark.asyncio(loop_scope="module")]
 
-LEVELS = Levels("10s", "4s", "16s", "4s", short_hold="5s", spool_age_s=5)
+LEVELS = Levels("10s", "4s", "16s", "4s", short_hold="15s", spool_age_s=5)
 RATE_PER_S, CALM_S, ROUND_S = 12, 16, 2
 SLOW_S = 4
 
@@ -95,7 +95,7 @@ async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
             database = stack.enter_context(postgres(folder / "postgres"))
             environment = {
                 "BLENDED_JOURNAL_URL": database.url,
-                "RAY_metrics_report_interval_ms": "1000",  # else Ray's metrics are 10 s old
+                "RAY_metrics_report_interval_ms": "2000",  # else Ray's metrics are 10 s old
             }
             start = running(str(_blend(folder, url)), folder / "state", environment)
             live = await asyncio.to_thread(stack.enter_context, start)
