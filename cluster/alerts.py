@@ -143,9 +143,7 @@ def _records_dropped(window: str, hold: str) -> Rule:
         hold,
         "critical",
         "The journal loses {{ $labels.what }}",
-        "A spool was full: {{ $value }} in the last "
-        + window
-        + " were given up, texts (`content`) "
+        f"A spool was full: {{{{ $value }}}} in the last {window} were given up, texts (`content`) "
         "before whole `records`.",
         "Bring the database back, which empties the spool. If it will take longer, raise "
         "`journal: {spool: {max_bytes}}` as far as the nodes' disks allow.",

@@ -70,8 +70,9 @@ def _who() -> list[Panel]:
         ),
         Panel(
             "Responses",
-            "By how they ended: cancelled ones were left by their clients; failed ones are told "
-            "apart by whether their clients had got a byte.",
+            "By how they ended: cancelled ones were left by their clients, refused ones asked for "
+            "what the component does not take; failed ones are told apart by whether their clients "
+            "had got a byte.",
             "reqps",
             [(queries.or_zero(queries.per_s(RESPONSES, WINDOW, ("state",))), "{{state}}")],
         ),

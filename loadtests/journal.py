@@ -22,7 +22,7 @@ from blended.journal.export import export
 from blended.journal.partitions import create_missing
 from blended.journal.queries import user_days
 from blended.journal.store import Store
-from tests.postgres import postgres
+from loadtests.postgres import postgres
 
 _BEGIN, _DAYS, _DAY_S, _TURNS = 1_785_542_400, 90, 86_400, 5
 _END = _BEGIN + (_DAYS + 1) * _DAY_S

@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 from blended.telemetry import METRICS, Metric, turn_range
+from cluster import queries
 
 README = Path(__file__).parents[1] / "README.md"
 
 
 def row(metric: Metric) -> str:
-    name = f"ray_{metric.name}{'_total' if metric.kind == 'counter' else ''}"
     tags = ", ".join(metric.tags) or "-"
-    return f"| `{name}` | {metric.kind} | {tags} | {metric.help} |"
+    return f"| `{queries.name(metric)}` | {metric.kind} | {tags} | {metric.help} |"
 
 
 def test_the_readme_lists_every_metric() -> None:

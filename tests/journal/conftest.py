@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import make_url
 
 from blended.journal.store import Store
+from loadtests.postgres import postgres
 from tests.journal.databases import execute
-from tests.postgres import postgres
 
 _NUMBERS = count()
 

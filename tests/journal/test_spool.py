@@ -130,6 +130,26 @@ def test_beyond_its_bound_contents_go_first(
     assert "spool is full" in caplog.text
 
 
+def test_a_damaged_line_keeps_no_spool_from_its_bound(tmp_path: Path) -> None:
+    """What is no record stays as it is while contents go; whoever ships it sets it aside."""
+    clock = Clock()
+    spool = Spool(tmp_path, 20_000, clock)
+    spool.append(response(0, content={"messages": ["x" * 1000]}))
+    spool.write(last=True)
+    [file] = spool.waiting(MIB)
+    with file.open("a") as damaged:
+        damaged.write("nonsense\n")
+    for number in range(1, 20):
+        clock.now += 1
+        spool.append(response(number, content={"messages": ["x" * 500]}))
+        spool.write(last=True)
+
+    lines = list(files.lines_of(spool.waiting(MIB)[0]))
+    assert lines[1] == "nonsense"
+    assert from_line(lines[0]) == response(0)
+    assert spool.status().bytes <= 20_000
+
+
 def test_beyond_its_bound_the_oldest_records_go_last(tmp_path: Path) -> None:
     """Where no content is left to give up, the oldest records are, and are counted."""
     clock = Clock()

@@ -21,10 +21,10 @@ from cluster import queries
 from cluster.alerts import Levels
 from cluster.monitoring import rules_yaml
 from cluster.panels import WINDOW, rows
+from loadtests.postgres import Postgres, postgres
 from tests.live.conftest import Live, running
 from tests.live.load import load, summary
 from tests.live.prometheus import Prometheus, prometheus
-from tests.postgres import Postgres, postgres
 from tests.support import HELLO, eventually, serving
 
 pytestmark = [pytest.mark.ray, pytest.mark.asyncio(loop_scope="module")]

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from blended.journal.records import ResponseRecord
 from blended.router.account import texts
 from blended.router.selection import normalise, uniform
+from tests.journal.journals import journal
 from tests.support import (
     CLIENT_KEY,
     HELLO,
@@ -202,17 +204,18 @@ async def test_requests_that_get_no_response_are_refusals() -> None:
         ]
 
 
-async def test_histories_tell_which_response_was_answered_and_which_before() -> None:
+async def test_histories_tell_which_response_was_answered_and_which_before(tmp_path: Path) -> None:
     """A user's next turn has the history of the last as its parent; asking again has the same."""
     first: list[dict[str, Any]] = [*HELLO]
     second = [*first, {"role": "assistant", "content": "Hi!"}, {"role": "user", "content": "Why?"}]
-    async with rig(blend("a")) as r:
-        for messages in (first, first, second):
-            await r.chat(messages=messages, user="ada")
-        await r.chat(messages=first, user="bob")
-        await r.chat(messages=first)
-        await eventually(lambda: len(r.records) == 5)
-        asked, again, later, others, anybodys = r.records
+    with journal(tmp_path) as kept:
+        async with rig(blend("a"), kept) as r:
+            for messages in (first, first, second):
+                await r.chat(messages=messages, user="ada")
+            await r.chat(messages=first, user="bob")
+            await r.chat(messages=first)
+            await eventually(lambda: len(r.records) == 5)
+            asked, again, later, others, anybodys = r.records
 
     assert asked.lineage == again.lineage == later.parent is not None
     assert asked.parent is None

@@ -4,18 +4,17 @@ Records are written several times a second, so that they survive their process, 
 second, so that they survive their machine. What a writer leaves behind is adopted by another.
 """
 
-import json
 import logging
 import os
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from blended.journal import files
-from blended.journal.records import Record, to_line
+from blended.journal.records import Record, ResponseRecord, from_line, to_line
 
 logger = logging.getLogger(__name__)
 
@@ -67,10 +66,10 @@ class Spool:
         try:
             self._write()
             self._finish(at_once=last)
+            if self._bytes > self._max_bytes:
+                self._trim()
         except OSError as exc:
             self._fail(exc)
-        if self._bytes > self._max_bytes:
-            self._trim()
 
     def waiting(self, limit: int) -> list[Path]:
         """Files that are whole, oldest first, of `limit` bytes together, but at least one."""
@@ -184,9 +183,9 @@ class Spool:
             return
         stripped, lines = 0, list[str]()
         for line in files.lines_of(file):
-            values = json.loads(line)
-            stripped += values.pop("content", None) is not None
-            lines.append(json.dumps(values) + "\n")
+            bare_line = _without_content(line)
+            stripped += bare_line != line
+            lines.append(f"{bare_line}\n")
         bare = file.with_name(file.name.removesuffix(files.WHOLE) + files.BARE)
         size = bare.write_text("".join(lines))
         self.remove(file)
@@ -196,3 +195,14 @@ class Spool:
     def _drop(self, file: Path) -> None:
         self._dropped_records += sum(1 for _ in files.lines_of(file))
         self.remove(file)
+
+
+def _without_content(line: str) -> str:
+    """A record's line without what was said; what is no record is for whoever ships it to judge."""
+    try:
+        record = from_line(line)
+    except ValueError:
+        return line
+    if isinstance(record, ResponseRecord) and record.content is not None:
+        return to_line(replace(record, content=None))
+    return line

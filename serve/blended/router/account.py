@@ -15,11 +15,13 @@ from blended.router.turns import Lineage, lineage_of
 def response_record(ending: Ending, identity: Identity | None) -> ResponseRecord:
     """Everything that is kept of a response; its texts if its bytes were kept.
 
-    Without an `identity` nobody keeps it, and nobody is told who the user was.
+    Without an `identity` nobody keeps it: who the user was and what was said before is left out.
     """
     inquiry, attempts = ending.inquiry, ending.attempts
     turn, payload, choice, timing = inquiry.turn, inquiry.payload, attempts.choice, attempts.timing
-    lineage = lineage_of(turn, payload["messages"]) if inquiry.path == CHAT else Lineage(None, None)
+    lineage = Lineage(None, None)
+    if identity is not None and inquiry.path == CHAT:
+        lineage = lineage_of(turn, payload["messages"])
     prompt, cached, completion = _tokens(ending)
     itl = timing.itl_s
     return ResponseRecord(
@@ -37,8 +39,8 @@ def response_record(ending: Ending, identity: Identity | None) -> ResponseRecord
         arm=None,
         distribution=inquiry.distribution.version,
         probabilities=inquiry.distribution.by_component,
-        uniform=inquiry.uniform(0),
-        drawn=inquiry.intended,
+        uniform=inquiry.first_draw.uniform,
+        drawn=inquiry.first_draw.component,
         component=choice.component if choice else None,
         propensity=choice.propensity if choice else None,
         failures=[{"component": f.component, "reason": f.reason} for f in attempts.failures],

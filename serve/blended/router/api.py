@@ -19,12 +19,12 @@ from blended.journal.records import ResponseRecord
 from blended.router import models, openapi, requests
 from blended.router.access import KEY, Access, Gate
 from blended.router.account import response_record
-from blended.router.accounts import Accounts
 from blended.router.availability import Availability
 from blended.router.blend import Blend
 from blended.router.body import read
 from blended.router.dispatch import CHAT, Attempts, Inquiry
 from blended.router.errors import Boundary, OnRefusal
+from blended.router.journal_routes import JournalRoutes
 from blended.router.keys import Key
 from blended.router.response import Ending, RelayedResponse
 from blended.router.timing import Timing
@@ -63,7 +63,7 @@ class Api:
 
     def application(self) -> ASGIApp:
         """The ASGI application; its lifespan owns the connections, and ends with the journal's."""
-        accounts = Accounts(self._ready, lambda: self.journal)
+        kept = JournalRoutes(self._ready, lambda: self.journal)
         routes = [
             Route("/healthz", self._health),
             Route("/openapi.json", self._openapi),
@@ -71,8 +71,8 @@ class Api:
             Route("/v1/models/{model}", self._model),
             Route("/v1/chat/completions", _Endpoint(self._chat), methods=["POST"]),
             Route("/v1/completions", _Endpoint(self._complete), methods=["POST"]),
-            Route("/v1/feedback", accounts.feedback, methods=["POST"]),
-            Route("/v1/responses/{response}", accounts.record),
+            Route("/v1/feedback", kept.feedback, methods=["POST"]),
+            Route("/v1/responses/{response}", kept.record),
         ]
         router = Router(routes, redirect_slashes=False, lifespan=self._lifespan)
         app = Boundary(router, self._on_refusal)

@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import aiohttp
@@ -14,7 +15,7 @@ from blended.router import relay, requests, selection
 from blended.router.availability import Availability
 from blended.router.blend import Blend, Upstream
 from blended.router.course import Choice, Failure, choose
-from blended.router.selection import SelectionDistribution
+from blended.router.selection import Draw, SelectionDistribution
 from blended.router.timing import Timing
 from blended.router.turns import Turn
 from blended.tracing import ResponseTrace
@@ -48,10 +49,10 @@ class Inquiry:
         seed = self.blend.config.selection.seed
         return selection.uniform(seed, self.turn.conversation, self.turn.number, nonce)
 
-    @property
-    def intended(self) -> str:
-        """The component drawn first, whatever became of it."""
-        return selection.draw(self.distribution, self.uniform(0)).component
+    @cached_property
+    def first_draw(self) -> Draw:
+        """The draw over the whole distribution, whatever became of it."""
+        return selection.draw(self.distribution, self.uniform(0))
 
 
 @dataclass

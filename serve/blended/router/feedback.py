@@ -9,7 +9,7 @@ from blended.journal.records import FeedbackRecord, Kind
 from blended.journal.store import Found
 from blended.router.requests import Payload, refuse
 
-_LONGEST_COMMENT = 10_000
+LONGEST_COMMENT = 10_000
 # What says which component answered, or might have.
 _REVEALING = (
     "arm",
@@ -127,8 +127,8 @@ def _edit(value: Any) -> dict[str, Any]:
 
 
 def _comment(value: Any) -> dict[str, Any]:
-    if not isinstance(value, str) or not 0 < len(value) <= _LONGEST_COMMENT:
-        refuse("comment", value, f"give a text of at most {_LONGEST_COMMENT} characters")
+    if not isinstance(value, str) or not 0 < len(value) <= LONGEST_COMMENT:
+        refuse("comment", value, f"give a text of at most {LONGEST_COMMENT} characters")
     return {"text": value}
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, get_args
 
 from blended.journal.records import State
+from blended.router.feedback import LONGEST_COMMENT
 from blended.router.requests import ROLES
 
 Json = dict[str, Any]
@@ -151,7 +152,7 @@ _FEEDBACK: dict[str, Json] = {
     "comment": {
         "type": "string",
         "minLength": 1,
-        "maxLength": 10_000,
+        "maxLength": LONGEST_COMMENT,
         "description": "Only where the deployment keeps texts.",
     },
 }

@@ -7,7 +7,7 @@ sends its headers before it knows whether it can answer.
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import aiohttp
@@ -37,7 +37,7 @@ class Question:
     session: str
     request_id: str
     body: bytes
-    context: Mapping[str, str] = field(default_factory=dict)
+    context: Mapping[str, str]
 
     def headers(self) -> dict[str, str]:
         """The headers that the component gets: nothing of the client's is among them."""

@@ -151,7 +151,7 @@ class RelayedResponse:
         choice = self.attempts.choice
         if self._shown_model() is None and choice is not None:
             headers.append((b"x-blended-component", choice.component.encode()))
-            headers.append((b"x-blended-intended", self.inquiry.intended.encode()))
+            headers.append((b"x-blended-intended", self.inquiry.first_draw.component.encode()))
             headers.append((b"x-blended-propensity", b"%.6g" % choice.propensity))
             if answer.replica is not None:
                 headers.append((b"x-blended-replica", answer.replica.encode("latin-1")))

@@ -20,7 +20,7 @@ from blended.router.keys import Key
 State = Callable[[], tuple[Blend, Access]]
 
 
-class Accounts:
+class JournalRoutes:
     """What clients say and ask about responses that they got with the same key."""
 
     def __init__(self, state: State, journal: Callable[[], Journal | None]) -> None:
