@@ -40,7 +40,7 @@ _RESPONSES = text(
         CASE WHEN x < 0.25 THEN 0.25 ELSE 0.75 END, '[]', 'replica-' || session % 8, true,
         100 + turn * 50, turn * 40, 20 + (x * 100)::int, 0.05 + x / 10, 0.01, 0.03, 0.5 + x * 2,
         0.001, 'stop', CASE WHEN x < 0.01 THEN 'failed_before_first_byte'
-                            WHEN x < 0.05 THEN 'cancelled' ELSE 'finished' END, 1
+                            WHEN x < 0.05 THEN 'cancelled' ELSE 'finished' END, 1, NULL
     FROM (
         SELECT
             session, turn, random() AS x, md5(session || '-' || turn) AS turn_key,

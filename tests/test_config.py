@@ -167,3 +167,79 @@ def test_defaults_bound_every_queue() -> None:
 
     assert replicas.target_ongoing_requests < replicas.max_ongoing_requests <= 1000
     assert replicas.max_queued_requests <= 1000
+
+
+EXPERIMENTS = """
+experiments:
+  - name: try
+    start: 2026-12-01
+    end: 2026-12-31T12:00:00+01:00
+    control: ada
+    arms: [{id: ada, weights: {ada: 1}}, {id: all, share: 2}]
+"""
+
+
+def test_experiments_are_read_with_days_in_utc() -> None:
+    """An arm without weights has the blend's own distribution, others only what they name."""
+    blend = parse(GOOD + EXPERIMENTS, "blend.yaml")
+    [experiment] = blend.experiments
+
+    assert str(experiment.start) == "2026-12-01 00:00:00+00:00"
+    assert experiment.end.timestamp() - experiment.start.timestamp() == 30 * 86_400 + 11 * 3600
+    assert blend.arm_weights(experiment.arms[0]) == {"ada": 1, "bob": 0, "eve": 0}
+    assert blend.arm_weights(experiment.arms[1]) == {"ada": 1, "bob": 2, "eve": 0}
+    assert BlendConfig.model_validate(blend.model_dump(mode="json")) == blend
+
+
+def test_experiments_that_cannot_be_are_refused_with_all_reasons() -> None:
+    """Arms, weights, names and the journal they are read from."""
+    found = mistakes(
+        GOOD
+        + """
+journal: {enabled: false}
+experiments:
+  - {name: try, start: 2026-12-01, end: 2026-12-31, control: none, arms: [{id: a}, {id: a}]}
+  - name: try
+    start: 2026-12-01
+    end: soon
+    control: a
+    arms: [{id: a, weights: {zoe: 1}}, {id: b, weights: {ada: 0}}]
+"""
+    )
+
+    for expected in (
+        "journal.enabled: experiments are read from the journal",
+        "experiments[0].control: there is no arm 'none'; the arms are a",
+        "experiments[0].arms[1].id: 2 arms are called 'a'",
+        "experiments[1].name: 2 experiments are called 'try'",
+        "experiments[1].end: 'soon' is not valid",
+        "experiments[1].arms[0].weights.zoe: there is no component 'zoe'",
+        "experiments[1].arms[1].weights: an arm needs at least one component",
+    ):
+        assert any(line.startswith(expected) for line in found), expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ("users: [0.5, 0.5]", "experiments[1].users: the slice from 0.5 to 0.5 holds nobody"),
+        ("end: 2026-11-30", "experiments[1].end: it ends at 2026-11-30 00:00:00"),
+        ("users: [0.4, 1]", "experiments[1].users: 'try' takes some of the same users"),
+        ("layer: other", None),
+        ("users: [0.5, 1]", None),
+        ("end: 2027-02-01, start: 2026-12-31T12:00:00+01:00", None),
+    ],
+)
+def test_experiments_take_users_apart(fields: str, expected: str | None) -> None:
+    """In one layer at one time; slices and times hold somebody."""
+    first = EXPERIMENTS.replace("control: ada", "control: ada\n    users: [0, 0.5]")
+    values = {"name": "more", "start": "2026-12-01", "end": "2026-12-31", "control": "a"}
+    values |= dict(part.split(": ", 1) for part in fields.split(", ") if "[" not in fields)
+    values |= dict([fields.split(": ", 1)] if "[" in fields else [])
+    second = ", ".join(f"{key}: {value}" for key, value in values.items())
+    text = GOOD + first + f"  - {{{second}, arms: [{{id: a}}, {{id: b}}]}}\n"
+
+    if expected is None:
+        assert len(parse(text, "blend.yaml").experiments) == 2
+    else:
+        assert any(line.startswith(expected) for line in mistakes(text))

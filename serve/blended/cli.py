@@ -24,7 +24,7 @@ from blended.errors import BlendedError, LaunchError
 from blended.launch import state
 from blended.launch.state import Running
 from blended.terminal import chat as conversation
-from blended.terminal import journal, keys, summary, tables
+from blended.terminal import experiment, journal, keys, summary, tables
 
 if TYPE_CHECKING:
     from blended.launch import rest
@@ -36,6 +36,7 @@ app = typer.Typer(
 )
 app.add_typer(keys.app, name="keys")
 app.add_typer(journal.app, name="journal")
+app.add_typer(experiment.app, name="experiment")
 console = Console()
 
 Source = Annotated[str, typer.Argument(help="A YAML file, or the name of a preset.")]

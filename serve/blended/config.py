@@ -4,16 +4,45 @@
 """
 
 from collections.abc import Mapping
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import InitErrorDetails
 
 from blended.consistency import inconsistencies
+from blended.experiments.consistency import of_experiments
 
 Identifier = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$")]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Weight = Annotated[float, Field(ge=0, le=1e9)]
+Share = Annotated[float, Field(ge=0, le=1)]
 Json = Any
+
+
+def _in_utc(value: Json) -> Json:
+    """A day or a time without a zone, as YAML has them, is meant in UTC."""
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            return value
+    if isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime(value.year, value.month, value.day)
+    if isinstance(value, datetime) and value.tzinfo is None:
+        return value.replace(tzinfo=UTC)
+    return value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_in_utc)]
 
 
 class Frozen(BaseModel):
@@ -210,7 +239,7 @@ class Selection(Frozen):
     `seed` keys the draws; who knows it, the conversation, turn and nonce can replay any of them.
     """
 
-    weights: Mapping[str, Annotated[float, Field(ge=0, le=1e9)]] | None = None
+    weights: Mapping[str, Weight] | None = None
     seed: str = ""
 
 
@@ -290,8 +319,53 @@ class Tracing(Frozen):
     sampling_ratio: Annotated[float, Field(ge=0, le=1)] = 0.01
 
 
+class Arm(Frozen):
+    """A part of an experiment's users, and the selection distribution that answers them.
+
+    `share` is the part in proportion to the other arms' shares. A component that `weights` does not
+    name is never drawn; without weights the arm has the blend's own distribution.
+    """
+
+    id: Identifier
+    share: Annotated[float, Field(gt=0, le=1e9)] = 1
+    weights: Mapping[str, Weight] | None = None
+
+
+class Rehearsal(Frozen):
+    """The users are simulated, and a day of theirs lasts `day_s`; every report says so."""
+
+    day_s: Annotated[float, Field(ge=1, le=86_400)] = 86_400
+
+
+class Experiment(Frozen):
+    """Which users get which selection distribution from `start` until before `end`.
+
+    `users` is the experiment's slice of its `layer`, in which all users lie between 0 and 1 by a
+    hash: experiments of one layer have slices apart, and one that grows at its end moves nobody.
+    Where experiments of several layers take a user the first in the file decides. Users find their
+    arm by a hash with `salt`, the experiment's name if there is none. `eligible: new` leaves out
+    whoever came before the start.
+
+    A session ends when a user does nothing for `session_gap_s`.
+    """
+
+    name: Identifier
+    salt: str | None = None
+    layer: Identifier = "default"
+    users: tuple[Share, Share] = (0, 1)
+    eligible: Literal["all", "new"] = "all"
+    start: Moment
+    end: Moment
+    control: Identifier
+    arms: Annotated[tuple[Arm, ...], Field(min_length=2)]
+    session_gap_s: Seconds = 1800
+    rehearsal: Rehearsal | None = None
+
+
 class BlendConfig(Frozen):
     """A whole blend; `name` is its model id in the API.
+
+    `holdout` is the part of the users who are kept out of every experiment.
 
     Raises:
         pydantic.ValidationError: with every mistake, those between fields included.
@@ -305,6 +379,8 @@ class BlendConfig(Frozen):
     journal: Journal = Journal()
     tracing: Tracing | None = None
     router: Router = Router()
+    experiments: tuple[Experiment, ...] = ()
+    holdout: Annotated[float, Field(ge=0, lt=1)] = 0
 
     @model_validator(mode="wrap")
     @classmethod
@@ -312,14 +388,11 @@ class BlendConfig(Frozen):
         # Pydantic would check between fields only once every field is right by itself.
         if isinstance(data, cls):
             return data
-        errors = [
-            InitErrorDetails(type=error, loc=path, input=value)
-            for path, value, error in inconsistencies(
-                data, Replicas().model_dump(), RouterReplicas().model_dump()
-            )
-        ]
+        defaults = Replicas().model_dump(), RouterReplicas().model_dump()
+        errors = [_inconsistency(*found) for found in inconsistencies(data, *defaults)]
         try:
             config: Self = handler(data)
+            errors += [_inconsistency(*found) for found in of_experiments(config.experiments)]
         except ValidationError as exc:
             errors = [_details(error) for error in exc.errors(include_url=False)] + errors
         if errors:
@@ -331,6 +404,16 @@ class BlendConfig(Frozen):
         """The weight of every component, in the order of the file."""
         given = self.selection.weights
         return {c.id: 1.0 if given is None else given.get(c.id, 0.0) for c in self.components}
+
+    def arm_weights(self, arm: Arm) -> dict[str, float]:
+        """The weight of every component in an arm of an experiment, in the order of the file."""
+        if arm.weights is None:
+            return self.weights
+        return {component.id: arm.weights.get(component.id, 0.0) for component in self.components}
+
+
+def _inconsistency(path: Any, value: Any, error: Any) -> InitErrorDetails:
+    return InitErrorDetails(type=error, loc=path, input=value)
 
 
 def _details(error: Any) -> InitErrorDetails:

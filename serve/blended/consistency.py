@@ -8,10 +8,8 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
-from pydantic_core import PydanticCustomError
-
-Path = tuple[int | str, ...]
-Inconsistency = tuple[Path, Any, PydanticCustomError]
+from blended.experiments import consistency as experiments
+from blended.inconsistency import Inconsistency, Path, error, is_number
 
 
 def inconsistencies(
@@ -28,19 +26,16 @@ def inconsistencies(
     rows = [(i, c) for i, c in enumerate(components) if isinstance(c, Mapping)]
     found = [*_ids(rows, data.get("name")), *_weights(rows, data.get("selection"))]
     if data.get("components") in ([], ()):
-        found.append((("components",), [], _error("a blend needs at least one component")))
+        found.append((("components",), [], error("a blend needs at least one component")))
     for index, component in rows:
         found += _bounds(index, component)
         found += _replicas(("components", index, "replicas"), component.get("replicas"), replicas)
     router = data.get("router")
     if isinstance(router, Mapping):
         found += _replicas(("router", "replicas"), router.get("replicas"), router_replicas)
+    ids = [c["id"] for _, c in rows if isinstance(c.get("id"), str)]
+    found += experiments.of_data(data, ids)
     return found
-
-
-def _error(message: str) -> PydanticCustomError:
-    # Braces would be taken for placeholders of the template.
-    return PydanticCustomError("inconsistent", "{message}", {"message": message})
 
 
 def _ids(rows: list[tuple[int, Mapping[str, Any]]], blend: Any) -> Iterator[Inconsistency]:
@@ -49,10 +44,10 @@ def _ids(rows: list[tuple[int, Mapping[str, Any]]], blend: Any) -> Iterator[Inco
         name = component.get("id")
         if isinstance(name, str) and counts[name] > 1:
             message = f"{counts[name]} components are called '{name}'; give each an id of its own"
-            yield ("components", index, "id"), name, _error(message)
+            yield ("components", index, "id"), name, error(message)
         if isinstance(name, str) and name == blend:
             message = f"'{name}' is also the name of the blend; a model id can mean only one thing"
-            yield ("components", index, "id"), name, _error(message)
+            yield ("components", index, "id"), name, error(message)
 
 
 def _weights(rows: list[tuple[int, Mapping[str, Any]]], selection: Any) -> Iterator[Inconsistency]:
@@ -64,14 +59,14 @@ def _weights(rows: list[tuple[int, Mapping[str, Any]]], selection: Any) -> Itera
     for name, weight in weights.items():
         if name not in ids:
             message = f"there is no component '{name}'; the components are {', '.join(ids)}"
-            yield (*path, str(name)), weight, _error(message)
+            yield (*path, str(name)), weight, error(message)
     for name in ids:
         if name not in weights:
             message = f"component '{name}' has no weight; write 0 if it must not be drawn"
-            yield path, dict(weights), _error(message)
-    if weights and all(_is_number(w) and w == 0 for w in weights.values()):
+            yield path, dict(weights), error(message)
+    if weights and all(is_number(w) and w == 0 for w in weights.values()):
         message = "all weights are 0; give at least one component a weight above 0"
-        yield path, dict(weights), _error(message)
+        yield path, dict(weights), error(message)
 
 
 def _bounds(index: int, component: Mapping[str, Any]) -> Iterator[Inconsistency]:
@@ -82,11 +77,11 @@ def _bounds(index: int, component: Mapping[str, Any]) -> Iterator[Inconsistency]
         if not isinstance(bound, Mapping):
             continue
         keys = ("min", "default", "max")
-        given = [(key, bound[key]) for key in keys if _is_number(bound.get(key))]
+        given = [(key, bound[key]) for key in keys if is_number(bound.get(key))]
         for (low, a), (high, b) in pairwise(given):
             if a > b:
                 message = f"{low} {a} is above {high} {b}; keep min <= default <= max"
-                yield ("components", index, "sampling", str(name)), dict(bound), _error(message)
+                yield ("components", index, "sampling", str(name)), dict(bound), error(message)
 
 
 def _replicas(path: Path, given: Any, defaults: Mapping[str, Any]) -> Iterator[Inconsistency]:
@@ -94,17 +89,13 @@ def _replicas(path: Path, given: Any, defaults: Mapping[str, Any]) -> Iterator[I
         return
     replicas = {**defaults, **given}
     low, high = replicas["min"], replicas["max"]
-    if _is_number(low) and _is_number(high) and low > high:
+    if is_number(low) and is_number(high) and low > high:
         message = f"min {low} is above max {high}; raise max or lower min"
-        yield path, dict(given), _error(message)
+        yield path, dict(given), error(message)
     target, most = replicas["target_ongoing_requests"], replicas["max_ongoing_requests"]
-    if _is_number(target) and _is_number(most) and target > most:
+    if is_number(target) and is_number(most) and target > most:
         message = (
             f"target_ongoing_requests {target} is above max_ongoing_requests {most}, so that "
             "autoscaling would never add a replica; lower the target or raise the maximum"
         )
-        yield path, dict(given), _error(message)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+        yield path, dict(given), error(message)

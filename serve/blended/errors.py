@@ -19,6 +19,10 @@ class LaunchError(BlendedError, RuntimeError):
     """A blend could not be started, reached or stopped."""
 
 
+class NotEnoughData(BlendedError, ValueError):
+    """A result would say more than the data do; the message tells how much is missing."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """One mistake in a blend's configuration.

@@ -24,12 +24,17 @@ NAMES = (
     "completion_tokens",
     "retries",
     "failures",
+    "ttft_s",
+    "ttft_responses",
+    "repetition",
+    "repetition_responses",
+    "engine_s",
 )
 
 
 def days(store: Store, since: float = 0, until: float = 1e10) -> list[dict[str, Any]]:
     """The rows of the query, by user, day and arm."""
-    batches = store.stream(user_days(since, until, GAP_S), 10)
+    batches = store.stream(user_days(since, until, GAP_S, engines={"b": 2.0}), 10)
     found = [dict(row._mapping) for rows in batches for row in rows]
     return sorted(found, key=lambda row: (row["user"], row["day"], row["arm"] or ""))
 
@@ -54,6 +59,9 @@ def test_a_users_day_is_summed_up(store: Store) -> None:
             prompt_tokens=100,
             completion_tokens=7 if number else None,
             state="finished" if number < 3 else "failed_before_first_byte",
+            turn=1 if number < 3 else 2,
+            component="a" if number else "b",
+            repetition=None if number else 0.5,
         )
         for number, at in enumerate(times)
     )
@@ -75,6 +83,11 @@ def test_a_users_day_is_summed_up(store: Store) -> None:
             "completion_tokens": 21,
             "retries": 1,
             "failures": 1,
+            "ttft_s": 4 * 0.05,
+            "ttft_responses": 4,
+            "repetition": 0.5,
+            "repetition_responses": 1,
+            "engine_s": 3 * (2.5 - 0.001) + 2 * (2.5 - 0.001),
         }
     ]
     assert tuple(days(store)[0]) == NAMES

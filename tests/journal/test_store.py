@@ -53,7 +53,16 @@ def test_a_table_has_a_column_for_every_field(table: Any, record: Any, more: set
 
 def test_a_record_is_found_as_it_was_added(store: Store) -> None:
     """Every field, with every kind of value and without any."""
-    full = response(1, lineage="l", parent="p", experiment="e", arm="a", replica="r", content=TEXTS)
+    full = response(
+        1,
+        lineage="l",
+        parent="p",
+        experiment="e",
+        arm="a",
+        replica="r",
+        content=TEXTS,
+        repetition=0.25,
+    )
     kept = {field.name for field in fields(full) if getattr(full, field.name) is not None}
     given = {"failures": [{"component": "a", "reason": "full"}], "stream": False}
     bare = response(2, **dict.fromkeys(_optional()), **given)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from blended.app import ROUTER_APP, serve_config
-from blended.config import BlendConfig
+from blended.config import BlendConfig, Selection
 from blended.errors import ConfigError, LaunchError
 from blended.launch import apply
 from blended.launch.apply import Plan
@@ -264,3 +264,67 @@ def test_a_blend_of_another_version_is_said(rig: Rig) -> None:
 
     with pytest.raises(LaunchError, match="another version of Blended"):
         apply.refuse_unfit(rig.api, planned(rig, A, B), ENVIRON)
+
+
+def experimental(**fields: Any) -> BlendConfig:
+    """A blend with an experiment that runs."""
+    values: dict[str, Any] = {
+        "name": "try",
+        "users": [0.2, 0.4],
+        "start": "2026-01-01",
+        "end": "2999-01-01",
+        "control": "a",
+        "arms": [{"id": "a", "weights": {"a": 1}}, {"id": "all"}],
+    }
+    return blend(A, B, experiments=[values | fields])
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"salt": "other"}, "control and arms stay as they are"),
+        ({"start": "2026-01-02"}, "control and arms stay as they are"),
+        ({"arms": [{"id": "a"}, {"id": "all"}]}, "control and arms stay as they are"),
+        ({"users": [0.3, 0.5]}, "its slice can only grow at its end"),
+        ({"users": [0.2, 0.3]}, "its slice can only grow at its end"),
+    ],
+)
+def test_the_arms_of_a_running_experiment_stay(
+    rig: Rig, fields: dict[str, Any], reason: str
+) -> None:
+    """Nobody's arm changes while it runs; nothing is sent to the cluster."""
+    rig.run(experimental())
+
+    with pytest.raises(LaunchError, match=rf"'try' runs, and .*{reason}"):
+        apply.plan(rig.api, experimental(**fields))
+
+
+def test_the_weights_that_an_arm_takes_from_the_blend_stay_too(rig: Rig) -> None:
+    """The arm without weights of its own would be treated otherwise."""
+    rig.run(experimental())
+    changed = experimental().model_copy(update={"selection": Selection(weights={"a": 1, "b": 9})})
+
+    with pytest.raises(LaunchError, match="arms stay as they are"):
+        apply.plan(rig.api, changed)
+
+
+def test_a_running_experiment_can_grow_end_or_be_joined(rig: Rig) -> None:
+    """Each is said for what it is."""
+    rig.run(experimental())
+    grown = apply.plan(rig.api, experimental(users=[0.2, 0.9], end="2998-01-01"))
+    gone = apply.plan(rig.api, blend(A, B))
+
+    assert [c.sentence for c in grown.changes] == [
+        "Experiment 'try' changes (users [0.2, 0.4] → [0.2, 0.9], "
+        "end 2999-01-01T00:00:00Z → 2998-01-01T00:00:00Z), at once."
+    ]
+    assert [c.sentence for c in gone.changes] == [
+        "Experiment 'try' is removed: its users get the blend's own shares at once."
+    ]
+
+
+def test_an_experiment_that_is_over_may_become_anything(rig: Rig) -> None:
+    """What it measured is in the journal."""
+    rig.run(experimental(end="2026-01-02"))
+
+    assert apply.plan(rig.api, experimental(salt="other")).changes

@@ -14,6 +14,7 @@ from blended.journal.records import FeedbackRecord
 # Users who come back later than this are not looked for: it bounds what has to be searched.
 HORIZON_S = 30 * 86_400.0
 ANSWERED = ("finished", "cancelled")
+FAILED = ("failed_before_first_byte", "failed_after_first_byte")
 
 
 class Asked(NamedTuple):

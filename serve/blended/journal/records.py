@@ -1,4 +1,4 @@
-"""What the journal keeps: one record for every response, and one for every feedback on one.
+"""What the journal keeps: a record for every response, every feedback on one, and every experiment.
 
 Records are lines of JSON on their way and rows in the database, by the same names. A field may be
 added with a default; anything else needs a new schema version and a migration.
@@ -34,7 +34,11 @@ class ResponseRecord:
     `ttft_s` runs from the request to the first byte that was sent on, `itl_mean_s` and `itl_p99_s`
     are between the pieces of a stream, `e2e_s` to its end, `router_s` is the part of it that was
     not spent waiting for the component. Tokens are those that the component reports. `content` is
-    kept on request only: the messages, and the texts of the response.
+    kept on request only: the messages, and the texts of the response; only then `repetition` is
+    known, how much the response's words are those of the one before it (0 to 1).
+
+    `arm` is the user's in `experiment`, where that decided the distribution. Without an experiment
+    it tells who is held out of all.
     """
 
     response_id: str
@@ -70,6 +74,7 @@ class ResponseRecord:
     state: State
     content: dict[str, Any] | None = None
     schema_version: int = SCHEMA_VERSION
+    repetition: float | None = None
 
 
 @dataclass(frozen=True)
@@ -92,11 +97,29 @@ class FeedbackRecord:
     schema_version: int = SCHEMA_VERSION
 
 
-Record = ResponseRecord | FeedbackRecord
+@dataclass(frozen=True)
+class ExperimentRecord:
+    """How an experiment was defined at a time: `definition` is one of experiments/definition.py's.
 
-_TYPES: dict[str, type[Record]] = {"response": ResponseRecord, "feedback": FeedbackRecord}
+    Equal definitions have equal versions; of one version the first and the last time are kept.
+    """
+
+    name: str
+    version: str
+    at: float
+    definition: dict[str, Any]
+    schema_version: int = SCHEMA_VERSION
+
+
+Record = ResponseRecord | FeedbackRecord | ExperimentRecord
+
+_TYPES: dict[str, type[Record]] = {
+    "response": ResponseRecord,
+    "feedback": FeedbackRecord,
+    "experiment": ExperimentRecord,
+}
 _NAMES = {kind: name for name, kind in _TYPES.items()}
-_FIELDS = {kind: frozenset(f.name for f in fields(kind)) for kind in _NAMES}
+_FIELDS = {kind: {f.name for f in fields(kind)} for kind in _NAMES}
 
 
 def to_line(record: Record) -> str:
@@ -113,8 +136,9 @@ def from_line(line: str) -> Record:
     try:
         values = json.loads(line)
         kind = _TYPES[values.pop("record")]
-        known = {name: value for name, value in values.items() if name in _FIELDS[kind]}
-        record = kind(**known)
+        for name in values.keys() - _FIELDS[kind]:
+            del values[name]
+        record = kind(**values)
     except (ValueError, LookupError, TypeError, AttributeError) as exc:
         raise ValueError(f"This line is no record of the journal: {line[:80]!r}.") from exc
     if record.schema_version > SCHEMA_VERSION:

@@ -93,6 +93,7 @@ responses = _table(
     _given("router_s", Double),
     Column("finish_reason", ForeignText),
     _given("state", Text),
+    Column("repetition", Double),
     Index("responses_by_user", "user", "started_at"),
     Index("responses_by_lineage", "lineage", "started_at"),
     Index("responses_by_parent", "parent", "started_at"),
@@ -119,4 +120,17 @@ Index(
     sqlite_where=_RETRIES,
 )
 Index("feedback_texts", feedback.c.started_at, postgresql_where=_TEXTS, sqlite_where=_TEXTS)
+
+experiments = Table(
+    "experiments",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("version", Text, primary_key=True),
+    _given("first_at", Double),
+    _given("last_at", Double),
+    _given("definition", _DOCUMENT),
+    _given("schema_version", Integer),
+)
+
+# What is about responses, and partitioned by their times.
 TABLES = (responses, contents, feedback)

@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Table, func, or_, tuple_
+from sqlalchemy import Connection, Table, case, func, or_, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
 from blended.journal import partitions
 from blended.journal.neighbours import Neighbours
-from blended.journal.records import FeedbackRecord, Record, ResponseRecord
-from blended.journal.tables import contents, feedback, responses
+from blended.journal.records import ExperimentRecord, FeedbackRecord, Record, ResponseRecord
+from blended.journal.tables import contents, experiments, feedback, responses
 
 # Bounds what one statement looks for.
 _TOGETHER = 500
@@ -27,14 +27,17 @@ class Writer:
         self._contents = self._once(contents)
         self._derived = self._once(feedback)
         self._given = self._latest()
+        self._defined = self._first_and_last()
         self._neighbours = Neighbours(is_postgresql)
 
     def add(self, connection: Connection, records: Sequence[Record]) -> None:
         """Insert the records that are not there yet, and derive what follows from them."""
-        if self._partitioned:
-            partitions.create_missing(connection, (record.started_at for record in records))
         answers = [record for record in records if isinstance(record, ResponseRecord)]
         given = [record for record in records if isinstance(record, FeedbackRecord)]
+        defined = [record for record in records if isinstance(record, ExperimentRecord)]
+        if self._partitioned:
+            times = [r.started_at for r in answers] + [r.started_at for r in given]
+            partitions.create_missing(connection, times)
         _execute(connection, self._responses, [_response(record) for record in answers])
         _execute(
             connection, self._contents, [_content(r) for r in answers if r.content is not None]
@@ -42,6 +45,7 @@ class Writer:
         for start in range(0, len(answers), _TOGETHER):
             self._derive(connection, answers[start : start + _TOGETHER])
         _execute(connection, self._given, [_feedback(record, False) for record in given])
+        _execute(connection, self._defined, [_experiment(record) for record in defined])
 
     def _derive(self, connection: Connection, answers: Iterable[ResponseRecord]) -> None:
         times = {record.started_at for record in answers if record.lineage or record.parent}
@@ -59,6 +63,17 @@ class Writer:
         others = {c.name: insert.excluded[c.name] for c in feedback.c if c.name not in key}
         is_later = or_(feedback.c.derived, _order(insert.excluded) > _order(feedback.c))
         return insert.on_conflict_do_update(index_elements=key, set_=others, where=is_later)
+
+    def _first_and_last(self) -> Any:
+        """When a version of an experiment was first seen, and when last."""
+        insert, known = self._insert(experiments), experiments.c
+        new = insert.excluded
+        times = {
+            "first_at": case((new.first_at < known.first_at, new.first_at), else_=known.first_at),
+            "last_at": case((new.last_at > known.last_at, new.last_at), else_=known.last_at),
+        }
+        key = [column.name for column in experiments.primary_key]
+        return insert.on_conflict_do_update(index_elements=key, set_=times)
 
 
 def _order(columns: Any) -> Any:
@@ -91,3 +106,9 @@ def _content(record: ResponseRecord) -> dict[str, Any]:
 
 def _feedback(record: FeedbackRecord, derived: bool) -> dict[str, Any]:
     return {**vars(record), "derived": derived}
+
+
+def _experiment(record: ExperimentRecord) -> dict[str, Any]:
+    row = dict(vars(record))
+    at = row.pop("at")
+    return {**row, "first_at": at, "last_at": at}

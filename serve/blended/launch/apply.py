@@ -12,11 +12,12 @@ from pydantic import ValidationError
 from blended.app import ROUTER_APP, serve_config
 from blended.config import AnyComponent, BlendConfig
 from blended.errors import LaunchError
+from blended.experiments.definition import refusal
 from blended.launch import up
 from blended.launch.changes import Applications, Change, changes
 from blended.launch.rest import ServeApi
 from blended.launch.up import Report
-from blended.router.blend import resolve
+from blended.router.blend import definitions, resolve
 
 _POLL_S = 0.5
 
@@ -58,11 +59,12 @@ def plan(api: ServeApi, blend: BlendConfig) -> Plan:
     """Compare a blend with the one that runs; nothing is changed.
 
     Raises:
-        LaunchError: no blend runs there.
+        LaunchError: no blend runs there, or one of its experiments would lose its meaning.
     """
     running = api.deployed()
     if ROUTER_APP not in running:
         raise LaunchError("No blend runs on this cluster; start one with 'blended up'.")
+    _refuse_broken_experiments(_running_blend(running), blend)
     config = serve_config(blend, _port(running))
     wanted = {app["name"]: app for app in config["applications"]}
     unsettled = frozenset(s.name for s in api.statuses() if s.status != "RUNNING")
@@ -146,14 +148,25 @@ def _port(running: Applications) -> int:
     return urlsplit(url).port or 80
 
 
+def _refuse_broken_experiments(running: BlendConfig, blend: BlendConfig) -> None:
+    wanted, now = {d.name: d for d in definitions(blend)}, time.time()
+    refusals = [refusal(d, wanted.get(d.name), now) for d in definitions(running)]
+    if any(refusals):
+        raise LaunchError("\n".join(filter(None, refusals)))
+
+
 def _leaving_components(plan: Plan) -> list[AnyComponent]:
-    router = plan.running[ROUTER_APP]["deployments"][0]
+    staying = {component.id for component in plan.blend.components}
+    running = _running_blend(plan.running)
+    return [component for component in running.components if component.id not in staying]
+
+
+def _running_blend(running: Applications) -> BlendConfig:
+    router = running[ROUTER_APP]["deployments"][0]
     try:
-        running = BlendConfig.model_validate(router["user_config"]["blend"])
+        return BlendConfig.model_validate(router["user_config"]["blend"])
     except ValidationError as exc:
         raise LaunchError(
             "The blend that runs was started by another version of Blended; start it anew with "
             "'blended down' and 'blended up'."
         ) from exc
-    staying = {component.id for component in plan.blend.components}
-    return [component for component in running.components if component.id not in staying]

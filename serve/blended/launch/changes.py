@@ -14,7 +14,16 @@ from blended.router.selection import normalise
 
 Applications = Mapping[str, Mapping[str, Any]]
 Kind = Literal[
-    "name", "weights", "setting", "replicas", "added", "pause", "engine", "router", "removed"
+    "name",
+    "weights",
+    "experiment",
+    "setting",
+    "replicas",
+    "added",
+    "pause",
+    "engine",
+    "router",
+    "removed",
 ]
 
 # What a person sees as the engine's own change or as a change of replicas, not as a setting.
@@ -23,7 +32,7 @@ _NO_SETTING = ("id", "kind", "engine", "simulation", "replicas")
 
 @dataclass(frozen=True)
 class Change:
-    """One change; `subject` is the component's id, `blend` or `router`."""
+    """One change; `subject` is the component's id or the experiment's name, `blend` or `router`."""
 
     kind: Kind
     subject: str
@@ -38,6 +47,7 @@ def changes(running: Applications, wanted: Applications) -> tuple[Change, ...]:
     found = [
         *_name(old, new),
         *_weights(old, new),
+        *_experiments(old, new),
         *_settings(old, new),
         *_replicas(running, wanted),
         *(change for i in ids for change in _component(i, running, wanted)),
@@ -68,6 +78,22 @@ def _weights(old: Any, new: Any) -> Iterator[Change]:
         yield Change("weights", "blend", f"Weights: {', '.join(moved)}, at once.")
 
 
+def _experiments(old: Any, new: Any) -> Iterator[Change]:
+    before, after = ({e["name"]: e for e in blend["experiments"]} for blend in (old, new))
+    for name in {**before, **after}:
+        if name not in after:
+            sentence = (
+                f"Experiment '{name}' is removed: its users get the blend's own shares at once."
+            )
+        elif name not in before:
+            sentence = f"Experiment '{name}' is added, from {after[name]['start']} on."
+        elif found := differences(before[name], after[name]):
+            sentence = f"Experiment '{name}' changes ({shown(found)}), at once."
+        else:
+            continue
+        yield Change("experiment", name, sentence)
+
+
 def _settings(old: Any, new: Any) -> Iterator[Change]:
     before, after = _components(old), _components(new)
     for i in (i for i in after if i in before):
@@ -77,7 +103,7 @@ def _settings(old: Any, new: Any) -> Iterator[Change]:
         if found:
             sentence = f"The settings of '{i}' change ({shown(found)}), at once."
             yield Change("setting", i, sentence)
-    apart = ("name", "components", "router", "tracing")
+    apart = ("name", "components", "router", "tracing", "experiments")
     found = [
         difference
         for difference in differences(old, new)

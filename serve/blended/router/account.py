@@ -5,38 +5,40 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from blended.journal import records
-from blended.journal.identity import Identity
 from blended.journal.records import ResponseRecord
 from blended.router.dispatch import CHAT
+from blended.router.repetition import repetition
 from blended.router.response import Ending
 from blended.router.turns import Lineage, lineage_of
 
 
-def response_record(ending: Ending, identity: Identity | None) -> ResponseRecord:
-    """Everything that is kept of a response; its texts if its bytes were kept.
+def response_record(ending: Ending, is_kept: bool) -> ResponseRecord:
+    """Everything that there is to say of a response; its texts if its bytes were kept.
 
-    Without an `identity` nobody keeps it: who the user was and what was said before is left out.
+    Where no journal keeps it, what was said before is left out.
     """
     inquiry, attempts = ending.inquiry, ending.attempts
     turn, payload, choice, timing = inquiry.turn, inquiry.payload, attempts.choice, attempts.timing
     lineage = Lineage(None, None)
-    if identity is not None and inquiry.path == CHAT:
+    if is_kept and inquiry.path == CHAT:
         lineage = lineage_of(turn, payload["messages"])
     prompt, cached, completion = _tokens(ending)
+    content = _content(ending) if ending.passage.keep else None
+    assignment = inquiry.assignment
     itl = timing.itl_s
     return ResponseRecord(
         response_id=inquiry.response_id,
         request_id=inquiry.request_id,
         started_at=timing.started_at,
         key_name=inquiry.key_name,
-        user=identity.user(turn.user) if identity and turn.user else None,
+        user=inquiry.user,
         conversation=turn.conversation,
         turn=turn.number,
         lineage=lineage.history,
         parent=lineage.parent,
         model=payload["model"],
-        experiment=None,
-        arm=None,
+        experiment=assignment.experiment if assignment else None,
+        arm=assignment.arm if assignment else None,
         distribution=inquiry.distribution.version,
         probabilities=inquiry.distribution.by_component,
         uniform=inquiry.first_draw.uniform,
@@ -56,7 +58,8 @@ def response_record(ending: Ending, identity: Identity | None) -> ResponseRecord
         router_s=timing.router_s,
         finish_reason=ending.passage.finish_reason,
         state=state(ending),
-        content=_content(ending) if ending.passage.keep else None,
+        content=content,
+        repetition=repetition(content) if content else None,
     )
 
 

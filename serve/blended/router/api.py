@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,12 +16,12 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from blended.journal.journal import Journal
-from blended.journal.records import ResponseRecord
+from blended.journal.records import ExperimentRecord, ResponseRecord
 from blended.router import models, openapi, requests
 from blended.router.access import KEY, Access, Gate
 from blended.router.account import response_record
 from blended.router.availability import Availability
-from blended.router.blend import Blend
+from blended.router.blend import Blend, definitions
 from blended.router.body import read
 from blended.router.dispatch import CHAT, Attempts, Inquiry
 from blended.router.errors import Boundary, OnRefusal
@@ -59,6 +60,9 @@ class Api:
     def use(self, blend: Blend, access: Access, journal: Journal | None) -> None:
         """Take a new blend: a change reaches every request that comes after it."""
         self.blend, self.access, self.journal = blend, access, journal
+        if journal is not None:
+            for d in definitions(blend.config):
+                journal.append(ExperimentRecord(d.name, d.version, time.time(), d.to_json()))
         self._changed.set()
 
     def application(self) -> ASGIApp:
@@ -157,23 +161,29 @@ class Api:
         key: Key,
         started_at: float,
     ) -> Inquiry:
-        new = self.journal.identity.nonce(started_at, key.name) if self.journal else None
-        unique = new or secrets.token_hex(16)
+        identity = self.journal.identity if self.journal else None
+        unique = identity.nonce(started_at, key.name) if identity else secrets.token_hex(16)
+        turn = turn_of(payload, request.headers, key.name)
+        user = identity.user(turn.user) if identity and turn.user else None
+        model = payload.get("model")
+        assignment = blend.assignment(model, user, started_at, turn.since)
         return Inquiry(
             blend=blend,
             path=path,
             payload=payload,
             key_name=key.name,
-            turn=turn_of(payload, request.headers, key.name),
+            turn=turn,
             nonce=request.headers.get("idempotency-key") or unique,
             request_id=(request.headers.get("x-request-id") or unique)[:_LONGEST_ID],
             response_id=f"{_PREFIXES[path]}-{unique}",
-            distribution=models.distribution(blend, payload.get("model")),
+            user=user,
+            assignment=assignment,
+            distribution=models.distribution(blend, model, assignment),
         )
 
     async def _ended(self, access: Access, key: Key, ending: Ending) -> None:
         journal = self.journal
-        record = response_record(ending, journal.identity if journal else None)
+        record = response_record(ending, is_kept=journal is not None)
         if journal is not None:
             journal.append(record)
         ending.attempts.trace.end(record)

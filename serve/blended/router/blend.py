@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from blended.config import (
     AnyComponent,
     BlendConfig,
+    Experiment,
     Health,
     History,
     RemoteComponent,
@@ -14,6 +15,8 @@ from blended.config import (
     VllmComponent,
 )
 from blended.errors import ConfigError
+from blended.experiments.assignment import Assignment, assign
+from blended.experiments.definition import Definition
 from blended.router.selection import SelectionDistribution, normalise
 
 # vLLM itself reads this variable and then refuses requests without the key.
@@ -52,11 +55,23 @@ class Upstream:
 
 @dataclass(frozen=True)
 class Blend:
-    """Everything that the router needs to answer, swapped as a whole when the config changes."""
+    """Everything that the router needs to answer, swapped as a whole when the config changes.
+
+    `arms` are the selection distributions by experiment and arm.
+    """
 
     config: BlendConfig
     upstreams: Mapping[str, Upstream]
     distribution: SelectionDistribution
+    arms: Mapping[str, Mapping[str, SelectionDistribution]]
+
+    def assignment(
+        self, model: object, user: str | None, at: float, since: float | None
+    ) -> Assignment | None:
+        """The arm that decides about a request: the blend was asked for, by a user who has one."""
+        if user is None or model != self.config.name or not self.config.experiments:
+            return None
+        return assign(self.config.experiments, self.config.holdout, user, at, since)
 
 
 def resolve(config: BlendConfig, components_url: str, environ: Mapping[str, str]) -> Blend:
@@ -66,7 +81,21 @@ def resolve(config: BlendConfig, components_url: str, environ: Mapping[str, str]
         ConfigError: a component's key is not in the environment.
     """
     upstreams = {c.id: _upstream(c, components_url, environ) for c in config.components}
-    return Blend(config, upstreams, normalise(config.weights))
+    arms = {e.name: _distributions(config, e) for e in config.experiments}
+    return Blend(config, upstreams, normalise(config.weights), arms)
+
+
+def definitions(config: BlendConfig) -> list[Definition]:
+    """The experiments of a blend, with all that their results depend on."""
+    gpus = {component.id: _gpus(component) for component in config.components}
+    return [
+        Definition.of(e, {i: d.by_component for i, d in _distributions(config, e).items()}, gpus)
+        for e in config.experiments
+    ]
+
+
+def _distributions(config: BlendConfig, experiment: Experiment) -> dict[str, SelectionDistribution]:
+    return {arm.id: normalise(config.arm_weights(arm)) for arm in experiment.arms}
 
 
 def _upstream(component: AnyComponent, components_url: str, environ: Mapping[str, str]) -> Upstream:

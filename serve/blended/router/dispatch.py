@@ -11,6 +11,7 @@ import aiohttp
 
 from blended.components import transcript, window
 from blended.errors import ApiError
+from blended.experiments.assignment import Assignment
 from blended.router import relay, requests, selection
 from blended.router.availability import Availability
 from blended.router.blend import Blend, Upstream
@@ -27,8 +28,10 @@ CHAT = "/chat/completions"
 class Inquiry:
     """A client's request, checked, with all that the choice of a component depends on.
 
-    `nonce` makes the draw: a request of its own, or the same one again. `distribution` is over the
-    blend's components, or certain of the one that the client named. `request_id` is what the
+    `nonce` makes the draw: a request of its own, or the same one again. `user` is the one that the
+    client named, as the journal knows them, and `assignment` their arm if that decides about this
+    request. `distribution` is the arm's or the blend's, or certain of the component that the client
+    named. `request_id` is what the
     client, or the proxy in front, calls the request; `response_id` is what the client gets to know
     the response by.
     """
@@ -41,6 +44,8 @@ class Inquiry:
     nonce: str
     request_id: str
     response_id: str
+    user: str | None
+    assignment: Assignment | None
     distribution: SelectionDistribution
 
     def uniform(self, k: int) -> float:

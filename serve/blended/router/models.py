@@ -3,6 +3,7 @@
 from typing import Any
 
 from blended.errors import ApiError
+from blended.experiments.assignment import Assignment
 from blended.router.blend import Blend, Upstream
 from blended.router.selection import SelectionDistribution
 
@@ -23,8 +24,10 @@ def entry(blend: Blend, model: str) -> dict[str, Any]:
     )
 
 
-def distribution(blend: Blend, model: Any) -> SelectionDistribution:
-    """The blend's own for its name; for a component's id that component, for certain.
+def distribution(
+    blend: Blend, model: Any, assignment: Assignment | None = None
+) -> SelectionDistribution:
+    """The arm's or the blend's own for its name; a component's id is that component, for certain.
 
     Raises:
         ApiError: 400, there is no name, or 404, no such model.
@@ -33,7 +36,9 @@ def distribution(blend: Blend, model: Any) -> SelectionDistribution:
         message = f"'model' is missing; give '{blend.config.name}'."
         raise ApiError(400, message, "invalid_value", "model")
     if model == blend.config.name:
-        return blend.distribution
+        if assignment is None or assignment.experiment is None:
+            return blend.distribution
+        return blend.arms[assignment.experiment][assignment.arm]
     return SelectionDistribution((_of(blend, model).id,), (1.0,))
 
 

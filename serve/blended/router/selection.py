@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 
+from blended.hashing import unit_interval
+
 
 @dataclass(frozen=True)
 class SelectionDistribution:
@@ -74,15 +76,9 @@ def exclude(
 def uniform(seed: str, conversation: str, turn: int, nonce: str) -> float:
     """A number in [0, 1) from a keyed hash: the same arguments give the same number.
 
-    `nonce` makes every request a draw of its own; a repeated nonce repeats the draw. The first
-    53 bits of BLAKE2b are what a double holds exactly.
+    `nonce` makes every request a draw of its own; a repeated nonce repeats the draw.
     """
-    key = hashlib.blake2b(_encode(seed), digest_size=32).digest()
-    parts = (_encode(conversation), str(turn).encode(), _encode(nonce))
-    # Lengths keep ("ab", "c") and ("a", "bc") apart.
-    message = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
-    digest = hashlib.blake2b(message, digest_size=8, key=key).digest()
-    return (int.from_bytes(digest, "big") >> 11) * 2.0**-53
+    return unit_interval(seed, conversation, str(turn), nonce)
 
 
 def draw(distribution: SelectionDistribution, uniform: float) -> Draw:
@@ -93,8 +89,3 @@ def draw(distribution: SelectionDistribution, uniform: float) -> Draw:
     # The sum may round to just below 1: then the last possible component closes the gap.
     index = next((i for i, bound in enumerate(bounds) if uniform < bound), -1)
     return Draw(*possible[index], uniform, distribution)
-
-
-def _encode(text: str) -> bytes:
-    # JSON may carry lone surrogates, which strict UTF-8 refuses.
-    return text.encode("utf-8", "surrogatepass")

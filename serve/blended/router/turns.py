@@ -4,7 +4,10 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
+
+from blended.errors import ApiError
 
 
 @dataclass(frozen=True)
@@ -13,13 +16,15 @@ class Turn:
 
     `conversation` is a hash of fixed length: equal for all turns of one conversation, fit for a
     header. `number` counts the user's messages so far; completions are always turn 0. `user` is
-    who the client says it is. `is_one_persons` tells a conversation that belongs to somebody from
-    one that is merely derived, as which the first words of strangers may look alike.
+    who the client says it is, `since` when they came first in Unix seconds. `is_one_persons` tells
+    a conversation that belongs to somebody from one that is merely derived, as which the first
+    words of strangers may look alike.
     """
 
     conversation: str
     number: int
     user: str | None = None
+    since: float | None = None
     is_one_persons: bool = False
 
 
@@ -29,7 +34,11 @@ def turn_of(payload: Mapping[str, Any], headers: Mapping[str, str], key_name: st
     Named by the header `X-Conversation-ID`, `metadata.conversation_id` or `prompt_cache_key`;
     derived from the system prompt and the first user message, because a history only grows.
     Clients with different keys have different conversations. The user is named by the header
-    `X-User-ID`, `metadata.user_id`, `safety_identifier` or `user`.
+    `X-User-ID`, `metadata.user_id`, `safety_identifier` or `user`; since when there is such a user
+    is told by `X-User-Since` or `metadata.user_since`.
+
+    Raises:
+        ApiError: 400, since when is no time.
     """
     messages = payload.get("messages") or []
     number = sum(message["role"] == "user" for message in messages)
@@ -51,7 +60,9 @@ def turn_of(payload: Mapping[str, Any], headers: Mapping[str, str], key_name: st
     else:
         parts = ["prompt", payload.get("prompt")]
     conversation = _digest([key_name, *parts])
-    return Turn(conversation, number, user, is_one_persons=bool(user or named))
+    since = headers.get("x-user-since") or _metadata(payload, "user_since")
+    is_one_persons = bool(user or named)
+    return Turn(conversation, number, user, None if since is None else _time(since), is_one_persons)
 
 
 @dataclass(frozen=True)
@@ -86,6 +97,15 @@ def lineage_of(turn: Turn, messages: Sequence[Mapping[str, Any]]) -> Lineage:
 def _texts(messages: Sequence[Mapping[str, Any]]) -> bytes:
     """Messages as bytes that do not depend on where a history is divided."""
     return json.dumps(messages)[1:-1].encode() + b", "
+
+
+def _time(value: Any) -> float:
+    try:
+        moment = datetime.fromisoformat(value)
+    except (TypeError, ValueError) as exc:
+        message = f"X-User-Since is {str(value)[:80]!r}; give a time like 2027-01-31T12:00:00Z."
+        raise ApiError(400, message, "invalid_value", "metadata") from exc
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _metadata(payload: Mapping[str, Any], name: str) -> Any:

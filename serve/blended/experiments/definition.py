@@ -1,0 +1,111 @@
+"""An experiment as the journal keeps it: whoever reads its records needs no configuration."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+from blended.config import Experiment, Rehearsal
+
+
+@dataclass(frozen=True)
+class ArmDefinition:
+    """An arm: its part of the experiment's users, and its selection distribution."""
+
+    id: str
+    share: float
+    probabilities: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Definition:
+    """Everything that an experiment's result depends on; times are Unix seconds.
+
+    `gpus` is what one replica of a component takes. `day_s` is how long a day lasts; where users
+    are `simulated` it may be shorter than people's.
+    """
+
+    name: str
+    salt: str
+    layer: str
+    users: tuple[float, float]
+    eligible: str
+    start: float
+    end: float
+    control: str
+    arms: tuple[ArmDefinition, ...]
+    gpus: Mapping[str, int]
+    session_gap_s: float
+    day_s: float
+    simulated: bool
+
+    @classmethod
+    def of(
+        cls,
+        experiment: Experiment,
+        distributions: Mapping[str, Mapping[str, float]],
+        gpus: Mapping[str, int],
+    ) -> Self:
+        """What is configured; `distributions` are the arms' probabilities by component."""
+        total = sum(arm.share for arm in experiment.arms)
+        rehearsal = experiment.rehearsal
+        return cls(
+            name=experiment.name,
+            salt=experiment.salt or experiment.name,
+            layer=experiment.layer,
+            users=experiment.users,
+            eligible=experiment.eligible,
+            start=experiment.start.timestamp(),
+            end=experiment.end.timestamp(),
+            control=experiment.control,
+            arms=tuple(
+                ArmDefinition(arm.id, arm.share / total, distributions[arm.id])
+                for arm in experiment.arms
+            ),
+            gpus=gpus,
+            session_gap_s=experiment.session_gap_s,
+            day_s=(rehearsal or Rehearsal()).day_s,
+            simulated=rehearsal is not None,
+        )
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """The definition that `to_json` has written."""
+        arms = tuple(ArmDefinition(**arm) for arm in values["arms"])
+        return cls(**{**values, "arms": arms, "users": tuple(values["users"])})
+
+    def to_json(self) -> dict[str, Any]:
+        """The definition as JSON's types."""
+        return asdict(self)
+
+    @property
+    def version(self) -> str:
+        """A hash: equal definitions have equal versions."""
+        text = json.dumps(self.to_json(), sort_keys=True)
+        return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+
+    @property
+    def deciding(self) -> tuple[Any, ...]:
+        """What users' arms and treatment depend on, which must stay while the experiment runs."""
+        return self.start, self.salt, self.layer, self.eligible, self.control, self.arms
+
+
+def refusal(running: Definition, wanted: Definition | None, now: float) -> str | None:
+    """Why an experiment may not be changed so, in a sentence; None where it may.
+
+    While it runs it can take more users at the end of its slice, end at another time, or be
+    removed, which ends it.
+    """
+    if wanted is None or not running.start <= now < running.end:
+        return None
+    if wanted.deciding != running.deciding:
+        what = "its start, salt, layer, eligible users, control and arms stay as they are"
+    elif wanted.users[0] != running.users[0] or wanted.users[1] < running.users[1]:
+        what = "its slice can only grow at its end"
+    else:
+        return None
+    return (
+        f"The experiment '{running.name}' runs, and {what}: users would change their arm, and what "
+        "was measured of them would belong to none. Let it end, or give the new one its own name."
+    )

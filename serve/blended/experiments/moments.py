@@ -1,0 +1,84 @@
+"""What is kept of an arm's users: sums that add up, from which every estimate follows.
+
+    moments = Moments.of(columns, values)              # one row for each user
+    whole = moments + Moments.of(columns, others)      # other users of the same arm
+
+All estimates here are contrasts: weighted sums of logarithms of column means. Retention on a day is
+log mean(active) - log mean(observed), and so on. The variance of a contrast c is c'DSDc / n, with
+the covariance S of the columns between users and D = diag(1 / mean): the delta method.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Contrast = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Sums over `n` users of p columns, shape (p,), and of their products, shape (p, p).
+
+    Users are independent of each other, a user's columns are not: days of one user are alike.
+    """
+
+    columns: tuple[str, ...]
+    n: int
+    sums: Array
+    products: Array
+
+    @classmethod
+    def of(cls, columns: tuple[str, ...], values: NDArray[Any]) -> "Moments":
+        """The moments of users whose values are the rows, shape (n, p)."""
+        values = np.asarray(values, dtype=float)
+        return cls(columns, len(values), values.sum(axis=0), values.T @ values)
+
+    def __add__(self, other: "Moments") -> "Moments":
+        assert self.columns == other.columns, "moments of different columns do not add up"
+        sums, products = self.sums + other.sums, self.products + other.products
+        return Moments(self.columns, self.n + other.n, sums, products)
+
+    def total(self, column: str) -> float:
+        """The sum of a column."""
+        return float(self.sums[self.columns.index(column)])
+
+    def effective_users(self, column: str) -> float:
+        """How many users a column's sum rests on: as many as equal shares of it would make.
+
+        (Kish's effective sample size: the square of the sum over the sum of the squares.)
+        """
+        place = self.columns.index(column)
+        squares = self.products[place, place]
+        return float(self.sums[place] ** 2 / squares) if squares else 0.0
+
+    def value(self, contrast: Contrast) -> float:
+        """A contrast's estimate; minus or plus infinity where a column is all 0."""
+        where, weights = self._located(contrast)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return float(weights @ np.log(self.sums[where] / self.n))
+
+    def covariance(self, one: Contrast, other: Contrast) -> float:
+        """The covariance of two contrasts' estimates."""
+        (rows, left), (columns, right) = self._located(one), self._located(other)
+        means = self.sums / self.n
+        products = self.products[np.ix_(rows, columns)] / self.n
+        between = (products - np.outer(means[rows], means[columns])) * self.n / (self.n - 1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return float((left / means[rows]) @ between @ (right / means[columns])) / self.n
+
+    def _located(self, contrast: Contrast) -> tuple[list[int], Array]:
+        places = [self.columns.index(column) for column in contrast]
+        return places, np.array(list(contrast.values()), dtype=float)
+
+
+def combined(weights: Mapping[int, float], contrasts: Mapping[int, Contrast]) -> dict[str, float]:
+    """A weighted sum of contrasts as one contrast."""
+    sums: dict[str, float] = {}
+    for key, weight in weights.items():
+        for column, factor in contrasts[key].items():
+            sums[column] = sums.get(column, 0.0) + weight * factor
+    return sums

@@ -1,0 +1,134 @@
+"""What the journal knows of an experiment's users, as arrays."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Row, Select, func, select
+
+from blended.experiments.definition import Definition
+from blended.experiments.moments import Array
+from blended.journal import queries
+from blended.journal.store import Store
+from blended.journal.tables import responses
+
+# How far back users' habits before the experiment are looked at.
+HISTORY_DAYS = 28
+SUMS = (
+    "responses",
+    "turns",
+    "conversations",
+    "active_s",
+    "prompt_tokens",
+    "completion_tokens",
+    "retries",
+    "failures",
+    "ttft_s",
+    "ttft_responses",
+    "repetition",
+    "repetition_responses",
+    "engine_s",
+)
+SAID = ("thumbs", "thumbs_up", "edits")
+
+_DAYS_AT_ONCE = 7
+_ROWS_AT_ONCE = 20_000
+
+Progress = Callable[[float], None]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class UserDays:
+    """What users did on their days: of n users `index` has the numbers by which rows know them.
+
+    Of m rows: `user` (m,), `day` (m,) since 1970, `arm` (m,) as an index into the arms, and `sums`
+    (m, len(SUMS)). A user who was in two arms on a day has two rows.
+    """
+
+    index: Mapping[str, int]
+    user: Ints
+    day: Ints
+    arm: Ints
+    sums: Array
+
+
+def user_days(
+    store: Store, definition: Definition, end: float, arms: Sequence[str], progress: Progress
+) -> UserDays:
+    """The days of everybody in the experiment, from its start until before `end`."""
+    index: dict[str, int] = {}
+    codes = {arm: code for code, arm in enumerate(arms)}
+    keys, sums = [np.empty((0, 3), dtype=np.int64)], [np.empty((0, len(SUMS)))]
+    for rows in _batches(store, definition, end, progress):
+        # An arm that is not the definition's any more counts as one more, so that it is seen.
+        found = [
+            (index.setdefault(row.user, len(index)), row.day, codes.get(row.arm, len(codes)))
+            for row in rows
+        ]
+        keys.append(np.array(found, dtype=np.int64))
+        sums.append(np.array([row[4:] for row in rows], dtype=float))
+    columns = np.concatenate(keys)
+    return UserDays(index, columns[:, 0], columns[:, 1], columns[:, 2], np.concatenate(sums))
+
+
+def _batches(
+    store: Store, definition: Definition, end: float, progress: Progress
+) -> Iterator[Sequence[Row[Any]]]:
+    engines = {name: float(gpus) for name, gpus in definition.gpus.items() if gpus}
+    step = _DAYS_AT_ONCE * definition.day_s
+    begin = since = definition.start // definition.day_s * definition.day_s
+    while since < end:
+        until = min(since + step, end)
+        days = queries.user_days(
+            since, until, definition.session_gap_s, definition.day_s, engines
+        ).subquery()
+        chosen = select(days.c.user, days.c.day, days.c.experiment, days.c.arm, *_columns(days))
+        of_experiment = chosen.where(days.c.experiment == definition.name)
+        yield from store.stream(of_experiment, _ROWS_AT_ONCE)
+        since = until
+        progress((since - begin) / (end - begin))
+
+
+def said(store: Store, definition: Definition, end: float, index: Mapping[str, int]) -> Array:
+    """What each user said of responses, shape (n, len(SAID))."""
+    rows = queries.user_feedback(definition.start, end).subquery()
+    chosen = select(rows.c.user, *(rows.c[name] for name in SAID))
+    return _by_user(store, chosen.where(rows.c.experiment == definition.name), index, len(SAID))
+
+
+def history(store: Store, definition: Definition, index: Mapping[str, int]) -> Array:
+    """What each user did in the days before the start, shape (n, 1 + len(SUMS)).
+
+    The number of days on which they came is first.
+    """
+    since = definition.start - HISTORY_DAYS * definition.day_s
+    days = queries.user_days(
+        since, definition.start, definition.session_gap_s, definition.day_s
+    ).subquery()
+    sums = (func.sum(column) for column in _columns(days))
+    chosen = select(days.c.user, func.count(days.c.day.distinct()), *sums).group_by(days.c.user)
+    return _by_user(store, chosen, index, 1 + len(SUMS))
+
+
+def known_before(store: Store, start: float, index: Mapping[str, int]) -> NDArray[np.bool_]:
+    """Which users have responses from before a time, shape (n,)."""
+    column = responses.c
+    chosen = select(column.user, func.count()).where(column.started_at < start)
+    counts = _by_user(store, chosen.group_by(column.user), index, 1)
+    return counts[:, 0] > 0
+
+
+def _by_user(store: Store, chosen: Select[Any], index: Mapping[str, int], width: int) -> Array:
+    sums = np.zeros((len(index), width))
+    for rows in store.stream(chosen, _ROWS_AT_ONCE):
+        for row in rows:
+            if row[0] in index:
+                sums[index[row[0]]] += np.array(row[1:], dtype=float)
+    return sums
+
+
+def _columns(days: Any) -> list[Any]:
+    return [days.c[name] for name in SUMS]

@@ -1,0 +1,106 @@
+"""Two arms compared: differences of log means with intervals at a fixed time or at any time.
+
+An interval for a fixed time holds its promise if one looks once, at a time that was chosen before.
+An always-valid interval holds it however often one looks, and is wider for it.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from blended.experiments.moments import Contrast, Moments
+
+ALPHA = 0.05
+# The number of users for which always-valid intervals are narrowest (the default of GrowthBook).
+TUNED_FOR_USERS = 5000
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """An estimate on the log scale, its standard error, and the number of users behind it."""
+
+    log: float
+    se: float
+    users: int
+
+    def interval(self, alpha: float = ALPHA, always_valid: bool = False) -> tuple[float, float]:
+        """The interval on the log scale that misses the truth with probability `alpha`."""
+        half = self.se * (
+            always_valid_factor(self.users, alpha) if always_valid else stats.norm.isf(alpha / 2)
+        )
+        return self.log - half, self.log + half
+
+    def p_value(self, always_valid: bool = False) -> float:
+        """The two-sided p value of no difference: the least alpha whose interval leaves out 0."""
+        z = abs(self.log) / self.se if self.se > 0 else math.inf if self.log else 0.0
+        if not always_valid:
+            return float(2 * stats.norm.sf(z))
+        spread = self.users * _rho(ALPHA) ** 2
+        exponent = z**2 * spread / (2 * (spread + 1))
+        return float(min(1.0, math.sqrt(spread + 1) * math.exp(-exponent)))
+
+
+def always_valid_factor(users: int, alpha: float = ALPHA) -> float:
+    """How many standard errors an always-valid interval reaches to either side.
+
+    The asymptotic confidence sequence of Waudby-Smith et al. (arXiv 2103.06476, theorem 2.2).
+    """
+    spread = users * _rho(alpha) ** 2
+    return math.sqrt(2 * (spread + 1) / spread * math.log(math.sqrt(spread + 1) / alpha))
+
+
+def _rho(alpha: float) -> float:
+    """The parameter that makes the sequence narrowest at TUNED_FOR_USERS (there, section 2.3)."""
+    log = -2 * math.log(alpha)
+    return math.sqrt((log + math.log(log + 1)) / TUNED_FOR_USERS)
+
+
+def level(arm: Moments, contrast: Contrast) -> Estimate:
+    """A contrast's estimate in one arm."""
+    return Estimate(arm.value(contrast), _root(arm.covariance(contrast, contrast)), arm.n)
+
+
+def difference(
+    test: Moments, control: Moments, contrast: Contrast, history: Contrast | None = None
+) -> Estimate:
+    """How far a contrast in `test` is above the one in `control`: the log of their ratio.
+
+    `history` is a contrast of what the same users did before the experiment, in which the arms
+    differ by chance only: what goes along with it is taken off (CUPED, Deng et al. 2013), by the
+    factor that leaves the least variance.
+    """
+    log = test.value(contrast) - control.value(contrast)
+    variance = sum(arm.covariance(contrast, contrast) for arm in (test, control))
+    if history is not None:
+        both = sum(arm.covariance(contrast, history) for arm in (test, control))
+        before = sum(arm.covariance(history, history) for arm in (test, control))
+        factor = both / before if before > 0 else 0.0
+        log -= factor * (test.value(history) - control.value(history))
+        variance -= factor * both
+    return Estimate(log, _root(variance), test.n + control.n)
+
+
+def _root(variance: float) -> float:
+    # Where users do not differ, rounding leaves a little on either side of nothing.
+    return math.sqrt(max(variance, 0.0))
+
+
+def sample_ratio_p(counts: Sequence[int], shares: Sequence[float]) -> float:
+    """The p value of so many users in the arms, given the shares (chi-square): a sample ratio
+    mismatch is a sign that users were lost or moved, and that arms cannot be compared."""
+    expected = np.array(shares) / sum(shares) * sum(counts)
+    return float(stats.chisquare(counts, expected).pvalue)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """The p values corrected for their number: the chance that any is below alpha by chance is at
+    most alpha (Holm 1979)."""
+    p = np.asarray(p_values, dtype=float)
+    order = np.argsort(p)
+    corrected = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    result = np.empty(len(p))
+    result[order] = np.minimum(corrected, 1.0)
+    return [float(value) for value in result]

@@ -1,0 +1,161 @@
+"""`blended experiment`: who gets what, how many users it takes, and what came of it."""
+
+import json
+import os
+import time
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from blended import loading
+from blended.config import BlendConfig, Experiment
+from blended.errors import ConfigError
+from blended.launch import state
+from blended.terminal import result as shown
+from blended.terminal.moments import moment
+
+if TYPE_CHECKING:
+    from blended.experiments.report import Report
+
+app = typer.Typer(help="Experiments: arms are distributions over models.", no_args_is_help=True)
+console = Console()
+
+_MADE_UP = 10_000
+
+Source = Annotated[str, typer.Argument(help="A YAML file, or the name of a preset.")]
+Journal = Annotated[
+    str | None,
+    typer.Option(help="The database, if neither BLENDED_JOURNAL_URL nor this user's own file."),
+]
+
+
+@app.command()
+def preview(
+    source: Source,
+    users: Annotated[
+        list[str] | None, typer.Argument(help="Users as clients name them in requests.")
+    ] = None,
+    at: Annotated[
+        datetime | None, typer.Option(parser=moment, metavar="TIME", help="Now without it.")
+    ] = None,
+) -> None:
+    """Show who gets what, without enrolling anybody: arms by shares, and the arms of users."""
+    config = loading.load(source)
+    if not config.experiments:
+        raise ConfigError(f"'{source}' has no experiments; add some under 'experiments:'.")
+    when = (at or datetime.now(UTC)).timestamp()
+    names = [f"user-{i}" for i in range(_MADE_UP)]
+    counts = {e.name: _counts(config, e, names) for e in config.experiments}
+    for table in shown.preview_tables(config, counts, len(names)):
+        console.print(table)
+    if users:
+        console.print(shown.user_table(_assigned(config, users, when)))
+
+
+def _counts(config: BlendConfig, experiment: Experiment, users: list[str]) -> Counter[str]:
+    """How many made-up users land in each arm, when the experiment runs."""
+    from blended.experiments.assignment import assign
+
+    at = experiment.start.timestamp()
+    found = (assign([experiment], config.holdout, user, at) for user in users)
+    return Counter(a.arm for a in found if a is not None and a.experiment is not None)
+
+
+def _assigned(config: BlendConfig, users: list[str], at: float) -> dict[str, tuple[str, str]]:
+    from blended.experiments.assignment import assign
+    from blended.journal.identity import Identity
+
+    identity = Identity(state.journal_secret())
+    found = {u: assign(config.experiments, config.holdout, identity.user(u), at) for u in users}
+    return {user: (a.experiment or "-", a.arm) if a else ("-", "-") for user, a in found.items()}
+
+
+@app.command()
+def plan(
+    lift: Annotated[float, typer.Option(min=0.001, help="The effect to show: 0.05 is +5 %.")],
+    retention: Annotated[
+        float, typer.Option(min=0.001, max=0.999, help="Control's R(k) on that day.")
+    ],
+    users_per_day: Annotated[float, typer.Option(min=0.1, help="New users of both arms a day.")],
+    day: Annotated[int, typer.Option(min=1, help="The day k after joining.")] = 30,
+    variation: Annotated[
+        float, typer.Option(min=0.01, help="Coefficient of variation of users' time on a day.")
+    ] = 1.0,
+    test_share: Annotated[float, typer.Option(min=0.01, max=0.99)] = 0.5,
+    power: Annotated[float, typer.Option(min=0.5, max=0.999)] = 0.8,
+) -> None:
+    """Users and days that an experiment of two arms needs to show an effect of a given size."""
+    from blended.experiments import power as powers
+
+    variances = {
+        "retention": powers.retention_variance(retention),
+        "engagement": powers.engagement_variance(retention, variation),
+    }
+    needs = {
+        (name, kind): powers.need(
+            powers.users_needed(variance, lift, power, test_share, kind == "always valid"),
+            users_per_day,
+            day,
+        )
+        for name, variance in variances.items()
+        for kind in ("fixed horizon", "always valid")
+    }
+    console.print(shown.plan_table(needs, lift, day, power))
+
+
+@app.command()
+def report(
+    name: Annotated[str, typer.Argument(help="The experiment.")],
+    journal: Journal = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document, no tables.")] = False,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the report with its plots, too.")
+    ] = None,
+    until: Annotated[
+        datetime | None, typer.Option(parser=moment, metavar="TIME", help="Now without it.")
+    ] = None,
+) -> None:
+    """Retention, engagement and everything beside them by arm, read from the journal."""
+    from blended.experiments.report import document
+
+    now = time.time() if until is None else until.timestamp()
+    found = document(_report(name, journal, now))
+    if html is not None:
+        from blended.experiments.page import page
+
+        html.write_text(page(found), encoding="utf-8")
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    for part in shown.report_parts(found):
+        console.print(part)
+    if html is not None:
+        console.print(f"The plots are in {html}.", highlight=False, soft_wrap=True)
+
+
+def _report(name: str, url: str | None, now: float) -> "Report":
+    from blended.experiments import loading as experiments
+    from blended.experiments.analysis import analyse
+    from blended.experiments.panel import read
+    from blended.experiments.report import Report
+    from blended.journal.opening import open_store
+
+    store = open_store(os.environ, url)
+    try:
+        store.migrate()
+        known = experiments.find(store, name)
+        # Progress goes where it does not mix with what is asked for.
+        with Progress(console=Console(stderr=True), transient=True) as progress:
+            task = progress.add_task("reading the journal", total=1.0)
+            panel = read(
+                store, known.definition, now, lambda done: progress.update(task, completed=done)
+            )
+        realised = experiments.realised(store, known.definition, panel.end)
+    finally:
+        store.close()
+    return Report(analyse(panel, now), realised, known.notes)

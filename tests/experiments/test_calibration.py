@@ -1,0 +1,71 @@
+"""The statistics hold what they promise, over many simulated experiments whose truth is known.
+
+The whole of it is `python -m loadtests.calibration --save`; what that saw is in
+loadtests/results/calibration.json and asserted here too.
+"""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from loadtests import calibration
+
+
+@pytest.fixture(scope="module")
+def saved() -> dict[str, Any]:
+    """The result that is committed."""
+    result: dict[str, Any] = json.loads(calibration.SAVED.read_text())
+    return result
+
+
+def test_intervals_hold_the_truth() -> None:
+    """150 experiments: below 88.6 % once in 5,000 for one of 20 if 95 % is true; seeded."""
+    held = calibration.coverage(150, 1500, np.random.default_rng(11))
+
+    assert len(held) == 20
+    assert min(held.values()) > 0.88, held
+
+
+def test_arms_that_are_alike_are_seldom_called_different() -> None:
+    """150 A/A experiments, every measure: above 12 % once in 2,000 each if 5 % is true; seeded.
+
+    Taking a user's days to be independent errs at least twice as often as it says.
+    """
+    alarms = calibration.false_alarms(150, 1500, np.random.default_rng(12))
+    naive = {name: alarms.pop(name) for name in list(alarms) if name.startswith("naive")}
+
+    assert max(alarms.values()) < 0.12, alarms
+    assert min(naive.values()) > 0.10, naive
+
+
+def test_looking_every_day_is_allowed() -> None:
+    """Four A/A experiments looked at on 36 days each: no always-valid interval leaves out 1."""
+    peeked = calibration.peeking(4, 600, np.random.default_rng(13))
+
+    assert max(peeked.always_valid.values()) <= 0.25, peeked
+
+
+@pytest.mark.parametrize(
+    "kind", ["delta", "retention_ratio", "engagement_ratio", "retention", "engagement"]
+)
+def test_the_saved_coverage_is_that_of_95_percent(saved: dict[str, Any], kind: str) -> None:
+    """2,000 experiments: between 93.5 and 96.5 % for everything that is estimated."""
+    assert saved["experiments"] >= 1000
+    found = {n: share for n, share in saved["coverage"].items() if n.startswith(kind)}
+
+    assert found
+    assert all(0.935 <= share <= 0.965 for share in found.values()), found
+
+
+def test_the_saved_false_alarms_are_those_of_5_percent(saved: dict[str, Any]) -> None:
+    """Within three standard errors for every measure, once; at most that, looking every day."""
+    naive = {n: s for n, s in saved["false_alarms"].items() if n.startswith("naive")}
+    once = {n: s for n, s in saved["false_alarms"].items() if n not in naive}
+    error = (0.05 * 0.95 / saved["experiments"]) ** 0.5
+
+    assert all(abs(share - 0.05) < 3 * error for share in once.values()), once
+    assert min(naive.values()) > 0.10
+    assert max(saved["false_alarms_peeking_always_valid"].values()) <= 0.05
+    assert min(saved["false_alarms_peeking_fixed_horizon"].values()) > 0.10

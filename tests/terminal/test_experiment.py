@@ -1,0 +1,148 @@
+"""`blended experiment`, from a file or a journal to what people read."""
+
+import json
+import math
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from blended.errors import ConfigError
+from blended.experiments.assignment import arm_of
+from blended.experiments.power import retention_variance, users_needed
+from blended.journal.identity import SECRET_ENV, Identity
+from blended.loading import load
+from blended.terminal import experiment
+from loadtests.population.__main__ import main as simulate
+
+BLEND = """
+name: friends
+components: [{id: ada, kind: simulated}, {id: bob, kind: simulated}]
+holdout: 0.1
+experiments:
+  - name: try
+    start: 2026-12-01
+    end: 2026-12-31
+    users: [0, 0.5]
+    control: ada
+    arms: [{id: ada, weights: {ada: 1}}, {id: both, share: 3}]
+"""
+
+
+@pytest.fixture
+def blend(tmp_path: Path) -> Path:
+    """A blend with an experiment."""
+    path = tmp_path / "blend.yaml"
+    path.write_text(BLEND)
+    return path
+
+
+@pytest.fixture(scope="module")
+def journal(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What 1,500 simulated users did, whose blend keeps a half more of them."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('population') / 'journal.db'}"
+    arms = ["--arm", "control", "--arm", "blend:retention=1.5,engagement=1.3"]
+    simulate(["--users", "1500", "--days", "15", "--seed", "3", "--journal", url, *arms])
+    return url
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner(env={"COLUMNS": "200"}).invoke(
+        experiment.app, list(map(str, arguments)), catch_exceptions=False
+    )
+
+
+def report(journal: str, *options: str | Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(
+        run("report", "population", "--journal", journal, "--json", *options).stdout
+    )
+    return document
+
+
+def test_a_preview_shows_who_gets_what(blend: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shares, distributions, made-up users, and the arms of real ones; nothing is written."""
+    monkeypatch.setenv(SECRET_ENV, "secret")
+    result = run("preview", blend, "zoe", "tom", "--at", "2026-12-05")
+    [trial] = load(str(blend)).experiments
+
+    assert result.exit_code == 0
+    assert "25.0%" in result.output
+    assert "ada 50.0%, bob 50.0%" in result.output
+    for user in ("zoe", "tom"):
+        [line] = [line for line in result.output.splitlines() if user in line]
+        arm = arm_of(trial, Identity("secret").user(user)).id
+        assert arm in line or "-" in line or "holdout" in line
+
+
+def test_a_blend_without_experiments_has_no_preview() -> None:
+    """The demo has none."""
+    with pytest.raises(ConfigError, match="'demo' has no experiments"):
+        run("preview", "demo")
+
+
+def test_a_plan_counts_users_and_days() -> None:
+    """For both measures and both kinds of interval."""
+    result = run("plan", "--lift", "0.1", "--retention", "0.1", "--users-per-day", "1000")
+
+    assert result.exit_code == 0
+    assert result.output.count("always valid") == 2
+    [retention, *_] = [line.split() for line in result.output.splitlines() if "fixed" in line]
+    users = users_needed(retention_variance(0.1), 0.1, 0.8)
+    assert f"{users:,}" in retention
+    assert str(math.ceil(users / 1000) + 31) in retention
+
+
+def test_a_report_finds_the_effects_that_are_there(journal: str) -> None:
+    """True lifts of 50 % and 30 % lie in the intervals, and the verdict says so; it is seeded."""
+    document = report(journal)
+
+    effects = document["effects"]["blend"]
+    assert document["simulated"]
+    assert document["withheld"] is False
+    assert effects["retention"]["low"] < 0.5 < effects["retention"]["high"]
+    assert effects["engagement"]["low"] < 0.3 < effects["engagement"]["high"]
+    assert effects["retention"]["corrected_p"] < 0.05
+    assert document["arms"]["blend"]["components"]["two"]["probability"] == pytest.approx(1 / 3)
+    assert "came back more often" in document["verdict"][0]
+    assert set(document["paper"]["blend"]) == {
+        "delta_zeta",
+        "delta_beta",
+        "delta_alpha",
+        "delta_gamma",
+    }
+
+
+def test_a_report_is_read_on_the_terminal(journal: str) -> None:
+    """Everything that matters is in the tables, SIMULATED first."""
+    result = run("report", "population", "--journal", journal)
+
+    assert result.exit_code == 0
+    for expected in ("SIMULATED", "Δζ", "Retention R(k)", "Sample ratio mismatch", "guardrails"):
+        assert expected in result.output
+
+
+def test_a_report_until_a_day_looks_no_further(journal: str) -> None:
+    """Earlier, the experiment still runs: the intervals are always valid, and reach less far."""
+    late = report(journal)
+    tenth = datetime.fromisoformat(late["start"]) + timedelta(days=9)
+    early = report(journal, "--until", tenth.isoformat())
+
+    assert early["interval"] == "always valid"
+    assert late["interval"] == "fixed horizon"
+    assert early["days"] < late["days"]
+
+
+def test_a_report_with_plots_is_one_file(journal: str, tmp_path: Path) -> None:
+    """Beside what is printed."""
+    page = tmp_path / "report.html"
+    run("report", "population", "--journal", journal, "--html", page)
+
+    assert page.read_text().count("<svg") >= 5
+
+
+def test_an_experiment_that_nobody_knows_is_said(journal: str) -> None:
+    """With those that there are."""
+    with pytest.raises(ConfigError, match="it knows: population"):
+        run("report", "nobody", "--journal", journal)
