@@ -1,15 +1,18 @@
 """What the journal costs in PostgreSQL: python -m loadtests.journal --rows 10000000
 
 Fills a PostgreSQL of its own with made-up responses, aggregates users' days three times as an
-analyst would, exports everything once, and prints the times and, last, one line of JSON. The data
-are drawn in SQL: users come back at random for conversations of five turns over 90 days, of which
-four fifths are continued and one in twenty is retried.
+analyst would, reports the experiment that all of them belong to, exports everything once, and
+prints the times and, last, one line of JSON. The data are drawn in SQL: users come back at random
+for conversations of five turns over 90 days, of which four fifths are continued and one in twenty
+is retried.
 """
 
 import argparse
 import json
 import os
 import resource
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -18,9 +21,11 @@ from typing import Any
 
 from sqlalchemy import TextClause, create_engine, text
 
+from blended.experiments.definition import ArmDefinition, Definition
 from blended.journal.export import export
 from blended.journal.partitions import create_missing
 from blended.journal.queries import user_days
+from blended.journal.records import ExperimentRecord
 from blended.journal.store import Store
 from loadtests.postgres import postgres
 
@@ -81,7 +86,9 @@ def _measure(url: str, folder: Path, rows: int, users: int) -> dict[str, Any]:
     store.migrate()
     before = os.getloadavg()[0]
     filled_s, _ = _timed(lambda: _fill(url, rows // _TURNS, users))
+    _define(store)
     aggregates = [_timed(lambda: _aggregate(store)) for _ in range(3)]
+    reported_s, reported_mib = _report(url)
     memory_mib = _peak_mib()
     exported_s, written = _timed(lambda: export(store, _BEGIN, _END, folder / "files", "parquet"))
     store.close()
@@ -91,6 +98,8 @@ def _measure(url: str, folder: Path, rows: int, users: int) -> dict[str, Any]:
         "user_days": aggregates[0][1],
         "fill_s": filled_s,
         "aggregate_s": [seconds for seconds, _ in aggregates],
+        "report_s": reported_s,
+        "report_peak_mib": reported_mib,
         "export_s": exported_s,
         "export_bytes": sum(path.stat().st_size for path in written),
         "peak_mib_before_export": memory_mib,
@@ -119,6 +128,36 @@ def _fill(url: str, sessions: int, users: int) -> None:
 def _run(engine: Any, statement: TextClause, values: dict[str, Any]) -> None:
     with engine.begin() as connection:
         connection.execute(statement, values)
+
+
+def _define(store: Store) -> None:
+    """The experiment that the responses' SQL speaks of."""
+    arms = tuple(ArmDefinition(f"arm-{i}", 0.5, {"a": 0.25, "b": 0.75}) for i in range(2))
+    definition = Definition(
+        name="experiment",
+        salt="experiment",
+        layer="default",
+        users=(0, 1),
+        eligible="all",
+        start=_BEGIN,
+        end=_BEGIN + _DAYS * _DAY_S,
+        control="arm-0",
+        arms=arms,
+        gpus={},
+        session_gap_s=_GAP_S,
+        day_s=_DAY_S,
+        simulated=True,
+    )
+    store.add([ExperimentRecord("experiment", definition.version, _BEGIN, definition.to_json())])
+
+
+def _report(url: str) -> tuple[float, float]:
+    """How long the command line takes to report it, and its peak of memory in MiB."""
+    blended = str(Path(sys.executable).with_name("blended"))
+    command = [blended, "experiment", "report", "experiment", "--journal", url, "--json"]
+    seconds, _ = _timed(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL))
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return seconds, round(peak / 1024, 1)
 
 
 def _aggregate(store: Store) -> int:

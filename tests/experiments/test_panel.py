@@ -228,7 +228,7 @@ def test_too_few_days_leave_the_rest_of_the_result(store: Store) -> None:
 
     assert result.days == 2
     assert not result.lines
-    assert any("needs 3 days" in sentence for sentence in result.missing)
+    assert any("need 3 days" in sentence for sentence in result.missing)
     assert "active_days" in {effect.measure for effect in result.effects}
 
 

@@ -187,6 +187,11 @@ class _Pair:
             )
         history = self._known(measure.history)
         ratio = difference(self.test, self.control, measure.contrast, history)
+        if not ratio.se:
+            raise NotEnoughData(
+                f"{measure.label}: all users of '{self.arm}' and of control are the same in it as "
+                "yet, so that nothing tells what chance would do."
+            )
         control, test = (level(arm, measure.contrast) for arm in arms)
         return self._effect(measure.name, control, test, ratio, history is not None)
 

@@ -82,8 +82,9 @@ def line(
     """
     if days < FEWEST_DAYS:
         raise NotEnoughData(
-            f"The {curve} ratio needs {FEWEST_DAYS} days after joining on each of which at least "
-            f"{FEWEST_USERS} users of every arm came; {days} are there. Wait, or enrol more users."
+            "The lines through the ratios of retention and engagement need "
+            f"{FEWEST_DAYS} days after joining on each of which at least {FEWEST_USERS} users of "
+            f"every arm came; {days} are there. Wait, or enrol more users."
         )
     intercept, slope = intercept_and_slope(range(1, days + 1), curve)
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from blended.experiments import metrics
-from blended.experiments.analysis import Effect, Result
+from blended.experiments.analysis import Effect, Lines, Result
 from blended.experiments.curves import Point
 from blended.experiments.loading import Realised
 from blended.experiments.metrics import MEASURES
@@ -51,7 +51,10 @@ def document(report: Report) -> dict[str, Any]:
         "curves": {c: _points(arms) for c, arms in result.curves.items()},
         "ratios": {c: _points(arms) for c, arms in result.ratios.items()},
         "paper": {
-            found.arm: dict(zip(_PAPER, map(_number, _four(found)), strict=True))
+            found.arm: {
+                name: _number(estimate, result.always_valid)
+                for name, estimate in zip(_PAPER, _four(found), strict=True)
+            }
             for found in result.lines
         },
         "effects": _effects(result),
@@ -140,12 +143,12 @@ def _point(point: Point) -> dict[str, Any]:
     }
 
 
-def _four(found: Any) -> list[Estimate]:
+def _four(found: Lines) -> list[Estimate]:
     lines = (found.retention, found.engagement)
     return [estimate for line in lines for estimate in (line.intercept, line.slope)]
 
 
-def _number(estimate: Estimate) -> dict[str, float]:
+def _number(estimate: Estimate, always_valid: bool) -> dict[str, float]:
     low, high = estimate.interval()
     earliest, latest = estimate.interval(always_valid=True)
     return {
@@ -154,7 +157,7 @@ def _number(estimate: Estimate) -> dict[str, float]:
         "high": high,
         "always_valid_low": earliest,
         "always_valid_high": latest,
-        "p": estimate.p_value(),
+        "p": estimate.p_value(always_valid),
     }
 
 

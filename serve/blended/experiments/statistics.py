@@ -28,10 +28,8 @@ class Estimate:
 
     def interval(self, alpha: float = ALPHA, always_valid: bool = False) -> tuple[float, float]:
         """The interval on the log scale that misses the truth with probability `alpha`."""
-        half = self.se * (
-            always_valid_factor(self.users, alpha) if always_valid else stats.norm.isf(alpha / 2)
-        )
-        return self.log - half, self.log + half
+        reach = always_valid_factor(self.users, alpha) if always_valid else _normal_factor(alpha)
+        return self.log - reach * self.se, self.log + reach * self.se
 
     def p_value(self, always_valid: bool = False) -> float:
         """The two-sided p value of no difference: the least alpha whose interval leaves out 0."""
@@ -50,6 +48,10 @@ def always_valid_factor(users: int, alpha: float = ALPHA) -> float:
     """
     spread = users * _rho(alpha) ** 2
     return math.sqrt(2 * (spread + 1) / spread * math.log(math.sqrt(spread + 1) / alpha))
+
+
+def _normal_factor(alpha: float) -> float:
+    return float(stats.norm.isf(alpha / 2))
 
 
 def _rho(alpha: float) -> float:

@@ -1,0 +1,104 @@
+"""An experiment on real engines, from the file that adds it to the report, with simulated users."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from blended.loading import load
+from tests.live.conftest import Live
+
+# An arm of fewer than 30 users, of whom nothing would be said, comes once in 20,000 runs.
+DAY_S, DAYS, USERS = 24, 4, 100
+
+
+def experiment() -> dict[str, Any]:
+    """All three components together against one of them, on days of some seconds."""
+    now = datetime.now(UTC)
+    return {
+        "name": "together",
+        "start": now.isoformat(),
+        "end": (now + timedelta(hours=1)).isoformat(),
+        "control": "ember",
+        "arms": [{"id": "all"}, {"id": "ember", "weights": {"ember": 1}}],
+        "session_gap_s": DAY_S / 48,
+        "rehearsal": {"day_s": DAY_S},
+    }
+
+
+@pytest.fixture(scope="module")
+def rehearsed(demo: Live, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """What the simulated users say of the experiment that the demo takes in while it serves."""
+    file = tmp_path_factory.mktemp("experiment") / "blend.yaml"
+    config = load("demo").model_dump(mode="json") | {"experiments": [experiment()]}
+    file.write_text(yaml.safe_dump(config))
+    applied = demo.cli("apply", str(file), "--yes")
+    assert applied.returncode == 0, applied.stdout + applied.stderr
+    assert "Experiment 'together' is added" in applied.stdout
+    try:
+        yield simulate(demo, file)
+    finally:
+        demo.cli("apply", "demo", "--yes")
+
+
+def simulate(demo: Live, file: Path) -> dict[str, Any]:
+    """Let users who come back more often to all together live their days at the API."""
+    arms = ["ember", "all:retention=1.5,engagement=1.2"]
+    options = {
+        "--url": demo.url,
+        "--blend": str(file),
+        "--experiment": "together",
+        "--day-s": str(DAY_S),
+        "--days": str(DAYS),
+        "--users": str(USERS),
+    }
+    command = [sys.executable, "-m", "loadtests.population"]
+    command += [word for option in options.items() for word in option]
+    command += [word for arm in arms for word in ("--arm", arm)]
+    done = subprocess.run(command, env=demo.env, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def report(demo: Live, *options: str) -> "subprocess.CompletedProcess[str]":
+    # The last day is over when the next one has begun; records are in the database by then.
+    until = datetime.now(UTC) + timedelta(seconds=DAY_S)
+    return demo.cli("experiment", "report", "together", "--until", until.isoformat(), *options)
+
+
+def test_simulated_users_are_answered_by_their_arms(demo: Live, rehearsed: dict[str, Any]) -> None:
+    """Real engines answer everybody; the report knows the users of each arm as they were sent,
+    and in each arm nobody was drawn but its components."""
+    assert rehearsed["failed"] == 0
+    document = json.loads(report(demo, "--json").stdout)
+
+    users = {arm: found["users"] for arm, found in rehearsed["arms"].items()}
+    assert {arm: found["users"] for arm, found in document["arms"].items()} == users
+    assert document["simulated"]
+    assert document["left_out"] == {"in_two_arms": 0, "known_before": 0}
+    alone = document["arms"]["ember"]["components"]
+    assert alone["ember"] == {"probability": 1.0, "drawn": 1.0, "answered": 1.0}
+    together = document["arms"]["all"]["components"]
+    assert min(shares["drawn"] for shares in together.values()) > 0.2
+    responses = sum(arm["responses"] for arm in document["arms"].values())
+    assert responses == rehearsed["requests"]
+
+
+def test_the_report_has_its_plots(demo: Live, rehearsed: dict[str, Any], tmp_path: Path) -> None:
+    """One file that says SIMULATED, and how long a day was."""
+    assert rehearsed["requests"]
+    page = tmp_path / "report.html"
+    done = report(demo, "--html", str(page))
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "SIMULATED" in done.stdout
+    text = page.read_text()
+    assert "SIMULATED" in text
+    assert text.count("<svg") >= 4
