@@ -10,6 +10,7 @@ the covariance S of the columns between users and D = diag(1 / mean): the delta 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,10 @@ class Moments:
         values = np.asarray(values, dtype=float)
         return cls(columns, len(values), values.sum(axis=0), values.T @ values)
 
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {column: place for place, column in enumerate(self.columns)}
+
     def __add__(self, other: "Moments") -> "Moments":
         assert self.columns == other.columns, "moments of different columns do not add up"
         sums, products = self.sums + other.sums, self.products + other.products
@@ -44,14 +49,14 @@ class Moments:
 
     def total(self, column: str) -> float:
         """The sum of a column."""
-        return float(self.sums[self.columns.index(column)])
+        return float(self.sums[self._places[column]])
 
     def effective_users(self, column: str) -> float:
         """How many users a column's sum rests on: as many as equal shares of it would make.
 
         (Kish's effective sample size: the square of the sum over the sum of the squares.)
         """
-        place = self.columns.index(column)
+        place = self._places[column]
         squares = self.products[place, place]
         return float(self.sums[place] ** 2 / squares) if squares else 0.0
 
@@ -64,14 +69,14 @@ class Moments:
     def covariance(self, one: Contrast, other: Contrast) -> float:
         """The covariance of two contrasts' estimates."""
         (rows, left), (columns, right) = self._located(one), self._located(other)
-        means = self.sums / self.n
-        products = self.products[np.ix_(rows, columns)] / self.n
-        between = (products - np.outer(means[rows], means[columns])) * self.n / (self.n - 1)
+        one_mean, other_mean = self.sums[rows] / self.n, self.sums[columns] / self.n
+        products = self.products[rows][:, columns] / self.n
+        between = (products - one_mean[:, None] * other_mean) / (self.n - 1)
         with np.errstate(divide="ignore", invalid="ignore"):
-            return float((left / means[rows]) @ between @ (right / means[columns])) / self.n
+            return float((left / one_mean) @ between @ (right / other_mean))
 
     def _located(self, contrast: Contrast) -> tuple[list[int], Array]:
-        places = [self.columns.index(column) for column in contrast]
+        places = [self._places[column] for column in contrast]
         return places, np.array(list(contrast.values()), dtype=float)
 
 

@@ -7,6 +7,7 @@ An always-valid interval holds it however often one looks, and is wider for it.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from scipy import stats
@@ -35,7 +36,7 @@ class Estimate:
         """The two-sided p value of no difference: the least alpha whose interval leaves out 0."""
         z = abs(self.log) / self.se if self.se > 0 else math.inf if self.log else 0.0
         if not always_valid:
-            return float(2 * stats.norm.sf(z))
+            return math.erfc(z / math.sqrt(2))
         spread = self.users * _rho(ALPHA) ** 2
         exponent = z**2 * spread / (2 * (spread + 1))
         return float(min(1.0, math.sqrt(spread + 1) * math.exp(-exponent)))
@@ -51,7 +52,7 @@ def always_valid_factor(users: int, alpha: float = ALPHA) -> float:
 
 
 def _normal_factor(alpha: float) -> float:
-    return float(stats.norm.isf(alpha / 2))
+    return NormalDist().inv_cdf(1 - alpha / 2)
 
 
 def _rho(alpha: float) -> float:
