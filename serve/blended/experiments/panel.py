@@ -15,6 +15,7 @@ from blended.journal.store import Store
 
 LONGEST_DAY = 30
 _USERS_AT_ONCE = 20_000
+_BEFORE = ("active_days", *SUMS)
 
 Flags = NDArray[np.bool_]
 
@@ -96,22 +97,30 @@ def read(store: Store, definition: Definition, now: float, progress: Progress) -
     end = end_day * definition.day_s
     arms = [arm.id for arm in definition.arms]
     days = reading.user_days(store, definition, end, arms, progress)
-    n = len(days.index)
-    is_known = np.zeros(n, dtype=bool)
-    if definition.eligible == "new":
-        is_known = reading.known_before(store, definition.start, days.index)
+    is_known, before = _past(store, definition, days)
     said = reading.said(store, definition, end, days.index)
-    before = reading.history(store, definition, days.index)
-    totals = {
-        "active_days": np.bincount(days.user, minlength=n).astype(float),
-        **{
-            name: np.bincount(days.user, days.sums[:, i], minlength=n)
-            for i, name in enumerate(SUMS)
-        },
-        **{name: said[:, i] for i, name in enumerate(SAID)},
-        **{f"before_{name}": before[:, i] for i, name in enumerate(("active_days", *SUMS))},
+    return _panel(definition, end_day, days, _totals(days, said, before), is_known)
+
+
+def _past(store: Store, definition: Definition, days: UserDays) -> tuple[Flags, Array]:
+    """Whether each user is too old for the experiment, and what they did before it."""
+    n = len(days.index)
+    if definition.eligible == "new":
+        known = reading.known_before(store, definition.start, days.index)
+        return known, np.zeros((n, len(_BEFORE)))
+    return np.zeros(n, dtype=bool), reading.history(store, definition, days.index)
+
+
+def _totals(days: UserDays, said: Array, before: Array) -> dict[str, Array]:
+    n = len(days.index)
+    active = np.bincount(days.user, minlength=n).astype(float)
+    sums = [np.bincount(days.user, column, minlength=n) for column in days.sums.T]
+    return {
+        "active_days": active,
+        **dict(zip(SUMS, sums, strict=True)),
+        **dict(zip(SAID, said.T, strict=True)),
+        **{f"before_{name}": column for name, column in zip(_BEFORE, before.T, strict=True)},
     }
-    return _panel(definition, end_day, days, totals, is_known)
 
 
 def _panel(

@@ -73,7 +73,7 @@ def _generating(summary: str, name: str, max_body_bytes: int) -> Json:
     answer["content"]["text/event-stream"] = {"schema": ref(f"{name}Event")}
     return {
         "summary": summary,
-        "parameters": [_CONVERSATION, _USER, _IDEMPOTENCY],
+        "parameters": [_CONVERSATION, _USER, _SINCE, _IDEMPOTENCY],
         "requestBody": {"required": True, "content": _json(ref(f"{name}Request"))},
         "responses": {
             "200": answer,
@@ -123,11 +123,12 @@ def _header(description: str, schema: Json) -> Json:
     return {"description": description, "schema": schema}
 
 
-def _request_header(name: str, description: str) -> Json:
-    return {"name": name, "in": "header", "schema": _TEXT, "description": description}
+def _request_header(name: str, description: str, schema: Json) -> Json:
+    return {"name": name, "in": "header", "schema": schema, "description": description}
 
 
 _TEXT: Json = {"type": "string"}
+_MOMENT: Json = {"type": "string", "format": "date-time"}
 _COUNT: Json = {"type": "integer", "minimum": 0}
 _SHARE: Json = {"type": "number", "minimum": 0, "maximum": 1}
 _DURATION: Json = {"type": "string", "pattern": "^([0-9]+m)?[0-9]+s$"}
@@ -161,6 +162,11 @@ _BUSY = _error(
 )
 _UNAVAILABLE = _error("No component is available, or none is known yet.", _RETRY_HEADERS)
 
-_CONVERSATION = _request_header("X-Conversation-ID", "Names the conversation; else it is derived.")
-_USER = _request_header("X-User-ID", "Names the user; else the body does.")
-_IDEMPOTENCY = _request_header("Idempotency-Key", "Repeats the draw of an earlier request.")
+_CONVERSATION = _request_header(
+    "X-Conversation-ID", "Names the conversation; else it is derived.", _TEXT
+)
+_USER = _request_header("X-User-ID", "Names the user; else the body does.", _TEXT)
+_SINCE = _request_header(
+    "X-User-Since", "When the user came first, for experiments on new ones.", _MOMENT
+)
+_IDEMPOTENCY = _request_header("Idempotency-Key", "Repeats the draw of an earlier request.", _TEXT)

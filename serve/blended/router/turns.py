@@ -102,10 +102,10 @@ def _texts(messages: Sequence[Mapping[str, Any]]) -> bytes:
 def _time(value: Any) -> float:
     try:
         moment = datetime.fromisoformat(value)
-    except (TypeError, ValueError) as exc:
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (TypeError, ValueError, OverflowError) as exc:
         message = f"X-User-Since is {str(value)[:80]!r}; give a time like 2027-01-31T12:00:00Z."
         raise ApiError(400, message, "invalid_value", "metadata") from exc
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _metadata(payload: Mapping[str, Any], name: str) -> Any:
