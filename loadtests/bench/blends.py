@@ -142,7 +142,7 @@ def up(blend: Mapping[str, Any], place: Place, stack: ExitStack) -> dict[str, An
     own = ("BLENDED_", "VLLM_API_KEY", "RAY_AUTH_TOKEN", "RAY_ADDRESS")
     env = {name: value for name, value in os.environ.items() if not name.startswith(own)}
     env |= {"BLENDED_STATE_DIR": str(state), _UPSTREAM_KEY_ENV: "unused", "COLUMNS": "200"}
-    stack.callback(_blended, state, env, "down")
+    stack.callback(_down, state, env)
     arguments = ("up", str(source), "--port", str(free_port()), "--detach")
     status, last_word = _blended(state, env, *arguments)
     if status != 0:
@@ -155,6 +155,14 @@ def up(blend: Mapping[str, Any], place: Place, stack: ExitStack) -> dict[str, An
         "processes": lambda: family(running["pid"]),
         "role": role_in_blend,
     }
+
+
+def _down(state: Path, env: Mapping[str, str]) -> None:
+    is_up = (state / "running.json").exists()
+    status, last_word = _blended(state, env, "down")
+    if is_up and status != 0:
+        message = f"{state.name} was not stopped ({last_word}); end its processes by their pids."
+        print(message, file=sys.stderr)
 
 
 def _blended(folder: Path, env: Mapping[str, str], *arguments: str) -> tuple[int, str]:
