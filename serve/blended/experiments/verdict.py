@@ -6,12 +6,12 @@ from blended.experiments.analysis import Effect, Result
 from blended.experiments.statistics import ALPHA
 
 _SENTENCES = {
-    "retention": ("came back more often", "came back less often"),
-    "engagement": (
-        "stayed longer on a day on which they came",
-        "stayed less long on a day on which they came",
-    ),
+    "retention": "Retention: users of '{arm}' came back {how} often on day {day} than those of "
+    "'{control}'",
+    "engagement": "Engagement: users of '{arm}' who came on day {day} stayed {how} than those of "
+    "'{control}'",
 }
+_HOW = {"retention": ("more", "less"), "engagement": ("longer", "shorter")}
 
 
 def verdicts(result: Result) -> tuple[str, ...]:
@@ -30,20 +30,16 @@ def verdicts(result: Result) -> tuple[str, ...]:
 
 
 def _sentence(effect: Effect, result: Result) -> str:
-    rose, fell = _SENTENCES[effect.measure]
-    low, high = (
-        math.expm1(x) for x in effect.ratio.interval(ALPHA, always_valid=result.always_valid)
-    )
-    control = result.definition.control
-    where = f"on day {result.days} than those of '{control}'"
-    data = f"({math.expm1(effect.ratio.log):+.1%}, 95 % interval {low:+.1%} to {high:+.1%})"
+    bounds = effect.ratio.interval(ALPHA, always_valid=result.always_valid)
+    low, high = map(math.expm1, bounds)
+    names = {"arm": effect.arm, "control": result.definition.control, "day": result.days}
     if low <= 0 <= high:
-        return (
-            f"{effect.measure.capitalize()}: no difference between '{effect.arm}' and '{control}' "
-            f"is shown on day {result.days}; the data allow {low:+.1%} to {high:+.1%}."
-        )
-    did = rose if low > 0 else fell
-    sentence = f"{effect.measure.capitalize()}: users of '{effect.arm}' {did} {where} {data}."
+        none = "{measure}: no difference between '{arm}' and '{control}' is shown on day {day}"
+        said = none.format(measure=effect.measure.capitalize(), **names)
+        return f"{said}; the data allow {low:+.1%} to {high:+.1%}."
+    how = _HOW[effect.measure][low <= 0]
+    said = _SENTENCES[effect.measure].format(how=how, **names)
+    lift = f"{math.expm1(effect.ratio.log):+.1%}, 95 % interval {low:+.1%} to {high:+.1%}"
     if effect.corrected_p is not None and effect.corrected_p >= ALPHA:
-        sentence += " Among so many comparisons that may be chance."
-    return sentence
+        return f"{said} ({lift}); among so many comparisons that may be chance."
+    return f"{said} ({lift})."
