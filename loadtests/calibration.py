@@ -254,7 +254,7 @@ def main() -> None:
     covered = coverage(options.experiments, options.users, rng)
     once = false_alarms(options.experiments, options.users, rng)
     peeked = peeking(options.peeked, options.users, rng)
-    result = {
+    result: dict[str, Any] = {
         "simulated": True,
         "machine": machine(),
         "experiments": options.experiments,
@@ -268,12 +268,12 @@ def main() -> None:
         "seconds": round(time.perf_counter() - began),
         "load_average": os.getloadavg()[0],
     }
-    for name, value in result.items():
-        for key, share in sorted(value.items()) if isinstance(value, dict) else ():
-            print(f"{name:36} {key:24} {share:.3f}")
-    print(json.dumps(result))
     if options.save:
         SAVED.write_text(json.dumps(result, indent=1) + "\n")
+    for name in ("coverage", *(name for name in result if name.startswith("false_alarms"))):
+        for key, share in sorted(result[name].items()):
+            print(f"{name:36} {key:24} {share:.3f}")
+    print(json.dumps(result))
 
 
 if __name__ == "__main__":

@@ -214,7 +214,7 @@ def test_too_few_users_are_said_with_their_number(store: Store) -> None:
     """Never a zero with a p value of 1."""
     store.add([*visits("u", "a", [0]), *visits("v", "b", [0])])
 
-    with pytest.raises(NotEnoughData, match=r"a 1, b 1 users .* each needs 30"):
+    with pytest.raises(NotEnoughData, match=r"a 1, b 1 users .* each needs 20"):
         analyse(panel(store, 3), START + 3 * DAY_S)
 
 

@@ -13,7 +13,7 @@ Curve = Literal["retention", "engagement"]
 CURVES: tuple[Curve, ...] = ("retention", "engagement")
 
 # Below so many users who came, a normal distribution does not describe a mean.
-FEWEST_USERS = 30
+FEWEST_USERS = 20
 FEWEST_DAYS = 3
 
 _OF_DAY = {"retention": retention, "engagement": engagement}

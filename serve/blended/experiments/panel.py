@@ -62,7 +62,7 @@ class Panel:
         kinds = ("observed", "active", "seconds")
         curves = [f"{kind}_{k}" for kind in kinds for k in range(1, self.days + 1)]
         columns = (*self.totals, *curves)
-        totals = np.column_stack([np.ones(len(self.arm)), *self.totals.values()])[:, 1:]
+        totals = np.column_stack(list(self.totals.values()))
         order = np.argsort(self.user, kind="stable")
         bounds = np.searchsorted(self.user[order], np.arange(len(self.arm) + 1))
         parts: list[list[Moments]] = [[] for _ in self.definition.arms]

@@ -1,12 +1,14 @@
 """What the journal knows of an experiment's users, as arrays."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Row, Select, func, select
+from sqlalchemy import Select, func, select
 
 from blended.experiments.definition import Definition
 from blended.experiments.moments import Array
@@ -35,6 +37,7 @@ SAID = ("thumbs", "thumbs_up", "edits")
 
 _DAYS_AT_ONCE = 7
 _ROWS_AT_ONCE = 20_000
+_AT_ONCE = 2
 
 Progress = Callable[[float], None]
 Ints = NDArray[np.int64]
@@ -60,36 +63,59 @@ def user_days(
 ) -> UserDays:
     """The days of everybody in the experiment, from its start until before `end`."""
     index: dict[str, int] = {}
+    # An arm that is not the definition's any more counts as one more, so that it is seen.
     codes = {arm: code for code, arm in enumerate(arms)}
     keys, sums = [np.empty((0, 3), dtype=np.int64)], [np.empty((0, len(SUMS)))]
-    for rows in _batches(store, definition, end, progress):
-        # An arm that is not the definition's any more counts as one more, so that it is seen.
-        found = [
-            (index.setdefault(row.user, len(index)), row.day, codes.get(row.arm, len(codes)))
-            for row in rows
-        ]
-        keys.append(np.array(found, dtype=np.int64))
-        sums.append(np.array([row[4:] for row in rows], dtype=float))
+    weeks = list(_weeks(definition, end))
+    # The database works on the next ones while these become arrays.
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for done, rows in enumerate(pool.map(partial(_rows, store, definition), weeks), 1):
+            for batch in rows:
+                keys.append(_keys(batch.units, index, codes))
+                sums.append(batch.sums)
+            progress(done / len(weeks))
     columns = np.concatenate(keys)
     return UserDays(index, columns[:, 0], columns[:, 1], columns[:, 2], np.concatenate(sums))
 
 
-def _batches(
-    store: Store, definition: Definition, end: float, progress: Progress
-) -> Iterator[Sequence[Row[Any]]]:
+class _Batch(NamedTuple):
+    """User, day and arm of some rows, and their sums (m, len(SUMS))."""
+
+    units: list[tuple[str, int, str]]
+    sums: Array
+
+
+def _rows(store: Store, definition: Definition, week: tuple[float, float]) -> list[_Batch]:
     engines = {name: float(gpus) for name, gpus in definition.gpus.items() if gpus}
-    step = _DAYS_AT_ONCE * definition.day_s
-    begin = since = definition.start // definition.day_s * definition.day_s
+    days = queries.user_days(*week, definition.session_gap_s, definition.day_s, engines).subquery()
+    chosen = select(days.c.user, days.c.day, days.c.arm, *_columns(days))
+    of_experiment = chosen.where(days.c.experiment == definition.name)
+    return [
+        _Batch(
+            [(row.user, row.day, row.arm) for row in rows],
+            np.array([tuple(row)[3:] for row in rows], dtype=float),
+        )
+        for rows in store.stream(of_experiment, _ROWS_AT_ONCE)
+    ]
+
+
+def _keys(
+    units: Iterable[tuple[str, int, str]], index: dict[str, int], codes: Mapping[str, int]
+) -> Ints:
+    found = [
+        (index.setdefault(user, len(index)), day, codes.get(arm, len(codes)))
+        for user, day, arm in units
+    ]
+    return np.array(found, dtype=np.int64)
+
+
+def _weeks(definition: Definition, end: float) -> Iterator[tuple[float, float]]:
+    """The time from the start until before `end`, in parts that begin with a day."""
+    since = definition.start // definition.day_s * definition.day_s
     while since < end:
-        until = min(since + step, end)
-        days = queries.user_days(
-            since, until, definition.session_gap_s, definition.day_s, engines
-        ).subquery()
-        chosen = select(days.c.user, days.c.day, days.c.experiment, days.c.arm, *_columns(days))
-        of_experiment = chosen.where(days.c.experiment == definition.name)
-        yield from store.stream(of_experiment, _ROWS_AT_ONCE)
+        until = min(since + _DAYS_AT_ONCE * definition.day_s, end)
+        yield since, until
         since = until
-        progress((since - begin) / (end - begin))
 
 
 def said(store: Store, definition: Definition, end: float, index: Mapping[str, int]) -> Array:
