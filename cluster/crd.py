@@ -1,0 +1,144 @@
+"""Documents against the CRDs of KubeRay and of the Gateway API, strictly: no unknown field passes.
+
+The CRDs are not part of this project. They are read from a folder, the one in the environment
+variable BLENDED_KUBERAY_CRDS or `../shared/kuberay-crds`; where there is none, `cluster.crd_fields`
+knows the fields of a RayService that this project writes.
+"""
+
+import difflib
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator, ValidationError, validators
+
+from blended.errors import Problem
+from cluster.crd_fields import METADATA, RAY_SERVICE
+from cluster.manifests import Document
+
+FOLDER_ENV = "BLENDED_KUBERAY_CRDS"
+BESIDE = Path(__file__).parents[2] / "shared" / "kuberay-crds"
+
+_INT32 = {"minimum": -(2**31), "maximum": 2**31 - 1}
+
+
+@dataclass(frozen=True)
+class Schema:
+    """Schemas by `apiVersion` and `kind`; `source` says where they are from."""
+
+    source: str
+    validators: Mapping[tuple[str, str], Any]
+
+
+def folder() -> Path | None:
+    """Where the CRDs are on this machine; None if they are not."""
+    given = os.environ.get(FOLDER_ENV)
+    found = Path(given) if given else BESIDE
+    return found if found.is_dir() else None
+
+
+@lru_cache
+def schema(folder: Path | None) -> Schema:
+    """The schemas of all CRDs in a folder; without one, what this project knows by itself."""
+    if folder is None:
+        own = {("ray.io/v1", "RayService"): _validator(RAY_SERVICE)}
+        return Schema("the fields that cluster.crd_fields knows", own)
+    found = {}
+    for path in sorted(folder.glob("*.yaml")):
+        spec = _read(path)["spec"]
+        for version in spec["versions"]:
+            key = f"{spec['group']}/{version['name']}", spec["names"]["kind"]
+            found[key] = _validator(version["schema"]["openAPIV3Schema"])
+    return Schema(f"the CRDs in '{folder}'", found)
+
+
+def problems(document: Document, schema: Schema) -> list[Problem]:
+    """Every field of a document that its CRD does not have, or not with such a value."""
+    key = str(document.get("apiVersion")), str(document.get("kind"))
+    if key not in schema.validators:
+        known = ", ".join(f"{version} {kind}" for version, kind in schema.validators)
+        message = f"{schema.source} have no {key[0]} {key[1]}; they have {known}"
+        return [Problem("kind", message)]
+    errors = schema.validators[key].iter_errors(document)
+    # Several missing fields of one mapping are several errors, each with all of them.
+    return list(dict.fromkeys(problem for error in errors for problem in _problems(error)))
+
+
+def _read(path: Path) -> Document:
+    # A megabyte of YAML takes libyaml a tenth of the time.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    document: Document = yaml.load(path.read_text("utf-8"), Loader=loader)
+    return document
+
+
+def _validator(openapi: Document) -> Any:
+    top = openapi | {"properties": openapi["properties"] | {"metadata": METADATA}}
+    required = {"required": ["apiVersion", "kind", "metadata", "spec"]}
+    return _Validator(_strict(top | required))
+
+
+def _strict(node: Any) -> Any:
+    """An OpenAPI schema of Kubernetes as a JSON schema that knows all there may be."""
+    if isinstance(node, list):
+        return [_strict(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    strict = {key: _strict(value) for key, value in node.items() if key != "properties"}
+    if "properties" in node:
+        strict["properties"] = {name: _strict(field) for name, field in node["properties"].items()}
+        if node.get("type") == "object" and not node.get("x-kubernetes-preserve-unknown-fields"):
+            strict.setdefault("additionalProperties", False)
+        # The API server fills in defaults before it looks for what is missing.
+        given = {name for name, field in node["properties"].items() if "default" in field}
+        strict["required"] = [name for name in node.get("required", ()) if name not in given]
+    if node.get("x-kubernetes-int-or-string"):
+        strict.pop("type", None)
+    if node.get("nullable") and "type" in node:
+        strict["type"] = [node["type"], "null"]
+    return strict | (_INT32 if node.get("format") == "int32" and "minimum" not in node else {})
+
+
+def _equal_keys(_: Any, keys: list[str], items: Any, node: Document) -> Iterator[ValidationError]:
+    """The API server refuses two items of such a list that have the same keys."""
+    if not isinstance(items, list):
+        return
+    seen = set()
+    defaults = {key: node["items"]["properties"][key].get("default") for key in keys}
+    mappings = [(i, item) for i, item in enumerate(items) if isinstance(item, dict)]
+    for i, item in mappings:
+        found = tuple(str(item.get(key, defaults[key])) for key in keys)
+        if found in seen:
+            message = f"{' '.join(found)} stands here twice; remove one of them"
+            yield ValidationError(message, path=[i])
+        seen.add(found)
+
+
+_Validator = validators.extend(Draft202012Validator, {"x-kubernetes-list-map-keys": _equal_keys})
+
+
+def _problems(error: ValidationError) -> Iterator[Problem]:
+    steps = list(error.absolute_path)
+    if error.validator == "additionalProperties":
+        known = error.schema["properties"]
+        for key in sorted(error.instance.keys() - known.keys()):
+            message = f"there is no field '{key}'; {_closest(key, known)}"
+            yield Problem(_path([*steps, key]), message)
+    elif error.validator == "required":
+        missing = [key for key in error.validator_value if key not in error.instance]
+        for key in missing:
+            yield Problem(_path([*steps, key]), "is required; write it")
+    else:
+        yield Problem(_path(steps), error.message)
+
+
+def _closest(key: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(key, list(known), n=1)
+    return f"did you mean '{close[0]}'?" if close else "remove it"
+
+
+def _path(steps: list[int | str]) -> str:
+    return "".join(f"[{s}]" if isinstance(s, int) else f".{s}" for s in steps).lstrip(".")

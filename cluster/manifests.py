@@ -1,0 +1,145 @@
+"""Kubernetes manifests as plain documents: read strictly, found by kind, taken apart."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import yaml
+
+from blended.errors import ConfigError
+
+Document = dict[str, Any]
+
+CLUSTER = "spec.rayClusterConfig"
+SERVE = "spec.serveConfigV2"
+
+_DECIMAL = {"n": -3, "u": -2, "m": -1, "k": 1, "M": 2, "G": 3, "T": 4, "P": 5, "E": 6}
+_BINARY = {"Ki": 1, "Mi": 2, "Gi": 3, "Ti": 4, "Pi": 5, "Ei": 6}
+_UNITS = {"": Decimal(1)}
+_UNITS |= {suffix: Decimal(1000) ** power for suffix, power in _DECIMAL.items()}
+_UNITS |= {suffix: Decimal(1024) ** power for suffix, power in _BINARY.items()}
+
+
+@dataclass(frozen=True)
+class Group:
+    """One group of equal pods of a RayService: the head, or a worker group; `path` is its place."""
+
+    path: str
+    name: str
+    spec: Document
+    head: bool = False
+
+    @property
+    def pod_spec(self) -> Document:
+        """What the pods are made from."""
+        found: Document = at(self.spec, "template", "spec")
+        return found
+
+    @property
+    def ray_container(self) -> Document:
+        """The container that Ray runs in: always the first."""
+        containers: list[Document] = self.pod_spec.get("containers") or [{}]
+        return containers[0]
+
+
+def load(text: str, source: str) -> list[Document]:
+    """The documents of a YAML text; empty ones are left out, `source` names it in errors.
+
+    Raises:
+        ConfigError: the text is no YAML, has a key twice, or a document is not a mapping.
+    """
+    try:
+        documents = [d for d in yaml.load_all(text, Loader=_StrictLoader) if d is not None]
+    except (yaml.YAMLError, ValueError) as exc:
+        raise ConfigError(f"{source} is not valid YAML: {exc}") from exc
+    for document in documents:
+        if not isinstance(document, dict):
+            raise ConfigError(f"{source} holds {document!r}, which is no manifest; give a mapping")
+    return documents
+
+
+def of_kind(documents: Iterable[Document], kind: str) -> list[Document]:
+    """The documents of one kind, in their order."""
+    return [document for document in documents if document.get("kind") == kind]
+
+
+def at(document: Mapping[str, Any], *keys: str) -> Any:
+    """What stands at a path of keys; an empty mapping where there is nothing."""
+    found: Any = document
+    for key in keys:
+        found = found.get(key) or {}
+    return found
+
+
+def groups(rayservice: Document) -> list[Group]:
+    """The head and the worker groups of a RayService, in their order."""
+    cluster = at(rayservice, "spec", "rayClusterConfig")
+    workers = cluster.get("workerGroupSpecs") or []
+    return [
+        Group(f"{CLUSTER}.headGroupSpec", "head", at(cluster, "headGroupSpec"), head=True),
+        *(
+            Group(f"{CLUSTER}.workerGroupSpecs[{i}]", str(spec.get("groupName")), spec)
+            for i, spec in enumerate(workers)
+        ),
+    ]
+
+
+def serve_config(rayservice: Document) -> Document:
+    """The Serve config that stands in a RayService as a text.
+
+    Raises:
+        ConfigError: the text is no YAML, has a key twice, or is not one mapping.
+    """
+    documents = load(at(rayservice, "spec").get("serveConfigV2") or "", SERVE)
+    if len(documents) != 1:
+        raise ConfigError(f"{SERVE} holds {len(documents)} documents; give one Serve config")
+    return documents[0]
+
+
+def environment(container: Document) -> Document:
+    """The variables of a container by their names, each as it is written there."""
+    return {str(variable.get("name")): variable for variable in container.get("env") or []}
+
+
+def ray_version(cluster: Document) -> tuple[int, ...]:
+    """Major and minor version of the Ray in a cluster's image, as it is stated; else nothing."""
+    found = re.fullmatch(r"(\d+)\.(\d+)(\.\d+)?", str(cluster.get("rayVersion", "")))
+    return (int(found[1]), int(found[2])) if found else ()
+
+
+def pod(group: Group) -> Document:
+    """A group's template as a Pod, which is what schemas of Kubernetes know."""
+    metadata = {"name": group.name, **at(group.spec, "template", "metadata")}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": group.pod_spec}
+
+
+def quantity(text: str | int | float) -> Decimal:
+    """A quantity of Kubernetes as a number: `500m` is 0.5, `8Gi` is 8,589,934,592.
+
+    Raises:
+        ValueError: it is none.
+    """
+    given = str(text)
+    suffix = next((s for s in (given[-2:], given[-1:]) if s in _UNITS and s), "")
+    try:
+        return Decimal(given.removesuffix(suffix)) * _UNITS[suffix]
+    except InvalidOperation as exc:
+        raise ValueError(f"{given!r} is no quantity; write 2, 500m or 8Gi") from exc
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """PyYAML keeps the last of two equal keys without a word; this one refuses them."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        counts = Counter(key.value for key in keys)
+        for key in keys:
+            if counts[key.value] > 1:
+                raise yaml.composer.ComposerError(
+                    None, None, f"the key '{key.value}' stands here twice", key.start_mark
+                )
+        return node

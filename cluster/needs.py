@@ -1,0 +1,116 @@
+"""What the replicas of a Serve config ask of the nodes that they run on."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from blended.components.local import llm_config
+from blended.config import Engine
+from cluster.manifests import SERVE, Document, at
+from cluster.serve_keys import deployment_names
+
+ACCELERATOR = "accelerator_type:"
+
+# Runs beside HAProxy on any node, and takes nothing of it.
+_ANYWHERE = "LLMRouter"
+# Ray Serve's, for `num_replicas: auto`.
+_AUTO = 100
+
+
+@dataclass(frozen=True)
+class Need:
+    """What the replicas of a deployment ask of nodes; `path` is where it stands.
+
+    `bundles` are the parts of one replica, all on one pod if it is `packed`, and `selectors` what
+    the labels of these pods have to be. `per_pod` bounds the replicas on a pod; 0 does not.
+    """
+
+    path: str
+    name: str
+    replicas: int
+    bundles: Sequence[Mapping[str, float]]
+    packed: bool
+    selectors: Sequence[Mapping[str, str]]
+    per_pod: int = 0
+
+    def total(self, resource: str) -> float:
+        """What one replica takes."""
+        return math.fsum(bundle.get(resource, 0) for bundle in self.bundles)
+
+    def at_once(self, resource: str) -> float:
+        """What a pod has to have, for any replica to run there."""
+        largest = max(bundle.get(resource, 0) for bundle in self.bundles)
+        return self.total(resource) if self.packed else largest
+
+
+def needs(serve: Document) -> list[Need]:
+    """What every deployment asks for, of those that the config names or that we build."""
+    return [
+        need
+        for i, application in enumerate(serve.get("applications") or [])
+        for need in _of_application(application, f"{SERVE}.applications[{i}]")
+    ]
+
+
+def _of_application(application: Document, path: str) -> Iterator[Need]:
+    entries = {
+        str(entry.get("name")): (f"{path}.deployments[{i}]", entry)
+        for i, entry in enumerate(application.get("deployments") or [])
+    }
+    for name in deployment_names(application) or ():
+        if name != _ANYWHERE:
+            entries.setdefault(name, (path, {}))
+    built = _built(application)
+    for name, (where, entry) in entries.items():
+        if name != _ANYWHERE and built is not None:
+            yield _need(name, where, built | entry)
+
+
+def _built(application: Document) -> Document | None:
+    """What a builder of ours asks for by itself; None if its arguments are wrong."""
+    if application.get("import_path") != "blended.app:build_vllm":
+        return {}
+    try:
+        engine = Engine.model_validate(at(application, "args").get("engine"))
+    except ValidationError:
+        return None
+    # Where the model is does not matter here, and it need not be on this machine.
+    config = llm_config("any", engine.model_copy(update={"model": "any/model"}))
+    group, accelerator = config["placement_group_config"], config.get("accelerator_type")
+    kind = {f"{ACCELERATOR}{accelerator}": 0.001} if accelerator else {}
+    bundles = [bundle | kind for bundle in group["bundles"]]
+    # ray.serve.llm puts the replica's own actor, of one CPU, beside the first worker.
+    bundles[0] |= {"CPU": bundles[0].get("CPU", 0) + 1}
+    return {
+        "placement_group_bundles": bundles,
+        "placement_group_strategy": group["strategy"],
+        **config["deployment_config"],
+    }
+
+
+def _need(name: str, path: str, options: Document) -> Need:
+    actor = options.get("ray_actor_options") or {}
+    bundles = options.get("placement_group_bundles")
+    cpus = actor.get("num_cpus")
+    alone = {"CPU": 1 if cpus is None else cpus, "GPU": actor.get("num_gpus") or 0}
+    if kind := actor.get("accelerator_type"):
+        alone[f"{ACCELERATOR}{kind}"] = 0.001
+    selectors = options.get("placement_group_bundle_label_selector") if bundles else None
+    return Need(
+        path=path,
+        name=name,
+        replicas=_most_replicas(options),
+        bundles=bundles or [alone],
+        packed=not bundles or options.get("placement_group_strategy") == "STRICT_PACK",
+        selectors=selectors or [actor.get("label_selector") or {}],
+        per_pod=options.get("max_replicas_per_node") or 0,
+    )
+
+
+def _most_replicas(options: Document) -> int:
+    fixed: Any = options.get("num_replicas") or 1
+    default = _AUTO if fixed == "auto" else fixed
+    return int(at(options, "autoscaling_config").get("max_replicas", default))
