@@ -89,8 +89,9 @@ def line(
     intercept, slope = intercept_and_slope(range(1, days + 1), curve)
 
     def estimated(contrast: Contrast) -> Estimate:
-        found = difference(test, control, contrast, history)
-        return _of(found, [test, control], days)
+        found = _of(difference(test, control, contrast, history), [test, control], days)
+        # All days have a part in it, so that no single one's few users make it uncertain.
+        return replace(found, freedom=found.users - 2)
 
     on_last = fitted((intercept, slope), days)
     return Line(

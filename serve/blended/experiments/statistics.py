@@ -7,7 +7,6 @@ An always-valid interval holds it however often one looks, and is wider for it.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 from scipy import stats
@@ -21,22 +20,28 @@ TUNED_FOR_USERS = 5000
 
 @dataclass(frozen=True)
 class Estimate:
-    """An estimate on the log scale, its standard error, and the number of users behind it."""
+    """An estimate on the log scale, its standard error, and the number of users behind it.
+
+    `freedom` are the degrees of freedom of the standard error: where few users make up what is
+    measured it is uncertain itself, and intervals for a fixed time are those of Student's t.
+    """
 
     log: float
     se: float
     users: int
+    freedom: float = math.inf
 
     def interval(self, alpha: float = ALPHA, always_valid: bool = False) -> tuple[float, float]:
         """The interval on the log scale that misses the truth with probability `alpha`."""
-        reach = always_valid_factor(self.users, alpha) if always_valid else _normal_factor(alpha)
+        fixed = stats.t.isf(alpha / 2, self.freedom)
+        reach = always_valid_factor(self.users, alpha) if always_valid else float(fixed)
         return self.log - reach * self.se, self.log + reach * self.se
 
     def p_value(self, always_valid: bool = False) -> float:
         """The two-sided p value of no difference: the least alpha whose interval leaves out 0."""
         z = abs(self.log) / self.se if self.se > 0 else math.inf if self.log else 0.0
         if not always_valid:
-            return math.erfc(z / math.sqrt(2))
+            return float(2 * stats.t.sf(z, self.freedom))
         spread = self.users * _rho(ALPHA) ** 2
         exponent = z**2 * spread / (2 * (spread + 1))
         return float(min(1.0, math.sqrt(spread + 1) * math.exp(-exponent)))
@@ -51,10 +56,6 @@ def always_valid_factor(users: int, alpha: float = ALPHA) -> float:
     return math.sqrt(2 * (spread + 1) / spread * math.log(math.sqrt(spread + 1) / alpha))
 
 
-def _normal_factor(alpha: float) -> float:
-    return NormalDist().inv_cdf(1 - alpha / 2)
-
-
 def _rho(alpha: float) -> float:
     """The parameter that makes the sequence narrowest at TUNED_FOR_USERS (there, section 2.3)."""
     log = -2 * math.log(alpha)
@@ -63,7 +64,8 @@ def _rho(alpha: float) -> float:
 
 def level(arm: Moments, contrast: Contrast) -> Estimate:
     """A contrast's estimate in one arm."""
-    return Estimate(arm.value(contrast), _root(arm.covariance(contrast, contrast)), arm.n)
+    se = _root(arm.covariance(contrast, contrast))
+    return Estimate(arm.value(contrast), se, arm.n, _freedom([arm], contrast))
 
 
 def difference(
@@ -83,7 +85,13 @@ def difference(
         factor = both / before if before > 0 else 0.0
         log -= factor * (test.value(history) - control.value(history))
         variance -= factor * both
-    return Estimate(log, _root(variance), test.n + control.n)
+    users, freedom = test.n + control.n, _freedom([test, control], contrast)
+    return Estimate(log, _root(variance), users, freedom)
+
+
+def _freedom(arms: Sequence[Moments], contrast: Contrast) -> float:
+    """As if the fewest users that any of the sums rests on were all there are, in either arm."""
+    return max(1.0, min(arm.effective_users(column) for arm in arms for column in contrast) - 1)
 
 
 def _root(variance: float) -> float:

@@ -1,0 +1,57 @@
+"""Says everything that is wrong with manifests before anything is applied.
+
+`kubectl kustomize OVERLAY | python -m cluster.check` reads them from the standard input, or give
+files. It knows RayServices and disruption budgets; others it passes over. A RayService is held against KubeRay's own schema where the environment variable
+BLENDED_KUBERAY_CRDS names a folder with its CRDs, else against a table of the fields that Blended
+uses.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from blended.errors import BlendedError, Problem
+from cluster import crd, kuberay, pods
+from cluster.manifests import Document, at, load
+
+
+def problems(documents: Iterable[Document], schema: crd.Schema) -> list[tuple[str, Problem]]:
+    """The mistakes of all documents, each with the document's kind and name."""
+    return [(_title(d), problem) for d in documents for problem in _of(d, schema)]
+
+
+def _of(document: Document, schema: crd.Schema) -> list[Problem]:
+    if document.get("kind") == "PodDisruptionBudget":
+        return pods.budget_problems(document)
+    if document.get("kind") != "RayService":
+        return []
+    return crd.problems(document, schema) or kuberay.problems(document)
+
+
+def _title(document: Document) -> str:
+    return f"{document.get('kind', 'document')} {at(document, 'metadata').get('name', '')}".strip()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Check; returns the exit status: 1 for mistakes, 2 for what cannot be read."""
+    parser = argparse.ArgumentParser(prog="python -m cluster.check", description=__doc__)
+    parser.add_argument("files", nargs="*", type=Path, help="the standard input without any")
+    options = parser.parse_args(arguments)
+    texts = [(path.read_text(), str(path)) for path in options.files]
+    try:
+        sources = texts or [(sys.stdin.read(), "the standard input")]
+        documents = [document for text, name in sources for document in load(text, name)]
+        found = problems(documents, crd.schema(crd.folder()))
+    except BlendedError as exc:
+        print(exc, file=sys.stderr)
+        return 2
+    for title, problem in found:
+        print(f"{title}: {problem}")
+    count = "1 mistake" if len(found) == 1 else f"{len(found)} mistakes"
+    print(f"{len(documents)} documents, {count if found else 'no mistakes'}.")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
