@@ -1,9 +1,9 @@
 """Says everything that is wrong with manifests before anything is applied.
 
 `kubectl kustomize OVERLAY | python -m cluster.check` reads them from the standard input, or give
-files. It knows RayServices and disruption budgets; others it passes over. A RayService is held against KubeRay's own schema where the environment variable
-BLENDED_KUBERAY_CRDS names a folder with its CRDs, else against a table of the fields that Blended
-uses.
+files. It knows RayServices and disruption budgets; others it passes over. A RayService is held
+against KubeRay's own schema where the environment variable BLENDED_KUBERAY_CRDS names a folder
+with its CRDs, else against a table of the fields that Blended uses.
 """
 
 import argparse
