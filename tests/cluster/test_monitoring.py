@@ -13,7 +13,7 @@ import yaml
 from blended.telemetry import METRICS, TTFT
 from cluster import monitoring, queries
 from cluster.alerts import Levels
-from tests.live.prometheus import program
+from tests.debian import program
 
 DASHBOARD = json.loads((monitoring.FOLDER / "dashboard.json").read_text())
 RULES = yaml.safe_load((monitoring.FOLDER / "rules.yaml").read_text())["groups"][0]["rules"]
@@ -45,7 +45,12 @@ def test_a_stale_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 def test_prometheus_takes_the_rules() -> None:
     """promtool, which parses every expression and template, finds nothing wrong."""
-    command = [program("promtool"), "check", "rules", str(monitoring.FOLDER / "rules.yaml")]
+    command = [
+        program("promtool", "prometheus"),
+        "check",
+        "rules",
+        str(monitoring.FOLDER / "rules.yaml"),
+    ]
 
     checked = subprocess.run(command, capture_output=True, text=True)
 

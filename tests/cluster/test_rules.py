@@ -8,7 +8,7 @@ import yaml
 
 from blended.telemetry import DRAWS, DROPPED, SHARE
 from cluster import monitoring, queries
-from tests.live.prometheus import program
+from tests.debian import program
 
 # A sample every 15 s: 4 a minute. `a+bxn` is a and n more samples, each b above the one before it.
 HOUR = 240
@@ -47,7 +47,7 @@ def check(
     }
     path = folder / "test.yaml"
     path.write_text(yaml.safe_dump(test))
-    command = [program("promtool"), "test", "rules", str(path)]
+    command = [program("promtool", "prometheus"), "test", "rules", str(path)]
     ran = subprocess.run(command, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stdout + ran.stderr
 

@@ -1,26 +1,11 @@
 """Debian's Chromium without a window, to see what a reader's browser makes of a page."""
 
-import os
-import shutil
 import subprocess
 from pathlib import Path
 
-import pytest
+from tests.debian import program
 
-PACKAGE = "chromium"
 _TIMEOUT_S = 60
-
-
-def program() -> str:
-    """The path of Debian's Chromium, which is installed if this user may do that."""
-    if shutil.which(PACKAGE) is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        for command in (["update", "-qq"], ["install", "-qq", "--no-install-recommends", PACKAGE]):
-            environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-            subprocess.run(["apt-get", "-y", *command], env=environment, capture_output=True)
-    found = shutil.which(PACKAGE)
-    if found is None:
-        pytest.fail(f"{PACKAGE} is not installed; install Debian's package '{PACKAGE}'.")
-    return found
 
 
 def dom(page: Path) -> str:
@@ -37,7 +22,13 @@ def screenshot(page: Path, width: int, height: int) -> Path:
 
 def _run(page: Path, width: int, height: int, what: str) -> str:
     # Chromium's sandbox does not start for root, nor in most containers.
-    command = [program(), "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
+    command = [
+        program("chromium", "chromium"),
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--hide-scrollbars",
+    ]
     own = [f"--user-data-dir={page.with_suffix('.profile')}", f"--window-size={width},{height}"]
     done = subprocess.run(
         [*command, *own, what, page.as_uri()], capture_output=True, text=True, timeout=_TIMEOUT_S

@@ -1,8 +1,6 @@
 """A real Prometheus on the loopback interface, which reads one target and evaluates rules."""
 
 import math
-import os
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -16,24 +14,12 @@ import httpx
 import pytest
 import yaml
 
+from tests.debian import program
 from tests.live.conftest import free_port
 
-PACKAGE = "prometheus"
 _INTERVAL = "2s"
 _START_TIMEOUT_S = 30
 _POLL_S = 0.5
-
-
-def program(name: str) -> str:
-    """The path of a program of Debian's package, which is installed if this user may do that."""
-    if shutil.which(name) is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        for command in (["update", "-qq"], ["install", "-qq", "--no-install-recommends", PACKAGE]):
-            environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-            subprocess.run(["apt-get", "-y", *command], env=environment, capture_output=True)
-    found = shutil.which(name)
-    if found is None:
-        pytest.fail(f"{name} is not installed; install Debian's package '{PACKAGE}'.")
-    return found
 
 
 @dataclass
@@ -72,7 +58,7 @@ class Prometheus:
 @contextmanager
 def prometheus(folder: Path, target: str, rules: str) -> Iterator[Prometheus]:
     """A server that reads the metrics at the URL `target` and evaluates `rules`, every 2 s."""
-    command = [program("prometheus"), *_arguments(folder, target, rules)]
+    command = [program("prometheus", "prometheus"), *_arguments(folder, target, rules)]
     url = f"http://127.0.0.1:{free_port()}"
     with (folder / "prometheus.log").open("w") as log:
         address = f"--web.listen-address={urlsplit(url).netloc}"
