@@ -240,34 +240,39 @@ def _compared(result: Result) -> dict[str, Estimate]:
     return effects | (dict(zip(PAPER, _paper(result), strict=True)) if result.lines else {})
 
 
-def main() -> None:
-    """Simulate, count, print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--experiments", type=int, default=1000)
-    parser.add_argument("--users", type=int, default=3000, help="in each experiment")
-    parser.add_argument("--peeked", type=int, default=1000, help="experiments looked at daily")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--save", action="store_true", help="keep it in loadtests/results")
-    options = parser.parse_args()
+def measure(experiments: int, peeked: int, users: int, seed: int) -> dict[str, Any]:
+    """How often everything errs, over so many experiments; `peeked` are looked at daily."""
     began = time.perf_counter()
-    rng = np.random.default_rng(options.seed)
-    covered = coverage(options.experiments, options.users, rng)
-    once = false_alarms(options.experiments, options.users, rng)
-    peeked = peeking(options.peeked, options.users, rng)
-    result: dict[str, Any] = {
+    rng = np.random.default_rng(seed)
+    covered = coverage(experiments, users, rng)
+    once = false_alarms(experiments, users, rng)
+    daily = peeking(peeked, users, rng)
+    return {
         "simulated": True,
         "machine": machine(),
-        "experiments": options.experiments,
-        "peeked": options.peeked,
-        "users": options.users,
-        "seed": options.seed,
+        "experiments": experiments,
+        "peeked": peeked,
+        "users": users,
+        "seed": seed,
         "coverage": covered,
         "false_alarms": once,
-        "false_alarms_peeking_always_valid": dict(peeked.always_valid),
-        "false_alarms_peeking_fixed_horizon": dict(peeked.fixed_horizon),
+        "false_alarms_peeking_always_valid": dict(daily.always_valid),
+        "false_alarms_peeking_fixed_horizon": dict(daily.fixed_horizon),
         "seconds": round(time.perf_counter() - began),
         "load_average": os.getloadavg()[0],
     }
+
+
+def main() -> None:
+    """Simulate, count, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--experiments", type=int, default=2000)
+    parser.add_argument("--peeked", type=int, default=1000, help="experiments looked at daily")
+    parser.add_argument("--users", type=int, default=2000, help="in each experiment")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--save", action="store_true", help="keep it in loadtests/results")
+    options = parser.parse_args()
+    result = measure(options.experiments, options.peeked, options.users, options.seed)
     if options.save:
         SAVED.write_text(json.dumps(result, indent=1) + "\n")
     for name in ("coverage", *(name for name in result if name.startswith("false_alarms"))):
