@@ -15,6 +15,8 @@ import yaml
 from blended.loading import load
 from tests.live.conftest import Live
 
+pytestmark = pytest.mark.ray
+
 # An arm of fewer than 20 users, of whom nothing would be said, comes once in 5,000 runs.
 DAY_S, DAYS, USERS = 36, 3, 70
 
