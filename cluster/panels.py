@@ -51,9 +51,10 @@ def _who() -> list[Panel]:
     return [
         Panel(
             "Share of responses",
-            "Of the responses to the blend's own name: the share that each component answered, "
-            "the one that is configured, and the bounds that chance alone leaves in 997 of 1,000 "
-            "windows. Beyond them, something redraws responses; few responses have wide bounds.",
+            "Of the responses to the blend's own name outside of experiments: the share that each "
+            "component answered, the one that is configured, and the bounds that chance alone "
+            "leaves in 997 of 1,000 windows. Beyond them, something redraws responses; few "
+            "responses have wide bounds.",
             "percentunit",
             [
                 (queries.answered_share(WINDOW), "{{component}} answered"),

@@ -4,6 +4,7 @@
 labels that are kept.
 """
 
+from blended.experiments.assignment import HOLDOUT
 from blended.telemetry import (
     ATTEMPTS,
     AVAILABLE,
@@ -23,7 +24,8 @@ _HEALTHY = "last_over_time(ray_serve_deployment_replica_healthy[1m])"
 _ONGOING = "ray_serve_replica_processing_queries"
 _ENGINE = "LLMServer:"
 
-_ANSWERED = f'component!="{NONE}"'
+# Arms of experiments have distributions of their own; the held out have the blend's.
+_ANSWERED = f'component!="{NONE}", arm=~"{NONE}|{HOLDOUT}"'
 _SIGMAS = 3
 _BY_COMPONENT = ("component",)
 
@@ -60,7 +62,7 @@ def configured_share(window: str) -> str:
 
 
 def answered(window: str) -> str:
-    """Responses to the blend's own name that anybody gave."""
+    """Responses to the blend's own name that anybody gave, outside of experiments."""
     return f"sum (increase({name(DRAWS)}{_where(_ANSWERED)}[{window}]))"
 
 

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -20,6 +20,7 @@ from pydantic_core import InitErrorDetails
 
 from blended.consistency import inconsistencies
 from blended.experiments.consistency import of_experiments
+from blended.moments import in_utc
 
 Identifier = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$")]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
@@ -28,21 +29,15 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Json = Any
 
 
-def _in_utc(value: Json) -> Json:
-    """A day or a time without a zone, as YAML has them, is meant in UTC."""
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value)
-        except ValueError:
-            return value
-    if isinstance(value, date) and not isinstance(value, datetime):
-        value = datetime(value.year, value.month, value.day)
-    if isinstance(value, datetime) and value.tzinfo is None:
-        return value.replace(tzinfo=UTC)
-    return value
+def _moment(value: Json) -> Json:
+    """YAML reads times and days by itself, but knows no zone that is not written."""
+    try:
+        return in_utc(value.isoformat() if isinstance(value, date) else value)
+    except (TypeError, ValueError):
+        return value
 
 
-Moment = Annotated[AwareDatetime, BeforeValidator(_in_utc)]
+Moment = Annotated[AwareDatetime, BeforeValidator(_moment)]
 
 
 class Frozen(BaseModel):

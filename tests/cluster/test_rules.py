@@ -18,8 +18,8 @@ def share(component: str) -> str:
     return f'{queries.name(SHARE)}{{component="{component}", replica="r"}}'
 
 
-def draws(component: str, drawn: str) -> str:
-    labels = f'component="{component}", drawn="{drawn}", arm="none", replica="r"'
+def draws(component: str, drawn: str, arm: str = "none") -> str:
+    labels = f'component="{component}", drawn="{drawn}", arm="{arm}", replica="r"'
     return f"{queries.name(DRAWS)}{{{labels}}}"
 
 
@@ -69,6 +69,14 @@ def test_a_component_that_others_stand_in_for_is_told_of(tmp_path: Path) -> None
 
     off = [{"alertname": "BlendedShareOff", "component": c} for c in "ab"]
     check(tmp_path, EVEN | counts, {"10m": [], "50m": off})
+
+
+def test_arms_of_experiments_are_quiet(tmp_path: Path) -> None:
+    """All of an arm's users get one component, as they should; the others' shares are right."""
+    counts = {draws(c, c): f"0+10x{HOUR}" for c in "ab"}
+    arm = {draws("a", "a", "only-a"): f"0+90x{HOUR}"}
+
+    check(tmp_path, EVEN | counts | arm, {"20m": [], "50m": []})
 
 
 def test_few_responses_prove_nothing(tmp_path: Path) -> None:

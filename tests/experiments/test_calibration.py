@@ -43,10 +43,12 @@ def test_arms_that_are_alike_are_seldom_called_different() -> None:
 
 
 def test_looking_every_day_is_allowed() -> None:
-    """Four A/A experiments looked at on 36 days each: no always-valid interval leaves out 1."""
+    """Four A/A experiments looked at on 36 days each: no always-valid interval leaves out 1, where
+    those for one look do. Some would once in four runs, were it not seeded."""
     peeked = calibration.peeking(4, 600, np.random.default_rng(13))
 
-    assert max(peeked.always_valid.values()) <= 0.25, peeked
+    assert max(peeked.always_valid.values()) == 0, peeked
+    assert max(peeked.fixed_horizon.values()) > 0.25
 
 
 @pytest.mark.parametrize(

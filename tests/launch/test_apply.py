@@ -328,3 +328,23 @@ def test_an_experiment_that_is_over_may_become_anything(rig: Rig) -> None:
     rig.run(experimental(end="2026-01-02"))
 
     assert apply.plan(rig.api, experimental(salt="other")).changes
+
+
+def test_a_component_that_joins_changes_no_arm_that_does_not_draw_it(rig: Rig) -> None:
+    """Arms that name their components stay as they are; nothing is refused."""
+    arms = [{"id": "a", "weights": {"a": 1}}, {"id": "both", "weights": {"a": 1, "b": 1}}]
+    before = experimental(arms=arms)
+    rig.run(before)
+    values = before.model_dump(mode="json")
+    more = BlendConfig.model_validate(values | {"components": [A, B, C]})
+
+    assert [change.kind for change in apply.plan(rig.api, more).changes if change.subject == "c"]
+
+
+def test_what_an_earlier_version_deployed_has_no_experiments(rig: Rig) -> None:
+    """It can be changed all the same."""
+    rig.run(blend(A))
+    (router,) = rig.serve.applications[ROUTER_APP]["deployments"]
+    del router["user_config"]["blend"]["experiments"]
+
+    assert apply.plan(rig.api, blend(A, B)).changes

@@ -8,7 +8,7 @@ from blended.errors import NotEnoughData
 from blended.experiments import curves
 from blended.experiments.curves import CURVES, FEWEST_USERS, HISTORY, Curve, Line, Point
 from blended.experiments.definition import Definition
-from blended.experiments.metrics import MEASURES, Measure
+from blended.experiments.metrics import GUARDRAILS, MEASURES, Measure
 from blended.experiments.moments import Contrast, Moments
 from blended.experiments.panel import Panel
 from blended.experiments.statistics import Estimate, difference, holm, level, sample_ratio_p
@@ -212,8 +212,7 @@ class _Pair:
 
 def _corrected(effects: Sequence[Effect]) -> tuple[Effect, ...]:
     """The p values of all goals in all arms, corrected for their number."""
-    guardrails = {measure.name for measure in MEASURES if measure.is_guardrail}
-    goals = [effect for effect in effects if effect.measure not in guardrails]
+    goals = [effect for effect in effects if effect.measure not in GUARDRAILS]
     corrected = dict(zip(goals, holm([e.p for e in goals]), strict=True))
     return tuple(replace(effect, corrected_p=corrected.get(effect)) for effect in effects)
 

@@ -10,6 +10,9 @@ from blended.inconsistency import Inconsistency, Path, error, is_number
 if TYPE_CHECKING:
     from blended.config import Experiment
 
+# Arms in records and metrics of those who are in none: assignment.py, telemetry.py.
+_RESERVED = ("holdout", "none")
+
 
 def of_data(data: Mapping[str, Any], components: Sequence[str]) -> Iterator[Inconsistency]:
     """The contradictions that raw data show; whatever is wrong in other ways is passed over."""
@@ -49,6 +52,9 @@ def _arms(
         name = arm.get("id")
         if isinstance(name, str) and ids[name] > 1:
             message = f"{ids[name]} arms are called '{name}'; give each an id of its own"
+            yield (*where, "id"), name, error(message)
+        if name in _RESERVED:
+            message = f"'{name}' means users outside of every arm; call the arm something else"
             yield (*where, "id"), name, error(message)
         yield from _weights((*where, "weights"), arm.get("weights"), components)
 

@@ -11,7 +11,10 @@ from blended.config import Experiment, Rehearsal
 
 @dataclass(frozen=True)
 class ArmDefinition:
-    """An arm: its part of the experiment's users, and its selection distribution."""
+    """An arm: its part of the experiment's users, and its selection distribution.
+
+    Components that are never drawn are left out: one that joins the blend changes no arm.
+    """
 
     id: str
     share: float
@@ -60,7 +63,7 @@ class Definition:
             end=experiment.end.timestamp(),
             control=experiment.control,
             arms=tuple(
-                ArmDefinition(arm.id, arm.share / total, distributions[arm.id])
+                ArmDefinition(arm.id, arm.share / total, _drawn(distributions[arm.id]))
                 for arm in experiment.arms
             ),
             gpus=gpus,
@@ -89,6 +92,10 @@ class Definition:
     def deciding(self) -> tuple[Any, ...]:
         """What users' arms and treatment depend on, which must stay while the experiment runs."""
         return self.start, self.salt, self.layer, self.eligible, self.control, self.arms
+
+
+def _drawn(distribution: Mapping[str, float]) -> dict[str, float]:
+    return {component: p for component, p in distribution.items() if p}
 
 
 def refusal(running: Definition, wanted: Definition | None, now: float) -> str | None:

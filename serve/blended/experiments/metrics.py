@@ -161,6 +161,8 @@ MEASURES = (
     ),
 )
 
+GUARDRAILS = frozenset(measure.name for measure in MEASURES if measure.is_guardrail)
+
 RETENTION = "R(k): users who came on day k after joining, over users who joined k days ago or more."
 ENGAGEMENT = "E(k): mean time in sessions of the users who came on day k after joining."
 

@@ -11,8 +11,8 @@ from blended.experiments.analysis import MISMATCH_P
 from blended.experiments.curve_plots import LINES
 from blended.experiments.curves import FEWEST_USERS
 from blended.experiments.drawing import DAY_S, looks, measure_label
-from blended.experiments.metrics import MEASURES
-from blended.experiments.plots import GUARDRAILS, TITLES, plots
+from blended.experiments.metrics import GUARDRAILS, MEASURES
+from blended.experiments.plots import TITLES, plots
 from blended.experiments.report import labels
 
 _BETTER = {measure.name: measure.goal for measure in MEASURES}

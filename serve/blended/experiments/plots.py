@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from blended.experiments.curve_plots import LINES, levels, ratios
 from blended.experiments.drawing import GREY, INK, Document
 from blended.experiments.effect_plots import forest, shares
-from blended.experiments.metrics import MEASURES
+from blended.experiments.metrics import GUARDRAILS
 
 TITLES = {
     "retention": "Retention by day",
@@ -25,8 +25,6 @@ TITLES = {
     "guardrails": "Effects on the guardrails",
     "shares": "Components that were drawn",
 }
-GUARDRAILS = frozenset(measure.name for measure in MEASURES if measure.is_guardrail)
-
 _WARNING = "#b42318"
 _STYLE: Any = {
     "svg.fonttype": "none",

@@ -9,6 +9,7 @@ from typing import Any
 from blended.experiments import metrics
 from blended.experiments.analysis import Effect, Lines, Result
 from blended.experiments.curves import Point
+from blended.experiments.definition import ArmDefinition
 from blended.experiments.loading import Realised
 from blended.experiments.metrics import MEASURES
 from blended.experiments.statistics import ALPHA, Estimate
@@ -44,7 +45,7 @@ def document(report: Report) -> dict[str, Any]:
         "interval": "always valid" if result.always_valid else "fixed horizon",
         "alpha": ALPHA,
         "days": result.days,
-        "arms": {arm.id: _arm(arm.id, arm.share, report) for arm in definition.arms},
+        "arms": {arm.id: _arm(arm, report) for arm in definition.arms},
         "left_out": {"in_two_arms": result.crossed, "known_before": result.known},
         "srm": {"p": result.mismatch_p, "mismatch": result.is_withheld},
         "withheld": result.is_withheld,
@@ -84,18 +85,17 @@ def labels() -> dict[str, str]:
     }
 
 
-def _arm(name: str, share: float, report: Report) -> dict[str, Any]:
-    definition = next(a for a in report.result.definition.arms if a.id == name)
-    drawn = report.realised[name]
+def _arm(arm: ArmDefinition, report: Report) -> dict[str, Any]:
+    drawn = report.realised[arm.id]
     total = sum(r.drawn for r in drawn.values())
     answered = sum(r.answered for r in drawn.values())
     return {
-        "users": report.result.users[name],
-        "share": share,
+        "users": report.result.users[arm.id],
+        "share": arm.share,
         "responses": total,
         "components": {
             component: {
-                "probability": definition.probabilities[component],
+                "probability": arm.probabilities[component],
                 "drawn": r.drawn / total if total else None,
                 "answered": r.answered / answered if answered else None,
             }

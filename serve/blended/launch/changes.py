@@ -79,7 +79,8 @@ def _weights(old: Any, new: Any) -> Iterator[Change]:
 
 
 def _experiments(old: Any, new: Any) -> Iterator[Change]:
-    before, after = ({e["name"]: e for e in blend["experiments"]} for blend in (old, new))
+    # What an earlier version has deployed knows of none.
+    before, after = ({e["name"]: e for e in b.get("experiments", ())} for b in (old, new))
     for name in {**before, **after}:
         if name not in after:
             sentence = (

@@ -4,10 +4,10 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from blended.errors import ApiError
+from blended.moments import in_utc
 
 
 @dataclass(frozen=True)
@@ -101,8 +101,7 @@ def _texts(messages: Sequence[Mapping[str, Any]]) -> bytes:
 
 def _time(value: Any) -> float:
     try:
-        moment = datetime.fromisoformat(value)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        return in_utc(value).timestamp()
     except (TypeError, ValueError, OverflowError) as exc:
         message = f"X-User-Since is {str(value)[:80]!r}; give a time like 2027-01-31T12:00:00Z."
         raise ApiError(400, message, "invalid_value", "metadata") from exc

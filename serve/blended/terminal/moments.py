@@ -1,8 +1,10 @@
 """Times on the command line."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 import typer
+
+from blended.moments import in_utc
 
 
 def moment(text: str) -> datetime:
@@ -12,8 +14,7 @@ def moment(text: str) -> datetime:
         typer.BadParameter: it is none.
     """
     try:
-        found = datetime.fromisoformat(text)
+        return in_utc(text)
     except ValueError as exc:
         message = f"'{text}' is no time; write one like 2027-01-31 or 2027-01-31T12:00:00Z."
         raise typer.BadParameter(message) from exc
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
