@@ -16,6 +16,7 @@ import yaml
 import blended
 from blended import demo, loading
 from blended.config import VllmComponent
+from blended.launch import unused
 from loadtests.bench.peers import WEIGHTS
 from loadtests.bench.processes import (
     Unavailable,
@@ -31,7 +32,6 @@ from loadtests.bench.targets import (
     START_TIMEOUT_S,
     Place,
     Target,
-    free_port,
     one_model,
 )
 
@@ -91,7 +91,7 @@ def simulation(itl_ms: float) -> dict[str, float]:
 
 def start_engine(place: Place, stack: ExitStack) -> list[Target]:
     """vLLM's own OpenAI server with the demo's first model."""
-    engine, port = _engine(), free_port()
+    engine, port = _engine(), unused.port()
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
     command += ["--model", str(demo.model_path(MODEL)), "--served-model-name", MODEL]
     command += ["--host", "127.0.0.1", "--port", str(port), "--disable-uvicorn-access-log"]
@@ -143,7 +143,7 @@ def up(blend: Mapping[str, Any], place: Place, stack: ExitStack) -> dict[str, An
     env = {name: value for name, value in os.environ.items() if not name.startswith(own)}
     env |= {"BLENDED_STATE_DIR": str(state), _UPSTREAM_KEY_ENV: "unused", "COLUMNS": "200"}
     stack.callback(_down, state, env)
-    arguments = ("up", str(source), "--port", str(free_port()), "--detach")
+    arguments = ("up", str(source), "--port", str(unused.port()), "--detach")
     status, last_word = _blended(state, env, *arguments)
     if status != 0:
         raise Unavailable(f"did not start: {last_word}")

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -17,6 +16,7 @@ import pytest
 
 from blended.app import serve_config
 from blended.config import BlendConfig
+from blended.launch import unused
 from blended.launch.state import Running
 
 START_TIMEOUT_S = 600
@@ -93,20 +93,13 @@ def own_state(folder: Path) -> dict[str, str]:
     return {**env, "BLENDED_STATE_DIR": str(folder), "COLUMNS": "200"}
 
 
-def free_port() -> int:
-    """A port that nobody listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextmanager
 def running(
     source: str, folder: Path, environment: Mapping[str, str] | None = None
 ) -> Iterator[Live]:
     """Bring a blend up with `blended up --detach`; stop it with `blended down`."""
     env = own_state(folder) | dict(environment or {})
-    up = run_cli(env, "up", source, "--port", str(free_port()), "--detach")
+    up = run_cli(env, "up", source, "--port", str(unused.port()), "--detach")
     try:
         assert up.returncode == 0, up.stdout + up.stderr
         yield Live(

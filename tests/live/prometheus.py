@@ -14,8 +14,8 @@ import httpx
 import pytest
 import yaml
 
+from blended.launch import unused
 from tests.debian import program
-from tests.live.conftest import free_port
 
 _INTERVAL = "2s"
 _START_TIMEOUT_S = 30
@@ -59,7 +59,7 @@ class Prometheus:
 def prometheus(folder: Path, target: str, rules: str) -> Iterator[Prometheus]:
     """A server that reads the metrics at the URL `target` and evaluates `rules`, every 2 s."""
     command = [program("prometheus", "prometheus"), *_arguments(folder, target, rules)]
-    url = f"http://127.0.0.1:{free_port()}"
+    url = f"http://127.0.0.1:{unused.port()}"
     with (folder / "prometheus.log").open("w") as log:
         address = f"--web.listen-address={urlsplit(url).netloc}"
         process = subprocess.Popen([*command, address], stdout=log, stderr=log)

@@ -1,7 +1,6 @@
 """A Ray cluster of one node on this machine: started, found again and stopped, and no other."""
 
 import os
-import random
 import secrets
 import shutil
 import socket
@@ -9,8 +8,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -18,7 +17,7 @@ import psutil
 
 from blended.errors import LaunchError
 from blended.journal.identity import SECRET_ENV
-from blended.launch import state
+from blended.launch import state, unused
 from blended.launch.environment import PRIVACY_ENV, SERVE_ENV
 from blended.launch.state import Running
 from blended.router.blend import CLIENT_KEY_ENV, INTERNAL_KEY_ENV
@@ -26,7 +25,8 @@ from blended.router.blend import CLIENT_KEY_ENV, INTERNAL_KEY_ENV
 MARKER_ENV = "BLENDED_CLUSTER"
 _START_TIMEOUT_S = 180.0
 _STOP_TIMEOUT_S = 1.0
-_BLOCK = 200
+# For Ray, the proxies, and two for each replica.
+_PORTS = 209
 
 
 def start_node(blend: str, http_port: int, cpus: int, labels: Mapping[str, str]) -> Running:
@@ -36,17 +36,11 @@ def start_node(blend: str, http_port: int, cpus: int, labels: Mapping[str, str])
         LaunchError: the port is taken, or Ray did not come up; nothing is left running.
     """
     _refuse_taken(http_port)
-    names = (
-        "port",
-        "dashboard-port",
-        "dashboard-agent-listen-port",
-        "metrics-export-port",
-        "ray-client-server-port",
-    )
-    ports = dict(zip(names, _free_ports(len(names)), strict=True))
+    ports = unused.block(_PORTS, besides=http_port)
+    ray_ports = _ray_ports(ports[:5])
     marker, temp_dir = secrets.token_hex(8), tempfile.mkdtemp(prefix="blended-")
-    environment = _environment(marker, temp_dir) | _serve_ports()
-    command = _command(temp_dir, ports, cpus, labels)
+    environment = _environment(marker, temp_dir) | _serve_ports(ports[5:9], ports[9:])
+    command = _command(temp_dir, ray_ports, cpus, labels)
     with (Path(temp_dir) / "ray-start.log").open("w") as log:
         process = subprocess.Popen(
             command, env=environment, stdout=log, stderr=log, start_new_session=True
@@ -54,8 +48,8 @@ def start_node(blend: str, http_port: int, cpus: int, labels: Mapping[str, str])
     running = Running(
         blend=blend,
         url=f"http://127.0.0.1:{http_port}",
-        dashboard_url=f"http://127.0.0.1:{ports['dashboard-port']}",
-        metrics_url=f"http://127.0.0.1:{ports['metrics-export-port']}/metrics",
+        dashboard_url=f"http://127.0.0.1:{ray_ports['dashboard-port']}",
+        metrics_url=f"http://127.0.0.1:{ray_ports['metrics-export-port']}/metrics",
         marker=marker,
         temp_dir=temp_dir,
         pid=process.pid,
@@ -157,53 +151,31 @@ def _refuse_taken(port: int) -> None:
             ) from exc
 
 
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
+def _ray_ports(ports: Iterable[int]) -> dict[str, int]:
+    names = (
+        "port",
+        "dashboard-port",
+        "dashboard-agent-listen-port",
+        "metrics-export-port",
+        "ray-client-server-port",
+    )
+    return dict(zip(names, ports, strict=True))
 
 
-def _serve_ports() -> dict[str, str]:
+def _serve_ports(proxies: Iterable[int], replicas: range) -> dict[str, str]:
     """Ports for Serve that no other cluster on this machine shares.
 
     Replicas of two clusters, or their fallback proxies, could otherwise listen on one port side by
     side, and the kernel would hand requests for one cluster to the other.
     """
     names = ("HAPROXY_STATS", "HAPROXY_METRICS", "FALLBACK_PROXY_HTTP", "FALLBACK_PROXY_GRPC")
-    ports = zip(names, _free_ports(len(names)), strict=True)
-    http = _free_block()
-    grpc = http + _BLOCK // 2
+    half = len(replicas) // 2
+    ingress = {"HTTP": replicas[:half], "GRPC": replicas[half:]}
     return {
-        **{f"RAY_SERVE_{name}_PORT": str(port) for name, port in ports},
-        "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(http),
-        "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(grpc - 1),
-        "RAY_SERVE_DIRECT_INGRESS_MIN_GRPC_PORT": str(grpc),
-        "RAY_SERVE_DIRECT_INGRESS_MAX_GRPC_PORT": str(http + _BLOCK - 1),
+        **{f"RAY_SERVE_{n}_PORT": str(p) for n, p in zip(names, proxies, strict=True)},
+        **{f"RAY_SERVE_DIRECT_INGRESS_MIN_{n}_PORT": str(p[0]) for n, p in ingress.items()},
+        **{f"RAY_SERVE_DIRECT_INGRESS_MAX_{n}_PORT": str(p[-1]) for n, p in ingress.items()},
     }
-
-
-def _free_block() -> int:
-    """The first of `_BLOCK` ports in a row that nobody uses, from a random one of those there are.
-
-    All are below the ports that systems hand out for outgoing connections.
-    """
-    blocks = list(range(20_000, 32_000, _BLOCK))
-    random.shuffle(blocks)
-    for base in blocks:
-        if all(_is_free(port) for port in range(base, base + _BLOCK)):
-            return base
-    raise LaunchError(f"No {_BLOCK} free ports in a row from {min(blocks)} on; stop other servers.")
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind(("0.0.0.0", port))
-        except OSError:
-            return False
-    return True
 
 
 def _processes(running: Running) -> set[psutil.Process]:

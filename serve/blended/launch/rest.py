@@ -87,9 +87,10 @@ class ServeApi:
                 f"Ray's dashboard at {self._http.base_url} asks for its token; set RAY_AUTH_TOKEN."
             )
         if response.is_error:
+            # The cause stands at the end of what may be a traceback.
             raise LaunchError(
                 f"Ray's dashboard at {self._http.base_url} answered {method} with "
-                f"{response.status_code}: {response.text[:500]}"
+                f"{response.status_code}: {response.text.strip()[-500:]}"
             )
         return response
 
