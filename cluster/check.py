@@ -12,8 +12,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from blended.errors import BlendedError, Problem
-from cluster import crd, kuberay, pods
 from cluster.manifests import Document, at, load
+from cluster.rules import crd, pods, service
 
 
 def problems(documents: Iterable[Document], schema: crd.Schema) -> list[tuple[str, Problem]]:
@@ -26,7 +26,7 @@ def _of(document: Document, schema: crd.Schema) -> list[Problem]:
         return pods.budget_problems(document)
     if document.get("kind") != "RayService":
         return []
-    return crd.problems(document, schema) or kuberay.problems(document)
+    return crd.problems(document, schema) or service.problems(document)
 
 
 def _title(document: Document) -> str:

@@ -13,8 +13,8 @@ from typing import Any
 from blended.errors import BlendedError, ConfigError
 from blended.launch.changes import changes
 from blended.launch.differences import differences, shown
-from cluster import kuberay_hash
 from cluster.manifests import Document, at, load, of_kind, serve_config
+from cluster.rules import cluster_hash
 
 # What a live cluster does not take over, although the operator accepts it (KubeRay #4568).
 _CAPS = ("replicas", "minReplicas", "maxReplicas")
@@ -33,14 +33,14 @@ def sentences(old: Document, new: Document) -> list[str]:
     Raises:
         ConfigError: a Serve config is no YAML, or none of a blend.
     """
-    if kuberay_hash.change(old, new) == "suspended":
+    if cluster_hash.change(old, new) == "suspended":
         return ["The RayService is suspended: KubeRay deletes its cluster, until `suspend` goes."]
     return [*_of_cluster(old, new), *_of_service(old, new), *_of_blend(old, new)]
 
 
 def _of_cluster(old: Document, new: Document) -> Iterator[str]:
     before, after = (_by_name(at(m, "spec", "rayClusterConfig")) for m in (old, new))
-    kind = kuberay_hash.cluster_change(old, new)
+    kind = cluster_hash.cluster_change(old, new)
     found = differences(before, after)
     caps = [d for d in found if d[0][-1] in _CAPS]
     others = [d for d in found if d[0][-1] not in _CAPS]

@@ -11,10 +11,12 @@ from ray import serve
 from ray.serve import Application
 
 from blended.components.local import build_vllm
+from blended.components.placement import replica_options, selector
 from blended.components.simulated import Simulated
 from blended.config import (
     BlendConfig,
     Replicas,
+    RouterReplicas,
     SimulatedComponent,
     Simulation,
     Tracing,
@@ -26,6 +28,8 @@ from blended.tracing import environment
 
 ROUTER_APP = "blended"
 COMPONENT_APP_PREFIX = "component-"
+# Ray's deployment beside every engine, which HAProxy asks for the replica of a request.
+PICKER = "LLMRouter"
 # A line for each request costs some percent of it; metrics count them, failures are logged.
 _LOGGING = {"encoding": "JSON", "enable_access_log": False}
 
@@ -69,32 +73,68 @@ def serve_config(blend: BlendConfig, http_port: int) -> dict[str, Any]:
         "http_options": {"host": "0.0.0.0", "port": http_port},
         "logging_config": _LOGGING,
         "applications": [
-            *(_component_app(component, blend.tracing) for component in deployed),
+            *(_component_app(component, blend) for component in deployed),
             _router_app(blend, http_port),
         ],
     }
 
 
 def _component_app(
-    component: VllmComponent | SimulatedComponent, tracing: Tracing | None
+    component: VllmComponent | SimulatedComponent, blend: BlendConfig
 ) -> dict[str, Any]:
     if isinstance(component, VllmComponent):
-        builder, deployment = "build_vllm", f"LLMServer:{component.id}"
-        args = {"id": component.id, "engine": component.engine.model_dump(mode="json")}
-        if tracing is not None:
-            args["tracing"] = tracing.model_dump(mode="json")
-        actor = {}
+        builder, args = "build_vllm", {"engine": component.engine.model_dump(mode="json")}
+        if blend.tracing is not None:
+            args["tracing"] = blend.tracing.model_dump(mode="json")
+        engine = {"name": f"LLMServer:{component.id}", **_scaling(component.replicas)}
+        deployments = [engine, *_pickers(blend)]
     else:
-        builder, deployment = "build_simulated", "Simulated"
-        args = {"id": component.id, "simulation": component.simulation.model_dump(mode="json")}
-        actor = _actor(component.simulation.cpus, f"blended-{component.id}", tracing)
+        simulation = component.simulation
+        builder, args = "build_simulated", {"simulation": simulation.model_dump(mode="json")}
+        deployments = [
+            {
+                "name": "Simulated",
+                **_scaling(component.replicas),
+                **_simulated(simulation, f"blended-{component.id}", blend.tracing),
+            }
+        ]
     return {
         "name": f"{COMPONENT_APP_PREFIX}{component.id}",
         "route_prefix": f"/components/{component.id}",
         "import_path": f"blended.app:{builder}",
-        "args": args,
-        "deployments": [{"name": deployment, **_scaling(component.replicas), **actor}],
+        "args": {"id": component.id, **args},
+        "deployments": deployments,
     }
+
+
+def _pickers(blend: BlendConfig) -> list[dict[str, Any]]:
+    """Who picks the replicas of an engine: where the router's nodes are apart, on these.
+
+    Ray would run one of them on any node, also on one that is about to go. They use no CPU of
+    their own: HAProxy asks them once for each request.
+    """
+    if blend.router.replica_group is None:
+        return []
+    labels = selector(blend.router.replica_group)
+    return [
+        {
+            "name": PICKER,
+            "num_replicas": blend.router.replicas.min,
+            "ray_actor_options": {"num_cpus": 0, "label_selector": labels},
+            **_spread(blend.router.replicas),
+        }
+    ]
+
+
+def _simulated(simulation: Simulation, service: str, tracing: Tracing | None) -> dict[str, Any]:
+    if simulation.accelerator == "cpu":
+        return _actor(simulation.cpus, service, tracing, simulation.replica_group)
+    return _actor(1, service, tracing) | replica_options(simulation)
+
+
+def _spread(replicas: RouterReplicas) -> dict[str, Any]:
+    most = replicas.max_per_node
+    return {} if most is None else {"max_replicas_per_node": most}
 
 
 def _router_app(blend: BlendConfig, http_port: int) -> dict[str, Any]:
@@ -105,8 +145,9 @@ def _router_app(blend: BlendConfig, http_port: int) -> dict[str, Any]:
     router = {
         "name": "Router",
         "user_config": user_config,
-        **_actor(blend.router.cpus, "blended-router", blend.tracing),
+        **_actor(blend.router.cpus, "blended-router", blend.tracing, blend.router.replica_group),
         **_scaling(blend.router.replicas),
+        **_spread(blend.router.replicas),
     }
     return {
         "name": ROUTER_APP,
@@ -117,8 +158,12 @@ def _router_app(blend: BlendConfig, http_port: int) -> dict[str, Any]:
     }
 
 
-def _actor(cpus: float, service: str, tracing: Tracing | None) -> dict[str, Any]:
+def _actor(
+    cpus: float, service: str, tracing: Tracing | None, group: str | None = None
+) -> dict[str, Any]:
     options: dict[str, Any] = {"num_cpus": cpus}
+    if labels := selector(group):
+        options["label_selector"] = labels
     if env_vars := environment(service, tracing):
         options["runtime_env"] = {"env_vars": env_vars}
     return {"ray_actor_options": options}

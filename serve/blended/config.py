@@ -144,23 +144,30 @@ class Replicas(Frozen):
     graceful_shutdown_timeout_s: Seconds = 900
 
 
-class Engine(Frozen):
+class Hardware(Frozen):
+    """What one replica takes: so many GPUs of one type on one node, and so many CPUs beside each.
+
+    `accelerator` is `cpu` or one of Ray's accelerator types; `replica_group` names the group of
+    nodes that alone may hold the replicas.
+    """
+
+    accelerator: str = "cpu"
+    tensor_parallel_size: Annotated[int, Field(ge=1)] = 1
+    cpus: Annotated[float, Field(ge=0)] = 1
+    replica_group: Identifier | None = None
+
+
+class Engine(Hardware):
     """A vLLM engine: the model, how it is loaded, and the hardware one replica of it takes.
 
     `model` is a Hugging Face id, a path, or `demo:<id>` for a model that ships with this package;
     `chat_template` is Jinja text or the path of a file; `args` are vLLM's engine arguments.
-    `accelerator` is `cpu` or one of Ray's accelerator types; `replica_group` names the group of
-    nodes that alone may hold the replicas.
     """
 
     model: Annotated[str, Field(min_length=1)]
     tokenizer: str | None = None
     chat_template: str | None = None
     max_model_len: Annotated[int, Field(ge=16)] | None = None
-    accelerator: str = "cpu"
-    tensor_parallel_size: Annotated[int, Field(ge=1)] = 1
-    cpus: Annotated[float, Field(ge=0)] = 1
-    replica_group: Identifier | None = None
     env: Mapping[str, str] = {}
     args: Mapping[str, Json] = {}
 
@@ -199,11 +206,12 @@ class RemoteComponent(Component):
     api_key_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
 
 
-class Simulation(Frozen):
+class Simulation(Hardware):
     """How a simulated component answers: log-normal times and geometric lengths, seeded.
 
     `ttft_ms`, `itl_ms` and `tokens` are means, `jitter` is the coefficient of variation of the
     times; beyond `concurrency` responses at once the others wait, as they would in an engine.
+    With an accelerator it reserves the hardware of an engine, and leaves it idle.
     """
 
     ttft_ms: Annotated[float, Field(ge=0, le=600_000)] = 50
@@ -257,19 +265,24 @@ class Api(Frozen):
 
 
 class RouterReplicas(Replicas):
-    """A router replica only passes bytes, so that it takes many more requests than an engine."""
+    """A router replica only passes bytes, so that it takes many more requests than an engine.
+
+    With `max_per_node` a node that is lost takes no more than so many of them with it.
+    """
 
     min: Annotated[int, Field(ge=1)] = 2
     max: Annotated[int, Field(ge=1)] = 8
     target_ongoing_requests: Annotated[float, Field(gt=0)] = 100
     max_ongoing_requests: Annotated[int, Field(ge=1)] = 1000
     max_queued_requests: Annotated[int, Field(ge=1)] = 100
+    max_per_node: Annotated[int, Field(ge=1, le=100)] | None = None
 
 
 class Router(Frozen):
-    """The router's own deployment."""
+    """The router's own deployment; `replica_group` names the nodes that alone may hold it."""
 
     cpus: Annotated[float, Field(ge=0)] = 1
+    replica_group: Identifier | None = None
     replicas: RouterReplicas = RouterReplicas()
 
 
@@ -399,6 +412,15 @@ class BlendConfig(Frozen):
         """The weight of every component, in the order of the file."""
         given = self.selection.weights
         return {c.id: 1.0 if given is None else given.get(c.id, 0.0) for c in self.components}
+
+    @property
+    def hardware(self) -> dict[str, Hardware]:
+        """What a replica takes of every component that is served here."""
+        return {
+            c.id: c.engine if isinstance(c, VllmComponent) else c.simulation
+            for c in self.components
+            if not isinstance(c, RemoteComponent)
+        }
 
     def arm_weights(self, arm: Arm) -> dict[str, float]:
         """The weight of every component in an arm of an experiment, in the order of the file."""

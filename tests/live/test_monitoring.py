@@ -17,10 +17,10 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from blended import loading
-from cluster import queries
-from cluster.alerts import Levels
-from cluster.monitoring import rules_yaml
-from cluster.panels import WINDOW, rows
+from cluster.monitoring import queries
+from cluster.monitoring.alerts import Levels
+from cluster.monitoring.files import rules_yaml
+from cluster.monitoring.panels import WINDOW, rows
 from loadtests.postgres import Postgres, postgres
 from tests.live.conftest import Live, running
 from tests.live.load import load, summary

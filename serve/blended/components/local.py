@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 
 from blended import demo
 from blended.components.guard import Guard
+from blended.components.placement import bundle_selectors, worker_bundles
 from blended.config import Engine, Tracing
 from blended.errors import ConfigError
 from blended.router.blend import INTERNAL_KEY_ENV
@@ -72,16 +73,16 @@ def llm_config(component: str, engine: Engine, tracing: Tracing | None = None) -
     """
     cpu = engine.accelerator == "cpu"
     folder = _folder(component, engine.model)
-    label = {} if engine.replica_group is None else {group_label(engine.replica_group): "true"}
-    bundle = {"CPU": engine.cpus} | ({} if cpu else {"GPU": 1})
-    bundles = [bundle] * engine.tensor_parallel_size
     return {
         "model_loading_config": {
             "model_id": component,
             "model_source": str(folder or engine.model),
         },
         "engine_kwargs": _engine_kwargs(engine, tracing),
-        "placement_group_config": {"bundles": bundles, "strategy": "STRICT_PACK"},
+        "placement_group_config": {
+            "bundles": worker_bundles(engine),
+            "strategy": "STRICT_PACK",
+        },
         "deployment_config": {
             "request_router_config": {
                 "request_router_class": (
@@ -89,7 +90,7 @@ def llm_config(component: str, engine: Engine, tracing: Tracing | None = None) -
                 ),
                 "request_router_kwargs": {"num_fallback_replicas": 1},
             },
-            **({"placement_group_bundle_label_selector": [label] * len(bundles)} if label else {}),
+            **bundle_selectors(engine),
         },
         "runtime_env": {
             "env_vars": {
@@ -105,11 +106,6 @@ def llm_config(component: str, engine: Engine, tracing: Tracing | None = None) -
             else {"accelerator_type": engine.accelerator}
         ),
     }
-
-
-def group_label(group: str) -> str:
-    """The node label that admits the replicas of a group; one node may carry several."""
-    return f"blended/{group}"
 
 
 def _engine_kwargs(engine: Engine, tracing: Tracing | None) -> dict[str, Any]:

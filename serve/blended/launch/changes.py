@@ -28,6 +28,13 @@ Kind = Literal[
 
 # What a person sees as the engine's own change or as a change of replicas, not as a setting.
 _NO_SETTING = ("id", "kind", "engine", "simulation", "replicas")
+# Where replicas may be: changing it moves them.
+_PLACEMENT = (
+    "max_replicas_per_node",
+    "placement_group_bundles",
+    "placement_group_strategy",
+    "placement_group_bundle_label_selector",
+)
 
 
 @dataclass(frozen=True)
@@ -223,14 +230,18 @@ def _shares(blend: Any) -> dict[str, float]:
 
 def _scaling(before: Any, after: Any) -> list[Difference]:
     # The number of replicas at the start has no meaning for what runs already.
-    aside = ("ray_actor_options", "user_config", "initial_replicas")
+    aside = ("ray_actor_options", "user_config", "initial_replicas", *_PLACEMENT)
     found = differences(before["deployments"][0], after["deployments"][0])
     return [difference for difference in found if not set(aside) & set(difference[0])]
 
 
 def _actor(before: Any, after: Any) -> list[Difference]:
     found = differences(before["deployments"][0], after["deployments"][0])
-    return [(p[1:] or p, x, y) for p, x, y in found if p[0] == "ray_actor_options"]
+    return [
+        (p if p[0] in _PLACEMENT else p[1:] or p, x, y)
+        for p, x, y in found
+        if p[0] in ("ray_actor_options", *_PLACEMENT)
+    ]
 
 
 def _percent(share: float) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from blended.app import COMPONENT_APP_PREFIX, serve_config
 from blended.client import Client
-from blended.components.local import group_label
+from blended.components.placement import selector
 from blended.config import AnyComponent, BlendConfig, VllmComponent
 from blended.errors import LaunchError
 from blended.launch import node, state
@@ -177,9 +177,9 @@ def reserved_cpus(blend: BlendConfig, leaving: Iterable[AnyComponent] = ()) -> i
 
 
 def node_labels(blend: BlendConfig) -> dict[str, str]:
-    """The labels of a node that may hold every component of a blend."""
-    engines = (c.engine for c in blend.components if isinstance(c, VllmComponent))
-    return {group_label(e.replica_group): "true" for e in engines if e.replica_group is not None}
+    """The labels of a node that may hold the router and every component of a blend."""
+    groups = [blend.router.replica_group, *(h.replica_group for h in blend.hardware.values())]
+    return {key: value for group in groups for key, value in selector(group).items()}
 
 
 def _stage(status: AppStatus) -> str:

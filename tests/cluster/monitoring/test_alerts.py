@@ -7,7 +7,8 @@ from pathlib import Path
 import yaml
 
 from blended.telemetry import DRAWS, DROPPED, SHARE
-from cluster import monitoring, queries
+from cluster.monitoring import queries
+from cluster.monitoring.files import FOLDER
 from tests.debian import program
 
 # A sample every 15 s: 4 a minute. `a+bxn` is a and n more samples, each b above the one before it.
@@ -41,7 +42,7 @@ def check(
     ]
     given = [{"series": name, "values": values} for name, values in series.items()]
     test = {
-        "rule_files": [str(monitoring.FOLDER / "rules.yaml")],
+        "rule_files": [str(FOLDER / "rules.yaml")],
         "evaluation_interval": "15s",
         "tests": [{"interval": "15s", "input_series": given, "promql_expr_test": expected}],
     }

@@ -7,10 +7,10 @@ from ray.autoscaler._private.kuberay.autoscaling_config import (
     _derive_autoscaling_config_from_ray_cr as derived,
 )
 
-from cluster import kuberay
 from cluster.manifests import CLUSTER, SERVE, Document, groups
-from cluster.needs import needs
-from cluster.placement import capacity, matches
+from cluster.rules import service
+from cluster.rules.needs import needs
+from cluster.rules.placement import capacity, matches
 from tests.cluster.manifest import (
     Spoil,
     cluster,
@@ -110,7 +110,7 @@ def ray_types(manifest: Document) -> Any:
 )
 def test_a_deployment_that_does_not_fit_is_named(spoil: Spoil, path: str, words: str) -> None:
     """Ray itself says nothing and waits for a node that never comes."""
-    found = kuberay.problems(spoilt_serve(spoil))
+    found = service.problems(spoilt_serve(spoil))
 
     assert [problem.path for problem in found] == [path]
     assert words in found[0].message
@@ -120,7 +120,7 @@ def test_a_label_of_two_groups_is_ambiguous() -> None:
     """The replicas would land on either, whatever their GPUs."""
     manifest = spoilt(lambda m: workers(m, 2)["labels"].update({"blended/small": "true"}))
 
-    (problem,) = kuberay.problems(manifest)
+    (problem,) = service.problems(manifest)
 
     assert problem.path == SMALL
     assert "several groups (small, large)" in problem.message
@@ -133,7 +133,7 @@ def test_groups_may_be_shared() -> None:
         workers(manifest, 2)["labels"]["blended/small"] = "true"
         workers(manifest, 1)["labels"].pop("blended/small")
 
-    (problem,) = kuberay.problems(spoilt(share))
+    (problem,) = service.problems(spoilt(share))
 
     assert problem.path == f"{CLUSTER}.workerGroupSpecs[2].maxReplicas"
     assert "(3 of 'LLMServer:small', 2 of 'LLMServer:large'), which take 4" in problem.message
@@ -147,7 +147,7 @@ def test_a_replica_does_not_use_the_rest_of_a_pod() -> None:
         resources["limits"]["nvidia.com/gpu"] = resources["requests"]["nvidia.com/gpu"] = "3"
         workers(manifest, 2)["maxReplicas"] = 1
 
-    (problem,) = kuberay.problems(spoilt(enlarge))
+    (problem,) = service.problems(spoilt(enlarge))
 
     assert "1 is too few for all replicas (2 of 'LLMServer:large'), which take 2" in problem.message
 
@@ -163,11 +163,11 @@ def test_a_replica_over_several_pods_counts_pods() -> None:
         )
 
     manifest = spoilt_serve(spread)
-    (problem,) = kuberay.problems(manifest)
+    (problem,) = service.problems(manifest)
     workers(manifest, 2)["numOfHosts"] = 2
 
     assert "(2 of 'LLMServer:large'), which take 4" in problem.message
-    assert kuberay.problems(manifest) == []
+    assert service.problems(manifest) == []
 
 
 def test_fixed_and_automatic_numbers_of_replicas_count() -> None:
@@ -201,7 +201,7 @@ def test_an_actor_asks_for_its_kind_of_gpu() -> None:
 
 
 def test_an_engine_that_cannot_be_read_is_left_to_the_other_check() -> None:
-    """`cluster.serve_keys` says what is wrong with it."""
+    """`cluster.rules.serve_keys` says what is wrong with it."""
     config = serve()
     engine(config, 0).pop("model")
 

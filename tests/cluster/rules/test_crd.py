@@ -7,9 +7,9 @@ from typing import Any
 import kubernetes_validate
 import pytest
 
-from cluster import crd
 from cluster.manifests import CLUSTER, Document, groups
 from cluster.manifests import pod as as_pod
+from cluster.rules import crd
 from tests.cluster.manifest import Spoil, cluster, head, pod, rayservice, spoilt, workers
 
 GROUP = f"{CLUSTER}.workerGroupSpecs[1]"

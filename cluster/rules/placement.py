@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from blended.errors import Problem
 from cluster.manifests import SERVE, Document, Group, at, groups
-from cluster.needs import ACCELERATOR, Need, needs
-from cluster.pods import amount, cpus, gpus
+from cluster.rules.needs import ACCELERATOR, Need, needs
+from cluster.rules.pods import amount, cpus, gpus
 
 
 def problems(rayservice: Document, serve: Document) -> list[Problem]:

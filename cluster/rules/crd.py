@@ -1,8 +1,8 @@
 """Documents against the CRDs of KubeRay and of the Gateway API, strictly: no unknown field passes.
 
 The CRDs are not part of this project. They are read from a folder, the one in the environment
-variable BLENDED_KUBERAY_CRDS or `../shared/kuberay-crds`; where there is none, `cluster.crd_fields`
-knows the fields of a RayService that this project writes.
+variable BLENDED_KUBERAY_CRDS or `../shared/kuberay-crds`; where there is none,
+`cluster.rules.crd_fields` knows the fields of a RayService that this project writes.
 """
 
 import difflib
@@ -17,11 +17,11 @@ import yaml
 from jsonschema import Draft202012Validator, ValidationError, validators
 
 from blended.errors import Problem
-from cluster.crd_fields import METADATA, RAY_SERVICE
 from cluster.manifests import Document
+from cluster.rules.crd_fields import METADATA, RAY_SERVICE
 
 FOLDER_ENV = "BLENDED_KUBERAY_CRDS"
-BESIDE = Path(__file__).parents[2] / "shared" / "kuberay-crds"
+BESIDE = Path(__file__).parents[3] / "shared" / "kuberay-crds"
 
 _INT32 = {"minimum": -(2**31), "maximum": 2**31 - 1}
 
@@ -46,7 +46,7 @@ def schema(folder: Path | None) -> Schema:
     """The schemas of all CRDs in a folder; without one, what this project knows by itself."""
     if folder is None:
         own = {("ray.io/v1", "RayService"): _validator(RAY_SERVICE)}
-        return Schema("the fields that cluster.crd_fields knows", own)
+        return Schema("the fields that cluster.rules.crd_fields knows", own)
     found = {}
     for path in sorted(folder.glob("*.yaml")):
         spec = _read(path)["spec"]

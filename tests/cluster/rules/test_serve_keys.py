@@ -10,7 +10,7 @@ from blended.app import serve_config
 from blended.loading import load, presets
 from blended.router.deployment import ROUTER_DEPLOYMENT
 from cluster.manifests import Document
-from cluster.serve_keys import deployment_names, problems
+from cluster.rules.serve_keys import deployment_names, problems
 from tests.cluster.manifest import Spoil, serve
 
 FIRST = "applications[0].deployments[0]"

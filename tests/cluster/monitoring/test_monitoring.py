@@ -1,4 +1,4 @@
-"""The dashboard and the alert rules as they are kept in k8s/monitoring."""
+"""The dashboard and the alert rules as they are kept in k8s/components/monitoring."""
 
 import json
 import re
@@ -11,12 +11,14 @@ import pytest
 import yaml
 
 from blended.telemetry import METRICS, TTFT
-from cluster import monitoring, queries
-from cluster.alerts import Levels
+from cluster.monitoring import queries
+from cluster.monitoring.__main__ import main
+from cluster.monitoring.alerts import Levels
+from cluster.monitoring.files import FOLDER, rules_yaml
 from tests.debian import program
 
-DASHBOARD = json.loads((monitoring.FOLDER / "dashboard.json").read_text())
-RULES = yaml.safe_load((monitoring.FOLDER / "rules.yaml").read_text())["groups"][0]["rules"]
+DASHBOARD = json.loads((FOLDER / "dashboard.json").read_text())
+RULES = yaml.safe_load((FOLDER / "rules.yaml").read_text())["groups"][0]["rules"]
 PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
 EXPRESSIONS = [target["expr"] for panel in PANELS for target in panel["targets"]]
 
@@ -30,15 +32,15 @@ def overlap(one: dict[str, int], other: dict[str, int]) -> bool:
 
 def test_the_files_are_current(capsys: pytest.CaptureFixture[str]) -> None:
     """What the command writes is what is there."""
-    assert monitoring.main(["--check"]) == 0, capsys.readouterr().err
+    assert main(["--check"]) == 0, capsys.readouterr().err
 
 
 def test_a_stale_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The check fails with a sentence that names the files and the remedy, and writes nothing."""
-    monitoring.main(["--out", str(tmp_path)])
+    main(["--out", str(tmp_path)])
     (tmp_path / "rules.yaml").write_text("groups: []\n")
 
-    assert monitoring.main(["--out", str(tmp_path), "--check"]) == 1
+    assert main(["--out", str(tmp_path), "--check"]) == 1
     assert "rules.yaml; run `python -m cluster.monitoring`" in capsys.readouterr().err
     assert (tmp_path / "rules.yaml").read_text() == "groups: []\n"
 
@@ -49,7 +51,7 @@ def test_prometheus_takes_the_rules() -> None:
         program("promtool", "prometheus"),
         "check",
         "rules",
-        str(monitoring.FOLDER / "rules.yaml"),
+        str(FOLDER / "rules.yaml"),
     ]
 
     checked = subprocess.run(command, capture_output=True, text=True)
@@ -121,7 +123,7 @@ def test_an_alert_says_what_to_do(rule: dict[str, Any]) -> None:
 
 def test_levels_and_windows_are_parameters() -> None:
     """Other levels give the same rules with other numbers."""
-    text = monitoring.rules_yaml(Levels(window="10s", share_window="20s", ttft_s=0.7))
+    text = rules_yaml(Levels(window="10s", share_window="20s", ttft_s=0.7))
     rules = yaml.safe_load(text)["groups"][0]["rules"]
 
     assert [rule["alert"] for rule in rules] == [rule["alert"] for rule in RULES]

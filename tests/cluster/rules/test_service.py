@@ -7,8 +7,8 @@ from ray.autoscaler._private.kuberay.autoscaling_config import (
     _derive_autoscaling_config_from_ray_cr as derived,
 )
 
-from cluster import kuberay, pods
 from cluster.manifests import CLUSTER, Document
+from cluster.rules import pods, service
 from tests.cluster.manifest import (
     Spoil,
     cluster,
@@ -66,13 +66,13 @@ SERVICE: list[Row] = [
     (lambda m: m["metadata"].update(name="1pair"), "metadata.name", "a letter first"),
     (lambda m: m["metadata"].update(name="p" * 48), "metadata.name", "48 characters; use at most"),
     (
-        lambda m: m["metadata"]["annotations"].update({kuberay.TIMEOUT: "90 min"}),
-        f"metadata.annotations['{kuberay.TIMEOUT}']",
+        lambda m: m["metadata"]["annotations"].update({service.TIMEOUT: "90 min"}),
+        f"metadata.annotations['{service.TIMEOUT}']",
         "'90 min' is no time; write 90m",
     ),
     (
-        lambda m: m["metadata"]["annotations"].update({kuberay.TIMEOUT: "0s"}),
-        f"metadata.annotations['{kuberay.TIMEOUT}']",
+        lambda m: m["metadata"]["annotations"].update({service.TIMEOUT: "0s"}),
+        f"metadata.annotations['{service.TIMEOUT}']",
         "above 0",
     ),
     (lambda m: m["spec"].pop("upgradeStrategy"), f"{UPGRADE}.type", "needs every GPU twice"),
@@ -343,13 +343,13 @@ PODS: list[Row] = [
 
 def test_the_good_manifest_has_no_problems() -> None:
     """Nothing is wrong with what all other tests spoil."""
-    assert kuberay.problems(rayservice()) == []
+    assert service.problems(rayservice()) == []
 
 
 @pytest.mark.parametrize(("spoil", "path", "words"), SERVICE + RAY_CLUSTER + GROUPS + PODS)
 def test_a_mistake_is_named_where_it_is(spoil: Spoil, path: str, words: str) -> None:
     """One mistake gives one problem, with its place, the value and the remedy."""
-    found = kuberay.problems(spoilt(spoil))
+    found = service.problems(spoilt(spoil))
 
     assert [problem.path for problem in found] == [path]
     assert words in found[0].message
@@ -357,7 +357,7 @@ def test_a_mistake_is_named_where_it_is(spoil: Spoil, path: str, words: str) -> 
 
 def test_fields_of_version_2_need_version_2() -> None:
     """Times and priorities of groups are refused where version 1 may run."""
-    found = kuberay.problems(spoilt(without_v2(idleTimeoutSeconds=60, priority=1)))
+    found = service.problems(spoilt(without_v2(idleTimeoutSeconds=60, priority=1)))
 
     assert [problem.path for problem in found] == [
         f"{CLUSTER}.autoscalerOptions.version",
@@ -371,7 +371,7 @@ def test_a_priority_needs_a_ray_that_knows_it() -> None:
     manifest = spoilt(lambda m: workers(m).update(priority=1))
     cluster(manifest)["rayVersion"] = "2.55.1"
 
-    (problem,) = kuberay.problems(manifest)
+    (problem,) = service.problems(manifest)
 
     assert problem.path == f"{GROUP}.priority"
     assert "needs Ray 2.56, and rayVersion is '2.55.1'" in problem.message
@@ -382,14 +382,14 @@ def test_an_incremental_upgrade_needs_the_autoscaler() -> None:
     manifest = spoilt(incremental())
     cluster(manifest)["enableInTreeAutoscaling"] = False
 
-    (problem,) = kuberay.problems(manifest)
+    (problem,) = service.problems(manifest)
 
     assert problem.path == f"{CLUSTER}.enableInTreeAutoscaling"
 
 
 def test_two_groups_cannot_have_one_name() -> None:
     """The autoscaler would know only the last of them."""
-    found = kuberay.problems(spoilt(lambda m: workers(m, 0).update(groupName="small")))
+    found = service.problems(spoilt(lambda m: workers(m, 0).update(groupName="small")))
 
     assert {problem.path for problem in found} == {
         f"{CLUSTER}.workerGroupSpecs[0].groupName",
@@ -399,7 +399,7 @@ def test_two_groups_cannot_have_one_name() -> None:
 
 def test_a_group_without_containers_is_named() -> None:
     """Whatever else follows from it."""
-    found = kuberay.problems(spoilt(lambda m: pod(workers(m)).update(containers=[])))
+    found = service.problems(spoilt(lambda m: pod(workers(m)).update(containers=[])))
 
     assert f"{POD}.containers" in {problem.path for problem in found}
 
@@ -413,7 +413,7 @@ def test_a_group_without_cpus_stops_the_autoscaler() -> None:
 
     manifest = spoilt(spoil)
 
-    paths = {problem.path for problem in kuberay.problems(manifest)}
+    paths = {problem.path for problem in service.problems(manifest)}
     assert f"{POD}.containers[0].resources.limits.cpu" in paths
     with pytest.raises(ValueError, match="failed to detect `CPU`"):
         derived({"metadata": {"name": "x", "namespace": "y"}, "spec": cluster(manifest)})
@@ -423,7 +423,7 @@ def test_what_is_no_quantity_counts_as_nothing() -> None:
     """The head has no memory then, which is said as well."""
     path = f"{HEAD}.template.spec.containers[0].resources.limits"
 
-    found = kuberay.problems(
+    found = service.problems(
         spoilt(lambda m: container(head(m))["resources"]["limits"].update(memory="much"))
     )
 
@@ -436,7 +436,7 @@ def test_what_is_no_quantity_counts_as_nothing() -> None:
 )
 def test_an_image_that_stays_the_same_is_taken(image: str) -> None:
     """By its digest, or by a version."""
-    assert kuberay.problems(spoilt(lambda m: container(workers(m)).update(image=image))) == []
+    assert service.problems(spoilt(lambda m: container(workers(m)).update(image=image))) == []
 
 
 @pytest.mark.parametrize(
@@ -444,7 +444,7 @@ def test_an_image_that_stays_the_same_is_taken(image: str) -> None:
 )
 def test_what_is_no_secret_may_be_written(name: str, value: str) -> None:
     """Numbers, nothing, and references to other variables."""
-    assert kuberay.problems(spoilt(worker_variable(name, value))) == []
+    assert service.problems(spoilt(worker_variable(name, value))) == []
 
 
 def test_a_secret_in_the_serve_config_is_seen() -> None:
@@ -453,7 +453,7 @@ def test_a_secret_in_the_serve_config_is_seen() -> None:
     def spoil(serve: Document) -> None:
         serve["applications"][0]["args"]["engine"]["env"] = {"HF_TOKEN": "hf_abc"}
 
-    (problem,) = kuberay.problems(spoilt_serve(spoil))
+    (problem,) = service.problems(spoilt_serve(spoil))
 
     assert problem.path == "spec.serveConfigV2.applications[0].args.engine.env.HF_TOKEN"
 
@@ -464,7 +464,7 @@ def test_a_serve_config_that_ray_refuses_is_named() -> None:
     def spoil(serve: Document) -> None:
         serve["applications"][0]["deployments"][0]["max_ongoing_requests"] = "many"
 
-    (problem,) = kuberay.problems(spoilt_serve(spoil))
+    (problem,) = service.problems(spoilt_serve(spoil))
 
     path = "spec.serveConfigV2.applications[0].deployments[0].max_ongoing_requests"
     assert problem.path == path
@@ -479,7 +479,7 @@ def test_all_mistakes_are_reported_together() -> None:
         workers(manifest)["minReplicas"] = 9
         container(head(manifest))["image"] = ""
 
-    assert len(kuberay.problems(spoilt(spoil))) == 4
+    assert len(service.problems(spoilt(spoil))) == 4
 
 
 @pytest.mark.parametrize(

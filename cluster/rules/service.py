@@ -2,15 +2,16 @@
 
 The first is a port of the operator's validation.go, whose words otherwise reach nobody but the
 status of an object that the API server has accepted. `problems` takes documents that have passed
-`cluster.crd`: it says nothing of wrong types.
+`cluster.rules.crd`: it says nothing of wrong types.
 """
 
 import re
 from collections.abc import Iterator
 
 from blended.errors import ConfigError, Problem
-from cluster import kuberay_groups, placement, pods, serve_keys
 from cluster.manifests import CLUSTER, SERVE, Document, at, environment, ray_version, serve_config
+from cluster.rules import groups as group_rules
+from cluster.rules import placement, pods, serve_keys
 
 MAX_NAME = 47
 TIMEOUT = "ray.io/initializing-timeout"
@@ -37,7 +38,7 @@ def problems(rayservice: Document) -> list[Problem]:
         *_auth(cluster),
         *_autoscaler(cluster),
         *_fault_tolerance(cluster, at(rayservice, "metadata", "annotations")),
-        *kuberay_groups.problems(rayservice),
+        *group_rules.problems(rayservice),
     ]
     try:
         serve = serve_config(rayservice)

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from cluster.kuberay_hash import Kind, change, cluster_change, cluster_hash
 from cluster.manifests import Document
+from cluster.rules.cluster_hash import Kind, change, cluster_change, cluster_hash
 from tests.cluster.manifest import (
     Spoil,
     cluster,

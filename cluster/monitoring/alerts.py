@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from blended.telemetry import SHARE, SPOOL_AGE, TTFT
-from cluster import queries
+from cluster.monitoring import queries
 
 Rule = Mapping[str, Any]
 

@@ -7,15 +7,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from blended.components.local import llm_config
+from blended.app import PICKER
+from blended.components.placement import replica_options
 from blended.config import Engine
 from cluster.manifests import SERVE, Document, at
-from cluster.serve_keys import deployment_names
+from cluster.rules.serve_keys import deployment_names
 
 ACCELERATOR = "accelerator_type:"
 
-# Runs beside HAProxy on any node, and takes nothing of it.
-_ANYWHERE = "LLMRouter"
 # Ray Serve's, for `num_replicas: auto`.
 _AUTO = 100
 
@@ -61,11 +60,14 @@ def _of_application(application: Document, path: str) -> Iterator[Need]:
         for i, entry in enumerate(application.get("deployments") or [])
     }
     for name in deployment_names(application) or ():
-        if name != _ANYWHERE:
+        # Without an entry of its own it takes nothing and may run anywhere.
+        if name != PICKER:
             entries.setdefault(name, (path, {}))
     built = _built(application)
     for name, (where, entry) in entries.items():
-        if name != _ANYWHERE and built is not None:
+        if name == PICKER:
+            yield _need(name, where, entry)
+        elif built is not None:
             yield _need(name, where, built | entry)
 
 
@@ -77,18 +79,7 @@ def _built(application: Document) -> Document | None:
         engine = Engine.model_validate(at(application, "args").get("engine"))
     except ValidationError:
         return None
-    # Where the model is does not matter here, and it need not be on this machine.
-    config = llm_config("any", engine.model_copy(update={"model": "any/model"}))
-    group, accelerator = config["placement_group_config"], config.get("accelerator_type")
-    kind = {f"{ACCELERATOR}{accelerator}": 0.001} if accelerator else {}
-    bundles = [bundle | kind for bundle in group["bundles"]]
-    # ray.serve.llm puts the replica's own actor, of one CPU, beside the first worker.
-    bundles[0] |= {"CPU": bundles[0].get("CPU", 0) + 1}
-    return {
-        "placement_group_bundles": bundles,
-        "placement_group_strategy": group["strategy"],
-        **config["deployment_config"],
-    }
+    return replica_options(engine)
 
 
 def _need(name: str, path: str, options: Document) -> Need:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from itertools import count
 from typing import Any
 
-from cluster.panels import Panel, rows
+from cluster.monitoring.panels import Panel, rows
 
 SCHEMA_VERSION = 42
 _DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}

@@ -17,7 +17,7 @@ from blended.telemetry import (
     TTFT,
     Metric,
 )
-from cluster import queries
+from cluster.monitoring import queries
 
 WINDOW = "$window"
 _BY_COMPONENT = ("component",)
