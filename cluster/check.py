@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from blended.errors import BlendedError, Problem
-from cluster.manifests import Document, at, load
+from cluster.manifests import Document, at, load, load_file
 from cluster.rules import crd, pods, service
 
 
@@ -38,10 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m cluster.check", description=__doc__)
     parser.add_argument("files", nargs="*", type=Path, help="the standard input without any")
     options = parser.parse_args(arguments)
-    texts = [(path.read_text(), str(path)) for path in options.files]
     try:
-        sources = texts or [(sys.stdin.read(), "the standard input")]
-        documents = [document for text, name in sources for document in load(text, name)]
+        documents = [document for path in options.files for document in load_file(path)]
+        if not options.files:
+            documents = load(sys.stdin.read(), "the standard input")
         found = problems(documents, crd.schema(crd.folder()))
     except BlendedError as exc:
         print(exc, file=sys.stderr)

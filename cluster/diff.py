@@ -13,7 +13,7 @@ from typing import Any
 from blended.errors import BlendedError, ConfigError
 from blended.launch.changes import changes
 from blended.launch.differences import differences, shown
-from cluster.manifests import Document, at, load, of_kind, serve_config
+from cluster.manifests import Document, at, load_file, of_kind, serve_config
 from cluster.rules import cluster_hash
 
 # What a live cluster does not take over, although the operator accepts it (KubeRay #4568).
@@ -101,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _rayservice(path: Path) -> Document:
-    found = of_kind(load(path.read_text(), str(path)), "RayService")
+    found = of_kind(load_file(path), "RayService")
     if len(found) != 1:
         raise ConfigError(f"'{path}' holds {len(found)} RayServices; give a file with one.")
     return found[0]

@@ -1,15 +1,16 @@
 """Kubernetes manifests as plain documents: read strictly, found by kind, taken apart."""
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from blended.errors import ConfigError
+from blended.loading import StrictLoader
 
 Document = dict[str, Any]
 
@@ -52,13 +53,25 @@ def load(text: str, source: str) -> list[Document]:
         ConfigError: the text is no YAML, has a key twice, or a document is not a mapping.
     """
     try:
-        documents = [d for d in yaml.load_all(text, Loader=_StrictLoader) if d is not None]
+        documents = [d for d in yaml.load_all(text, Loader=StrictLoader) if d is not None]
     except (yaml.YAMLError, ValueError) as exc:
         raise ConfigError(f"{source} is not valid YAML: {exc}") from exc
     for document in documents:
         if not isinstance(document, dict):
             raise ConfigError(f"{source} holds {document!r}, which is no manifest; give a mapping")
     return documents
+
+
+def load_file(path: Path) -> list[Document]:
+    """The documents of a file.
+
+    Raises:
+        ConfigError: it cannot be read, or is none of manifests.
+    """
+    try:
+        return load(path.read_text(), str(path))
+    except OSError as exc:
+        raise ConfigError(f"'{path}' cannot be read: {exc}") from exc
 
 
 def of_kind(documents: Iterable[Document], kind: str) -> list[Document]:
@@ -128,18 +141,3 @@ def quantity(text: str | int | float) -> Decimal:
         return Decimal(given.removesuffix(suffix)) * _UNITS[suffix]
     except InvalidOperation as exc:
         raise ValueError(f"{given!r} is no quantity; write 2, 500m or 8Gi") from exc
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """PyYAML keeps the last of two equal keys without a word; this one refuses them."""
-
-    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        node = super().compose_mapping_node(anchor)
-        keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        counts = Counter(key.value for key in keys)
-        for key in keys:
-            if counts[key.value] > 1:
-                raise yaml.composer.ComposerError(
-                    None, None, f"the key '{key.value}' stands here twice", key.start_mark
-                )
-        return node

@@ -83,14 +83,20 @@ def _component_app(
     component: VllmComponent | SimulatedComponent, blend: BlendConfig
 ) -> dict[str, Any]:
     if isinstance(component, VllmComponent):
-        builder, args = "build_vllm", {"engine": component.engine.model_dump(mode="json")}
+        builder, args = (
+            "build_vllm",
+            {"engine": component.engine.model_dump(mode="json", exclude_none=True)},
+        )
         if blend.tracing is not None:
-            args["tracing"] = blend.tracing.model_dump(mode="json")
+            args["tracing"] = blend.tracing.model_dump(mode="json", exclude_none=True)
         engine = {"name": f"LLMServer:{component.id}", **_scaling(component.replicas)}
         deployments = [engine, *_pickers(blend)]
     else:
         simulation = component.simulation
-        builder, args = "build_simulated", {"simulation": simulation.model_dump(mode="json")}
+        builder, args = (
+            "build_simulated",
+            {"simulation": simulation.model_dump(mode="json", exclude_none=True)},
+        )
         deployments = [
             {
                 "name": "Simulated",
@@ -139,7 +145,7 @@ def _spread(replicas: RouterReplicas) -> dict[str, Any]:
 
 def _router_app(blend: BlendConfig, http_port: int) -> dict[str, Any]:
     user_config = {
-        "blend": blend.model_dump(mode="json"),
+        "blend": blend.model_dump(mode="json", exclude_none=True),
         "components_url": f"http://127.0.0.1:{http_port}",
     }
     router = {

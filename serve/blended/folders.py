@@ -3,12 +3,12 @@
 import os
 from pathlib import Path
 
-_STATE_DIR_ENV = "BLENDED_STATE_DIR"
+STATE_DIR_ENV = "BLENDED_STATE_DIR"
 
 
 def state_dir() -> Path:
     """The folder of this user's state, made on first use and closed to everybody else."""
     base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    folder = Path(os.environ.get(_STATE_DIR_ENV) or Path(base) / "blended")
+    folder = Path(os.environ.get(STATE_DIR_ENV) or Path(base) / "blended")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder

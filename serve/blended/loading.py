@@ -3,13 +3,15 @@
 import difflib
 from importlib import resources
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from blended.config import BlendConfig
 from blended.errors import ConfigError, Problem
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 def presets() -> list[str]:
@@ -33,22 +35,31 @@ def parse(text: str, source: str) -> BlendConfig:
     Raises:
         ConfigError: with one line for each mistake.
     """
+    return parse_as(BlendConfig, text, source)
+
+
+def parse_as(model: type[Model], text: str, source: str) -> Model:
+    """The same for a file of another kind.
+
+    Raises:
+        ConfigError: with one line for each mistake.
+    """
     try:
-        data = yaml.load(text, Loader=_StrictLoader)
+        data = yaml.load(text, Loader=StrictLoader)
     except (yaml.YAMLError, ValueError) as exc:
         raise ConfigError(f"{source} is not valid YAML: {exc}") from exc
     try:
-        return BlendConfig.model_validate(data)
+        return model.model_validate(data)
     except ValidationError as exc:
-        found = problems(exc)
+        found = problems(exc, model)
         count = "1 mistake" if len(found) == 1 else f"{len(found)} mistakes"
         lines = "\n".join(f"  {problem}" for problem in found)
         raise ConfigError(f"{source} has {count}:\n{lines}") from exc
 
 
-def problems(exc: ValidationError) -> list[Problem]:
+def problems(exc: ValidationError, model: type[BaseModel] = BlendConfig) -> list[Problem]:
     """The mistakes behind a pydantic error, in this project's words."""
-    return [_problem(error) for error in exc.errors(include_url=False)]
+    return [_problem(error, model) for error in exc.errors(include_url=False)]
 
 
 def _read(source: str) -> str:
@@ -63,7 +74,7 @@ def _read(source: str) -> str:
         ) from exc
 
 
-class _StrictLoader(yaml.SafeLoader):
+class StrictLoader(yaml.SafeLoader):
     """PyYAML keeps the last of two equal keys without a word; this one refuses them."""
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
@@ -80,12 +91,12 @@ class _StrictLoader(yaml.SafeLoader):
         return node
 
 
-def _problem(error: Any) -> Problem:
+def _problem(error: Any, model: type[BaseModel]) -> Problem:
     # The discriminator's tag is a step of pydantic's path, not of the file.
     steps = [s for i, s in enumerate(error["loc"]) if not (i == 2 and s in _KINDS)]
     path = "".join(f"[{s}]" if isinstance(s, int) else f".{s}" for s in steps).lstrip(".")
     if error["type"] == "extra_forbidden":
-        return Problem(path, _unknown_key(str(steps[-1])))
+        return Problem(path, _unknown_key(str(steps[-1]), model))
     if error["type"] == "missing":
         return Problem(path, "this key is required; add it")
     value = "" if error["type"] == "inconsistent" else f"{error['input']!r} is not valid: "
@@ -93,8 +104,8 @@ def _problem(error: Any) -> Problem:
     return Problem(path, value + message[:1].lower() + message[1:])
 
 
-def _unknown_key(key: str) -> str:
-    close = difflib.get_close_matches(key, sorted(_known_keys(BlendConfig)), n=1)
+def _unknown_key(key: str, model: type[BaseModel]) -> str:
+    close = difflib.get_close_matches(key, sorted(_known_keys(model)), n=1)
     remedy = f"did you mean '{close[0]}'?" if close else "remove it"
     return f"unknown key '{key}'; {remedy}"
 

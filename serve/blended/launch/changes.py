@@ -222,7 +222,7 @@ def _id(app: str) -> str:
 
 
 def _shares(blend: Any) -> dict[str, float]:
-    weights = blend["selection"]["weights"]
+    weights = blend["selection"].get("weights")
     ids = [component["id"] for component in blend["components"]]
     distribution = normalise({i: 1.0 if weights is None else weights.get(i, 0.0) for i in ids})
     return dict(zip(ids, distribution.probabilities, strict=True))

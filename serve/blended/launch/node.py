@@ -8,8 +8,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -29,8 +30,24 @@ _STOP_TIMEOUT_S = 1.0
 _PORTS = 209
 
 
-def start_node(blend: str, http_port: int, cpus: int, labels: Mapping[str, str]) -> Running:
+@dataclass(frozen=True)
+class Further:
+    """What `ray start` gets beside its own options and environment."""
+
+    options: Sequence[str] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def start_node(
+    blend: str,
+    http_port: int,
+    cpus: int,
+    labels: Mapping[str, str],
+    further: Callable[[int, Path], Further] = lambda gcs_port, temp_dir: Further(),
+) -> Running:
     """Start Ray and wait until its dashboard answers; Serve itself starts with its first config.
+
+    `further` is told the port of the cluster's own store (GCS) and the folder for its files.
 
     Raises:
         LaunchError: the port is taken, or Ray did not come up; nothing is left running.
@@ -39,11 +56,16 @@ def start_node(blend: str, http_port: int, cpus: int, labels: Mapping[str, str])
     ports = unused.block(_PORTS, besides=http_port)
     ray_ports = _ray_ports(ports[:5])
     marker, temp_dir = secrets.token_hex(8), tempfile.mkdtemp(prefix="blended-")
+    more = further(ray_ports["port"], Path(temp_dir))
     environment = _environment(marker, temp_dir) | _serve_ports(ports[5:9], ports[9:])
-    command = _command(temp_dir, ray_ports, cpus, labels)
+    command = [*_command(temp_dir, ray_ports, cpus, labels), *more.options]
     with (Path(temp_dir) / "ray-start.log").open("w") as log:
         process = subprocess.Popen(
-            command, env=environment, stdout=log, stderr=log, start_new_session=True
+            command,
+            env=environment | dict(more.environment),
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
     running = Running(
         blend=blend,

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import httpx
 
@@ -27,16 +27,26 @@ class AppStatus:
 class Node:
     """One node of the cluster: all of Ray's logical resources that it has, and its labels."""
 
+    id: str
     resources: Mapping[str, float]
     labels: Mapping[str, str]
 
 
 class ServeApi:
-    """The Serve applications of one cluster; `token` is Ray's own, where it asks for one."""
+    """The Serve applications of one cluster; `token` is Ray's own, where it asks for one.
+
+    A context manager that closes its connections, for processes that go on without them.
+    """
 
     def __init__(self, dashboard_url: str, token: str | None) -> None:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._http = httpx.Client(base_url=dashboard_url, headers=headers, timeout=60)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
 
     def deploy(self, config: dict[str, Any]) -> None:
         """Make `config` the state of the blend; applications of others stay as they are."""
@@ -59,7 +69,11 @@ class ServeApi:
     def nodes(self) -> list[Node]:
         """The nodes of the cluster that are alive."""
         found = self._call("GET", _NODES).json()["data"]["result"]["result"]
-        return [Node(n["resources_total"], n["labels"]) for n in found if n["state"] == "ALIVE"]
+        return [
+            Node(n["node_id"], n["resources_total"], n["labels"])
+            for n in found
+            if n["state"] == "ALIVE"
+        ]
 
     def statuses(self) -> list[AppStatus]:
         """The state of each of the blend's applications."""

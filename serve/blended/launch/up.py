@@ -34,7 +34,7 @@ def up_local(blend: BlendConfig, http_port: int, timeout_s: float, report: Repor
     Raises:
         LaunchError: with the component's name and the cause; nothing is left running.
     """
-    _refuse_second()
+    refuse_second()
     _refuse_missing_gpus(blend)
     report("starting Ray")
     running = node.start_node(
@@ -136,7 +136,12 @@ def _warm(client: Client, engine: str) -> None:
             time.sleep(_POLL_S)
 
 
-def _refuse_second() -> None:
+def refuse_second() -> None:
+    """Nothing, unless a blend of this user runs on this machine.
+
+    Raises:
+        LaunchError: it does; the message says where.
+    """
     running = state.read_running()
     if running is None:
         return

@@ -1,0 +1,154 @@
+"""The container that Ray runs in, on every pod: environment, ports, probe, volumes, rights.
+
+Secrets and addresses come from objects of fixed names in the blend's namespace, which
+k8s/common/secret.example.yaml shows and the components under k8s/ bring.
+"""
+
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Any
+
+from blended.config import BlendConfig, RemoteComponent
+from blended.errors import ConfigError
+from blended.folders import STATE_DIR_ENV
+from blended.journal.identity import SECRET_ENV
+from blended.journal.opening import URL_ENV
+from blended.launch.environment import PRIVACY_ENV, SERVE_ENV
+from blended.router.blend import CLIENT_KEY_ENV, INTERNAL_KEY_ENV
+from blended.tracing import ENDPOINT_ENV
+from cluster.groups import Group
+from cluster.manifests import Document
+
+HTTP_PORT = 8000
+KEYS = "blended-keys"
+KEYS_FILE = "blended-keys-file"
+COLLECTOR = "blended-collector"
+
+_STATE = "/var/lib/blended"
+_MODELS = "/models"
+_HEAD_PORTS = {
+    "gcs-server": 6379,
+    "dashboard": 8265,
+    "client": 10001,
+    "as-metrics": 44217,
+    "dash-metrics": 44227,
+}
+_PORTS = {"serve": HTTP_PORT, "metrics": 8080}
+# The two that KubeRay asks by itself, with more patience than its one second and one failure.
+_HEALTHY = " && ".join(
+    f"wget -q -T 4 -O- http://localhost:{path} | grep -q success"
+    for path in ("52365/api/local_raylet_healthz", f"{HTTP_PORT}/-/healthz")
+)
+RIGHTS: Document = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+
+
+def drain_s(blend: BlendConfig) -> int:
+    """How long a pod that is told to end may need: the longest that any replica may finish in."""
+    served = (c for c in blend.components if not isinstance(c, RemoteComponent))
+    replicas = (blend.router.replicas, *(component.replicas for component in served))
+    return round(max(r.graceful_shutdown_timeout_s for r in replicas))
+
+
+def container(blend: BlendConfig, group: Group, image: str, role: str) -> Document:
+    """The container of a group's pods; `role` is `head`, `router` or `component`.
+
+    Raises:
+        ConfigError: the file with the clients' keys has no absolute path.
+    """
+    ports = _PORTS | (_HEAD_PORTS if role == "head" else {})
+    ready = {} if role == "head" else {"readinessProbe": _readiness()}
+    return {
+        "name": "ray-head" if role == "head" else "ray-worker",
+        "image": image,
+        "ports": [{"name": name, "containerPort": port} for name, port in ports.items()],
+        "env": _environment(blend, group, role),
+        "resources": {"limits": dict(group.limits), "requests": dict(group.requests)},
+        **ready,
+        "securityContext": RIGHTS,
+        "volumeMounts": [
+            {"name": name, "mountPath": path, **({"readOnly": True} if name == "keys" else {})}
+            for name, path, _ in _volumes(blend, group, role)
+        ],
+    }
+
+
+def volumes(blend: BlendConfig, group: Group, role: str) -> list[Document]:
+    """The volumes that the container mounts."""
+    return [{"name": name, **source} for name, _, source in _volumes(blend, group, role)]
+
+
+def _readiness() -> Document:
+    return {
+        "exec": {"command": ["bash", "-c", _HEALTHY]},
+        "periodSeconds": 5,
+        "timeoutSeconds": 10,
+        "failureThreshold": 3,
+    }
+
+
+def _environment(blend: BlendConfig, group: Group, role: str) -> list[Document]:
+    longest = str(drain_s(blend))
+    plain = {
+        **SERVE_ENV,
+        **PRIVACY_ENV,
+        # For so long a stream outlives a reload of HAProxy, and a worker that is told to end. The
+        # head has no stream, and workers end soon after it: so a deleted cluster does not linger.
+        "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": longest,
+        "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0" if role == "head" else longest,
+        **({"HF_HOME": _MODELS} if group.model_cache else {}),
+        **({STATE_DIR_ENV: _STATE} if role == "router" else {}),
+    }
+    secret = [_from_secret(INTERNAL_KEY_ENV, "internal-key")]
+    if role == "router":
+        secret += _of_router(blend)
+    if group.model_cache:
+        secret.append(_from_secret("HF_TOKEN", "hf-token", optional=True))
+    collector = {"name": COLLECTOR, "key": "endpoint", "optional": True}
+    return [
+        *({"name": name, "value": value} for name, value in plain.items()),
+        *secret,
+        {"name": ENDPOINT_ENV, "valueFrom": {"configMapKeyRef": collector}},
+    ]
+
+
+def _of_router(blend: BlendConfig) -> list[Document]:
+    remote = [c.api_key_env for c in blend.components if isinstance(c, RemoteComponent)]
+    return [
+        _from_secret(CLIENT_KEY_ENV, "api-key"),
+        _from_secret(SECRET_ENV, "journal-secret"),
+        _from_secret(URL_ENV, "journal-url", optional=True),
+        *(_from_secret(name, name) for name in dict.fromkeys(remote) if name),
+    ]
+
+
+def _from_secret(name: str, key: str, optional: bool = False) -> Document:
+    reference = {"name": KEYS, "key": key, **({"optional": True} if optional else {})}
+    return {"name": name, "valueFrom": {"secretKeyRef": reference}}
+
+
+def _volumes(blend: BlendConfig, group: Group, role: str) -> list[tuple[str, str, Document]]:
+    shared = {"emptyDir": {"medium": "Memory", "sizeLimit": group.shared_memory}}
+    found: list[tuple[str, str, Document]] = [("shared-memory", "/dev/shm", shared)]
+    if group.model_cache:
+        claim = {"persistentVolumeClaim": {"claimName": group.model_cache}}
+        found.append(("models", _MODELS, claim))
+    if role == "router":
+        found.append(("state", _STATE, {"emptyDir": {}}))
+        if (path := blend.api.keys_file) is not None:
+            found.append(("keys", _folder(path), {"secret": {"secretName": KEYS_FILE}}))
+    return found
+
+
+def _folder(keys_file: str) -> str:
+    path = PurePosixPath(keys_file)
+    if not path.is_absolute() or len(path.parts) < 3:
+        raise ConfigError(
+            f"api.keys_file is '{keys_file}'; on a cluster it is the file of a mounted secret: "
+            f"write its absolute path in a folder of its own, as /etc/blended/{path.name}."
+        )
+    return str(path.parent)
+
+
+def requests_of(limits: Mapping[str, str]) -> dict[str, Any]:
+    """Equal requests and limits."""
+    return {"limits": dict(limits), "requests": dict(limits)}

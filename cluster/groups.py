@@ -1,0 +1,208 @@
+"""The groups of equal pods that a blend needs: the head, the router's, one for each component."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from blended.components.placement import replica_options, selector
+from blended.config import (
+    AnyComponent,
+    BlendConfig,
+    Hardware,
+    RemoteComponent,
+    SimulatedComponent,
+    VllmComponent,
+)
+from blended.errors import ConfigError
+from cluster.settings import Accelerator, ComponentPods, Pods, Settings, Toleration, weights_memory
+
+ROUTER = "router"
+GPU = "nvidia.com/gpu"
+
+_ANYWHERE = Accelerator(node_selector={}, tolerations=())
+# An engine and its model of some million parameters; timing without a model.
+_CPU_ENGINE_MEMORY, _SIMULATED_MEMORY = "6Gi", "2Gi"
+
+
+@dataclass(frozen=True)
+class Group:
+    """One group of pods: `labels` are what replicas select it by, `resources` what Ray must know.
+
+    `limits` and `requests` are those of the container that Ray runs in, and `replicas` how many of
+    its deployment there are at the least.
+    """
+
+    name: str
+    labels: Mapping[str, str]
+    limits: Mapping[str, str]
+    requests: Mapping[str, str]
+    shared_memory: str
+    max_pods: int
+    replicas: int
+    resources: Mapping[str, str]
+    node_selector: Mapping[str, str]
+    tolerations: tuple[Toleration, ...]
+    model_cache: str | None = None
+
+
+def placed(blend: BlendConfig, settings: Settings) -> BlendConfig:
+    """The blend with every deployment held to a group of its own, on the settings' accelerators.
+
+    Raises:
+        ConfigError: two deployments share a group, or the settings name an unknown component.
+    """
+    if unknown := sorted(settings.components.keys() - blend.hardware.keys()):
+        raise ConfigError(
+            f"The settings have pods for {', '.join(unknown)}, which is no component on the "
+            f"cluster; these are {', '.join(blend.hardware)}."
+        )
+    router = blend.router
+    replicas = router.replicas.model_copy(
+        update={"max_per_node": router.replicas.max_per_node or 1}
+    )
+    update = {"replicas": replicas, "replica_group": router.replica_group or ROUTER}
+    found = blend.model_copy(
+        update={
+            "components": tuple(_placed(component, settings) for component in blend.components),
+            "router": router.model_copy(update=update),
+        }
+    )
+    _refuse_shared(found)
+    return found
+
+
+def groups(blend: BlendConfig, settings: Settings) -> list[Group]:
+    """The worker groups of a blend that is `placed`: the router's, then in the order of its file.
+
+    Raises:
+        ConfigError: nothing says which nodes have an accelerator, or a budget holds no replica.
+    """
+    served = [c for c in blend.components if not isinstance(c, RemoteComponent)]
+    return [_router(blend, settings), *(_component(c, settings) for c in served)]
+
+
+def head(settings: Settings) -> Group:
+    """The head's group, of one pod, which holds no replica."""
+    default = Settings().head
+    limits = _limits(settings.head, str(default.cpu), str(default.memory))
+    return _group("head", settings.head, limits, max_pods=1, replicas=1)
+
+
+def _placed(component: AnyComponent, settings: Settings) -> AnyComponent:
+    if isinstance(component, RemoteComponent):
+        return component
+    pods = settings.components.get(component.id, ComponentPods())
+    name, hardware = _hardware(component)
+    update = {
+        "replica_group": hardware.replica_group or component.id,
+        "accelerator": pods.accelerator or hardware.accelerator,
+    }
+    return component.model_copy(update={name: hardware.model_copy(update=update)})
+
+
+def _refuse_shared(blend: BlendConfig) -> None:
+    owners = {str(blend.router.replica_group): "the router"}
+    for component, hardware in blend.hardware.items():
+        group = str(hardware.replica_group)
+        if group in owners:
+            raise ConfigError(
+                f"Component '{component}' and {owners[group]} are both in the replica group "
+                f"'{group}'; give each a group of its own, which scales by itself."
+            )
+        owners[group] = f"component '{component}'"
+
+
+def _router(blend: BlendConfig, settings: Settings) -> Group:
+    # Beside the replica there are HAProxy, Ray's own processes, and what picks the replicas.
+    limits = _limits(settings.router, str(math.ceil(blend.router.cpus) + 1), "4Gi")
+    replicas = blend.router.replicas
+    return _group(
+        str(blend.router.replica_group), settings.router, limits, replicas.max, replicas.min
+    )
+
+
+def _component(component: VllmComponent | SimulatedComponent, settings: Settings) -> Group:
+    _, hardware = _hardware(component)
+    pods = settings.components.get(component.id, ComponentPods())
+    gpus = hardware.tensor_parallel_size if hardware.accelerator != "cpu" else 0
+    return _group(
+        str(hardware.replica_group),
+        pods,
+        _limits(pods, _cpus(component), _memory(component), gpus),
+        _max_pods(component, pods, gpus),
+        component.replicas.min,
+        settings.accelerator(hardware.accelerator) if gpus else _ANYWHERE,
+        {f"accelerator_type:{hardware.accelerator}": "1"} if gpus else {},
+        settings.model_cache if _downloads(component) else None,
+    )
+
+
+def _group(
+    name: str,
+    pods: Pods,
+    limits: Mapping[str, str],
+    max_pods: int,
+    replicas: int,
+    nodes: Accelerator = _ANYWHERE,
+    resources: Mapping[str, str] | None = None,
+    model_cache: str | None = None,
+) -> Group:
+    return Group(
+        name=name,
+        labels=selector(name),
+        limits=limits,
+        requests={**limits, **pods.requests},
+        shared_memory=pods.shared_memory or f"{2 * int(limits.get(GPU, 0)) + 1}Gi",
+        max_pods=max_pods,
+        replicas=replicas,
+        resources=resources or {},
+        node_selector={**nodes.node_selector, **pods.node_selector},
+        tolerations=(*nodes.tolerations, *pods.tolerations),
+        model_cache=model_cache,
+    )
+
+
+def _limits(pods: Pods, cpu: str, memory: str, gpus: int = 0) -> dict[str, str]:
+    return {
+        "cpu": pods.cpu or cpu,
+        "memory": pods.memory or memory,
+        "ephemeral-storage": pods.ephemeral_storage or ("50Gi" if gpus else "5Gi"),
+        **({GPU: str(gpus)} if gpus else {}),
+    }
+
+
+def _hardware(component: VllmComponent | SimulatedComponent) -> tuple[str, Hardware]:
+    if isinstance(component, VllmComponent):
+        return "engine", component.engine
+    return "simulation", component.simulation
+
+
+def _cpus(component: VllmComponent | SimulatedComponent) -> str:
+    name, hardware = _hardware(component)
+    bundles = replica_options(hardware)["placement_group_bundles"]
+    alone = name == "simulation" and hardware.accelerator == "cpu"
+    cpus = hardware.cpus if alone else math.fsum(bundle["CPU"] for bundle in bundles)
+    return str(max(1, math.ceil(cpus)))
+
+
+def _memory(component: VllmComponent | SimulatedComponent) -> str:
+    if isinstance(component, SimulatedComponent):
+        return _SIMULATED_MEMORY
+    on_cpu = component.engine.accelerator == "cpu"
+    return _CPU_ENGINE_MEMORY if on_cpu else weights_memory(component.parameters)
+
+
+def _max_pods(component: VllmComponent | SimulatedComponent, pods: ComponentPods, gpus: int) -> int:
+    if pods.gpus is None:
+        return component.replicas.max
+    if gpus == 0 or pods.gpus < gpus:
+        raise ConfigError(
+            f"The budget of component '{component.id}' is {pods.gpus} GPUs, and a replica takes "
+            f"{gpus}; raise the budget, or remove it."
+        )
+    return pods.gpus // gpus
+
+
+def _downloads(component: VllmComponent | SimulatedComponent) -> bool:
+    model = component.engine.model if isinstance(component, VllmComponent) else "demo:none"
+    return not model.startswith(("demo:", "/", ".", "~"))

@@ -1,0 +1,212 @@
+"""A blend as a RayService of KubeRay, and the disruption budgets of its pods."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import ray
+import yaml
+
+from blended.app import serve_config
+from blended.config import BlendConfig, VllmComponent
+from cluster import settings as cluster_settings
+from cluster.containers import HTTP_PORT, RIGHTS, container, drain_s, requests_of, volumes
+from cluster.groups import Group, groups, head, placed
+from cluster.manifests import Document
+from cluster.rules.service import TIMEOUT
+from cluster.settings import Settings
+
+SERVICE = "blended"
+ACCOUNT = "blended"
+TOKEN = "blended-ray-token"
+
+# Between the end of the drain and the moment at which Kubernetes kills a pod.
+_AFTER_DRAIN_S = 30
+# Serve passes requests beside the object store, which takes 30 % of a pod's memory by itself.
+_OBJECT_STORE_BYTES = 2**28
+_USER = {
+    "runAsNonRoot": True,
+    "runAsUser": 1000,
+    "runAsGroup": 100,
+    "fsGroup": 100,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+_AUTOSCALER = {"cpu": "500m", "memory": "1Gi"}
+
+
+def manifests(
+    blend: BlendConfig, settings: Settings, earlier: Sequence[Document] = ()
+) -> tuple[Document, list[Document]]:
+    """The RayService, and the budgets.
+
+    `earlier` are the worker groups of the manifest before this one: KubeRay compares them one by
+    one, so that they keep their places, and one whose component left stays, without pods.
+
+    Raises:
+        ConfigError: what the blend asks for cannot be had with these settings.
+    """
+    blend = placed(blend, settings)
+    workers = groups(blend, settings)
+    name = settings.name or blend.name
+    service = {
+        "apiVersion": "ray.io/v1",
+        "kind": "RayService",
+        "metadata": {
+            "name": name,
+            "labels": _labels(name),
+            "annotations": {TIMEOUT: settings.initializing_timeout},
+        },
+        "spec": {
+            "upgradeStrategy": {"type": "None"},
+            "excludeHeadPodFromServeSvc": True,
+            "serveService": {"metadata": {"name": SERVICE}, "spec": {"type": "ClusterIP"}},
+            "serveConfigV2": dump(serve_config(blend, HTTP_PORT)),
+            "rayClusterConfig": _cluster(blend, settings, name, workers, earlier),
+        },
+    }
+    return service, [_budget(name, group) for group in (head(settings), *workers) if _kept(group)]
+
+
+def _cluster(
+    blend: BlendConfig,
+    settings: Settings,
+    name: str,
+    workers: Sequence[Group],
+    earlier: Sequence[Document],
+) -> Document:
+    image = cluster_settings.image(settings, _has_engines_on_gpus(blend))
+    rendered = [_workers(blend, settings, name, group, image) for group in workers]
+    return {
+        "rayVersion": ray.__version__,
+        "enableInTreeAutoscaling": True,
+        "autoscalerOptions": {
+            "version": "v2",
+            "idleTimeoutSeconds": round(settings.idle_timeout_s),
+            "resources": requests_of(_AUTOSCALER),
+            "securityContext": RIGHTS,
+        },
+        "authOptions": {"mode": "token", "secretName": TOKEN},
+        "headGroupSpec": _head(blend, settings, name, image),
+        "workerGroupSpecs": _in_order(rendered, earlier),
+    }
+
+
+def _head(blend: BlendConfig, settings: Settings, name: str, image: str) -> Document:
+    parameters = {
+        "num-cpus": "0",
+        "dashboard-host": "0.0.0.0",
+        "object-store-memory": str(_OBJECT_STORE_BYTES),
+    }
+    return {
+        "rayStartParams": parameters,
+        # Its account is the operator's, with the rights that the autoscaler needs.
+        "template": _template(blend, head(settings), name, image, "head"),
+    }
+
+
+def _workers(
+    blend: BlendConfig, settings: Settings, name: str, group: Group, image: str
+) -> Document:
+    role = "router" if group.name == blend.router.replica_group else "component"
+    return {
+        "groupName": group.name,
+        # The autoscaler adds the pods that replicas ask for: counts are Serve's business alone.
+        "replicas": 0,
+        "minReplicas": 0,
+        "maxReplicas": group.max_pods,
+        "idleTimeoutSeconds": round(settings.idle_timeout_s),
+        "labels": dict(group.labels),
+        **({"resources": dict(group.resources)} if group.resources else {}),
+        "rayStartParams": {"object-store-memory": str(_OBJECT_STORE_BYTES)},
+        "template": _template(blend, group, name, image, role),
+    }
+
+
+def _template(blend: BlendConfig, group: Group, name: str, image: str, role: str) -> Document:
+    worker = {"serviceAccountName": ACCOUNT, "automountServiceAccountToken": False}
+    taints = [toleration.model_dump(exclude_none=True) for toleration in group.tolerations]
+    return {
+        "metadata": {"labels": {**_labels(name, role), **({} if role == "head" else group.labels)}},
+        "spec": {
+            **({} if role == "head" else worker),
+            "restartPolicy": "Never",
+            "enableServiceLinks": False,
+            "terminationGracePeriodSeconds": drain_s(blend) + _AFTER_DRAIN_S,
+            "securityContext": _USER,
+            **({"nodeSelector": dict(group.node_selector)} if group.node_selector else {}),
+            **({"tolerations": taints} if taints else {}),
+            **({"topologySpreadConstraints": [_apart(name, role)]} if role == "router" else {}),
+            "containers": [container(blend, group, image, role)],
+            "volumes": volumes(blend, group, role),
+        },
+    }
+
+
+def _apart(name: str, role: str) -> Document:
+    return {
+        "maxSkew": 1,
+        "topologyKey": "kubernetes.io/hostname",
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {"matchLabels": _labels(name, role)},
+    }
+
+
+def _in_order(rendered: list[Document], earlier: Sequence[Document]) -> list[Document]:
+    new = {group["groupName"]: group for group in rendered}
+    kept = [new.pop(g["groupName"], g) for g in earlier]
+    return [*kept, *new.values()]
+
+
+def _kept(group: Group) -> bool:
+    """Whether a budget makes sense: one for a single replica would block every drain.
+
+    The head is one that nothing replaces: whoever drains its node has to say so.
+    """
+    return group.name == "head" or group.replicas > 1
+
+
+def _budget(name: str, group: Group) -> Document:
+    role = {"app.kubernetes.io/component": "head"} if group.name == "head" else group.labels
+    return {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": {"name": f"{name}-{group.name}", "labels": _labels(name)},
+        "spec": {
+            "minAvailable": max(1, group.replicas - 1),
+            "selector": {
+                "matchLabels": {"app.kubernetes.io/instance": name, **role},
+            },
+        },
+    }
+
+
+def _labels(name: str, role: str | None = None) -> dict[str, str]:
+    return {
+        "app.kubernetes.io/part-of": "blended",
+        "app.kubernetes.io/instance": name,
+        **({} if role is None else {"app.kubernetes.io/component": role}),
+    }
+
+
+def _has_engines_on_gpus(blend: BlendConfig) -> bool:
+    engines = [c.engine for c in blend.components if isinstance(c, VllmComponent)]
+    return any(engine.accelerator != "cpu" for engine in engines)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Texts of several lines as they are read, and no anchors."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    style = "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def dump(document: Document) -> str:
+    """A document as YAML for people: keys in their order, texts of several lines as blocks."""
+    return yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=100, allow_unicode=True)

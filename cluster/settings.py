@@ -1,0 +1,147 @@
+"""What a blend's file does not say about the cluster that it runs on: image, pods, GPU budgets.
+
+Everything has a default but the pods' image name, which an overlay changes with kustomize's
+`images:`. Frozen pydantic models that refuse unknown keys, like a blend's own.
+"""
+
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from blended.config import Frozen, Identifier, Seconds
+from blended.errors import ConfigError
+from blended.loading import parse_as
+from cluster.manifests import quantity
+
+DEFAULT_IMAGES = {"gpu": "blended-gpu", "cpu": "blended-cpu"}
+
+# The labels that NVIDIA's feature discovery gives to nodes, by Ray's names of accelerators.
+_PRODUCTS = {
+    "T4": "Tesla-T4",
+    "A10G": "NVIDIA-A10G",
+    "L4": "NVIDIA-L4",
+    "L40S": "NVIDIA-L40S",
+    "A100-40G": "NVIDIA-A100-SXM4-40GB",
+    "A100-80G": "NVIDIA-A100-SXM4-80GB",
+    "H100": "NVIDIA-H100-80GB-HBM3",
+    "H200": "NVIDIA-H200",
+    "B200": "NVIDIA-B200",
+}
+PRODUCT_LABEL = "nvidia.com/gpu.product"
+_GIB = 2**30
+
+
+def _is_quantity(text: str) -> str:
+    quantity(text)
+    return text
+
+
+Quantity = Annotated[str, AfterValidator(_is_quantity)]
+
+
+class Toleration(Frozen):
+    """A taint that pods may ignore, as Kubernetes writes it."""
+
+    key: str
+    operator: str = "Exists"
+    value: str | None = None
+    effect: str | None = None
+
+
+class Pods(Frozen):
+    """One kind of pod: its limits, which are also its requests unless `requests` has less.
+
+    What is None is computed from the blend.
+    """
+
+    cpu: Quantity | None = None
+    memory: Quantity | None = None
+    shared_memory: Quantity | None = None
+    ephemeral_storage: Quantity | None = None
+    requests: Mapping[str, Quantity] = {}
+    node_selector: Mapping[str, str] = {}
+    tolerations: tuple[Toleration, ...] = ()
+
+
+class ComponentPods(Pods):
+    """The pods of one component; `gpus` is its budget, over all of its replicas.
+
+    `accelerator` puts it on another type of GPU than the blend's file names.
+    """
+
+    gpus: Annotated[int, Field(ge=1)] | None = None
+    accelerator: str | None = None
+
+
+class Accelerator(Frozen):
+    """Which nodes have a type of GPU, and which of their taints its pods ignore."""
+
+    node_selector: Mapping[str, str]
+    tolerations: tuple[Toleration, ...] = (Toleration(key="nvidia.com/gpu"),)
+
+
+class Settings(Frozen):
+    """The cluster of one blend; `components` has pods by component id.
+
+    `initializing_timeout` is how long KubeRay lets the first start take, pulling of images and
+    loading of weights included, before it gives up for good; `idle_timeout_s` is how long a pod
+    without a replica is kept. `model_cache` mounts the volume claim of that name.
+    """
+
+    name: Identifier | None = None
+    image: str | None = None
+    head: Pods = Pods(cpu="2", memory="8Gi")
+    router: Pods = Pods()
+    components: Mapping[str, ComponentPods] = {}
+    accelerators: Mapping[str, Accelerator] = {}
+    model_cache: str | None = "blended-models"
+    initializing_timeout: str = "90m"
+    idle_timeout_s: Seconds = 300
+
+    def accelerator(self, name: str) -> Accelerator:
+        """The nodes of a type of GPU.
+
+        Raises:
+            ConfigError: they are neither in the settings nor known.
+        """
+        if name in self.accelerators:
+            return self.accelerators[name]
+        if name not in _PRODUCTS:
+            raise ConfigError(
+                f"Nothing says which nodes have the accelerator '{name}'; write it in the "
+                f"settings, as accelerators: {{{name}: {{node_selector: {{label: value}}}}}}."
+            )
+        return Accelerator(node_selector={PRODUCT_LABEL: _PRODUCTS[name]})
+
+
+def load(path: Path | None) -> Settings:
+    """Read settings; without a file they are the defaults.
+
+    Raises:
+        ConfigError: every mistake in the file, or that it cannot be read.
+    """
+    if path is None:
+        return Settings()
+    try:
+        return parse_as(Settings, path.read_text(), str(path))
+    except OSError as exc:
+        raise ConfigError(f"The settings '{path}' cannot be read: {exc}") from exc
+
+
+def image(settings: Settings, gpus: bool) -> str:
+    """The image of all pods: one with this version of the package, unless the settings name one."""
+    return settings.image or f"{DEFAULT_IMAGES['gpu' if gpus else 'cpu']}:{version('blended')}"
+
+
+def weights_memory(parameters: float | None) -> str:
+    """Memory in which a model's weights are loaded on their way to a GPU, in bfloat16.
+
+    They are two bytes a parameter; beside them the engine's processes take some 20 GiB.
+    """
+    if parameters is None:
+        return "64Gi"
+    gib = 24 + 2 * parameters / _GIB
+    return f"{8 * -(-gib // 8):.0f}Gi"

@@ -1,0 +1,231 @@
+"""A rendered RayService on real raylets with fake GPUs, scaled by Ray's own autoscaler.
+
+Engines are simulated, as `python -m cluster.local` does; what is looked at is who runs where.
+"""
+
+import copy
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+
+from blended.config import BlendConfig
+from blended.launch import unused
+from blended.launch.rest import ServeApi
+from blended.launch.state import Running
+from cluster.manifests import Document, serve_config
+from cluster.rayservice import dump, manifests
+from cluster.rehearsal import groups_of, rehearsed
+from cluster.settings import Settings
+from tests.live.conftest import own_state
+
+pytestmark = pytest.mark.ray
+
+ROOT = Path(__file__).parents[2]
+GROUPS = ("router", "small", "large", "decoy")
+WITHIN_S = 90
+
+
+def blend(small: int = 1) -> BlendConfig:
+    """`small` takes one GPU and has so many replicas, `large` takes two GPUs."""
+    replicas = {"min": small, "max": small, "upscale_delay_s": 1, "downscale_delay_s": 1}
+    small_engine = {"model": "example/small", "accelerator": "L40S"}
+    large_engine = {"model": "example/large", "accelerator": "H100", "tensor_parallel_size": 2}
+    return BlendConfig.model_validate(
+        {
+            "name": "pair",
+            "components": [
+                {"id": "small", "kind": "vllm", "engine": small_engine, "replicas": replicas},
+                {"id": "large", "kind": "vllm", "engine": large_engine},
+            ],
+            "router": {"cpus": 0.5, "replicas": {"min": 1, "max": 1}},
+        }
+    )
+
+
+def rayservice(small: int = 1) -> Document:
+    """Room for three nodes of `small`, and a group that nobody wants, with the most GPUs."""
+    settings = Settings.model_validate({"idle_timeout_s": 5, "components": {"small": {"gpus": 3}}})
+    service, _ = manifests(blend(small), settings)
+    groups = service["spec"]["rayClusterConfig"]["workerGroupSpecs"]
+    decoy = copy.deepcopy(groups[-1])
+    decoy |= {"groupName": "decoy", "labels": {"blended/decoy": "true"}, "priority": 100}
+    container = decoy["template"]["spec"]["containers"][0]
+    container["resources"]["limits"]["nvidia.com/gpu"] = "8"
+    groups.append(decoy)
+    return service
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """A cluster that rehearses, and Serve's REST API of it."""
+
+    running: Running
+    key: str
+    api: ServeApi
+    http: httpx.Client
+
+    def nodes(self) -> dict[str, int]:
+        """How many nodes there are, by group."""
+        there = Counter(g for found in self.api.nodes() for g in groups_of(found.labels))
+        return {group: there[group] for group in GROUPS}
+
+    def replicas(self) -> dict[str, list[Document]]:
+        """Serve's account of the replicas that run, by application."""
+        apps = self.http.get("/api/serve/applications/").raise_for_status().json()["applications"]
+        return {
+            name: [
+                replica
+                for deployment in app["deployments"].values()
+                for replica in deployment["replicas"]
+                if replica["state"] == "RUNNING"
+            ]
+            for name, app in apps.items()
+        }
+
+    def deploy(self, service: Document) -> None:
+        """Hand over the Serve config of another RayService, as the operator does."""
+        port = int(self.running.url.rsplit(":", 1)[1])
+        self.api.deploy(rehearsed(service, port))
+
+    def run(self) -> bool:
+        """Whether all applications run."""
+        statuses = self.api.statuses()
+        return len(statuses) == 3 and all(status.status == "RUNNING" for status in statuses)
+
+
+@pytest.fixture(scope="module")
+def rehearsal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearsal]:
+    """`python -m cluster.local` with the RayService."""
+    folder = tmp_path_factory.mktemp("rehearsal")
+    (folder / "rayservice.yaml").write_text(dump(rayservice()))
+    command = [sys.executable, "-m", "cluster.local", str(folder / "rayservice.yaml")]
+    with (folder / "output").open("w") as output:
+        process = subprocess.Popen(
+            [*command, "--port", str(unused.port())],
+            env=own_state(folder),
+            cwd=ROOT,
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        becomes(lambda: "nodes:" in (folder / "output").read_text())
+        running = Running(**json.loads((folder / "running.json").read_text()))
+        token, key = ((folder / name).read_text() for name in ("ray_token", "api_key"))
+        headers = {"Authorization": f"Bearer {token}"}
+        with (
+            ServeApi(running.dashboard_url, token) as api,
+            httpx.Client(base_url=running.dashboard_url, headers=headers, timeout=30) as http,
+        ):
+            yield Rehearsal(running, key, api, http)
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+@dataclass
+class Talk:
+    """What a client that keeps asking has got: who answered, and what else came."""
+
+    answered: Counter[str] = field(default_factory=Counter)
+    failed: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def talking(rehearsal: Rehearsal) -> Iterator[Talk]:
+    """A client that asks one question after the other meanwhile."""
+    talk, over = Talk(), threading.Event()
+
+    def ask() -> None:
+        headers = {"Authorization": f"Bearer {rehearsal.key}"}
+        body = {"model": "pair", "messages": [{"role": "user", "content": "Hello!"}]}
+        with httpx.Client(base_url=rehearsal.running.url, headers=headers, timeout=60) as http:
+            while not over.is_set():
+                response = http.post("/v1/chat/completions", json=body)
+                if response.status_code == 200:
+                    talk.answered[response.headers.get("x-blended-component", "?")] += 1
+                else:
+                    talk.failed.append(response.text)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        yield talk
+    finally:
+        over.set()
+        thread.join()
+
+
+def becomes(condition: Callable[[], bool]) -> None:
+    """Wait until a condition holds, which the cluster is asked for."""
+    deadline = time.monotonic() + WITHIN_S
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {WITHIN_S} s"
+        time.sleep(0.5)
+
+
+def test_every_group_scales_from_zero_to_one_node(rehearsal: Rehearsal) -> None:
+    """Every replica is on a node of its own group, the head has none, the decoy stays empty."""
+    becomes(rehearsal.run)
+
+    assert rehearsal.nodes() == {"router": 1, "small": 1, "large": 1, "decoy": 0}
+    group_of = {found.id: groups_of(found.labels) for found in rehearsal.api.nodes()}
+    places = {
+        app: [group_of[replica["node_id"]] for replica in replicas]
+        for app, replicas in rehearsal.replicas().items()
+    }
+    assert places == {
+        "blended": [["router"]],
+        "component-small": [["small"]],
+        "component-large": [["large"]],
+    }
+
+
+def test_tensor_parallelism_lands_on_one_node(rehearsal: Rehearsal) -> None:
+    """Both workers of `large` hold a GPU of one node, which has two."""
+    (large,) = (n for n in rehearsal.api.nodes() if groups_of(n.labels) == ["large"])
+    answer = rehearsal.http.get("/api/v0/placement_groups", params={"detail": True}).json()
+    groups = [g for g in answer["data"]["result"]["result"] if g["state"] == "CREATED"]
+    bundles = [b for group in groups for b in group["bundles"] if b["node_id"] == large.id]
+
+    assert large.resources["GPU"] == 2
+    assert [bundle["unit_resources"]["GPU"] for bundle in bundles] == [1, 1]
+
+
+def test_replicas_and_nodes_follow_the_config(rehearsal: Rehearsal) -> None:
+    """From one to three and back by the Serve config alone, and everybody answers meanwhile."""
+    before = rehearsal.replicas()
+    with talking(rehearsal) as talk:
+        rehearsal.deploy(rayservice(small=3))
+        becomes(lambda: len(rehearsal.replicas()["component-small"]) == 3)
+        assert rehearsal.nodes() == {"router": 1, "small": 3, "large": 1, "decoy": 0}
+
+        rehearsal.deploy(rayservice(small=1))
+        becomes(lambda: rehearsal.nodes()["small"] == 1)
+    after = rehearsal.replicas()
+
+    assert talk.failed == []
+    assert sum(talk.answered.values()) > 50
+    for app in ("blended", "component-large"):
+        assert [r["pid"] for r in before[app]] == [r["pid"] for r in after[app]]
+    assert rehearsal.nodes() == {"router": 1, "small": 1, "large": 1, "decoy": 0}
+
+
+def test_nothing_but_the_serve_config_was_changed() -> None:
+    """The manifests for one replica and for three differ in the Serve config only."""
+    one, three = rayservice(small=1), rayservice(small=3)
+
+    assert serve_config(one) != serve_config(three)
+    assert yaml.safe_dump(one["spec"]["rayClusterConfig"]) == yaml.safe_dump(
+        three["spec"]["rayClusterConfig"]
+    )
