@@ -1,0 +1,130 @@
+"""People who chat, for Locust: locust -f loadtests/chat.py --host http://127.0.0.1:8000
+
+Every user holds one conversation after another: some turns each, streamed, with the whole history
+and time to read and type in between. The key is in the environment variable BLENDED_API_KEY, the
+model in BLENDED_MODEL (the blend itself if there is none). Needs Locust alone.
+
+Reported are the responses ("chat", to the last byte) and the time to the first token of those that
+came to their end ("first token").
+"""
+
+import json
+import os
+import random
+import time
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+from locust import FastHttpUser, task
+
+PATH = "/v1/chat/completions"
+WORDS = (
+    "sun",
+    "rain",
+    "tea",
+    "friends",
+    "music",
+    "work",
+    "dreams",
+    "summer",
+    "home",
+    "books",
+    "cats",
+)
+
+# Means: turns of a conversation, seconds between a response and the next message.
+TURNS, THINK_S = 5.0, 3.0
+
+
+class Failed(Exception):
+    """A response that did not come to its end."""
+
+
+class Chatter(FastHttpUser):
+    """One person; open-ended, because Locust says how many there are and for how long."""
+
+    network_timeout = connection_timeout = 300.0
+
+    def on_start(self) -> None:
+        """Ask which model to talk to."""
+        self.headers = {"Authorization": f"Bearer {os.environ.get('BLENDED_API_KEY', '')}"}
+        self.model = os.environ.get("BLENDED_MODEL") or self._first_model()
+
+    @task
+    def converse(self) -> None:
+        """One conversation; it ends early when a response fails."""
+        conversation, history = uuid.uuid4().hex, list[dict[str, str]]()
+        while not history or random.random() > 1 / TURNS:
+            history.append({"role": "user", "content": _message(len(history))})
+            words = self._ask(conversation, history)
+            time.sleep(random.expovariate(1 / THINK_S))
+            if words is None:
+                return
+            history.append({"role": "assistant", "content": words})
+
+    def _first_model(self) -> str:
+        with self.client.get(
+            "/v1/models", headers=self.headers, name="models", catch_response=True
+        ) as response:
+            return str(response.json()["data"][0]["id"])
+
+    def _ask(self, conversation: str, history: list[dict[str, str]]) -> str | None:
+        """What is answered to a history; None for a failure, which is counted."""
+        began = time.perf_counter()
+        with self.client.post(
+            PATH,
+            json={"model": self.model, "messages": history, "stream": True},
+            headers={**self.headers, "X-Conversation-ID": conversation},
+            name="chat",
+            stream=True,
+            catch_response=True,
+        ) as response:
+            try:
+                pieces = list(_pieces(response))
+            except (Failed, OSError, ValueError) as exc:
+                response.failure(str(exc))
+                return None
+            # Locust measures up to the headers.
+            response.request_meta["response_time"] = 1e3 * (time.perf_counter() - began)
+            response.success()
+        if pieces:
+            self._report(1e3 * (pieces[0][0] - began))
+        return "".join(text for _, text in pieces)
+
+    def _report(self, first_token_ms: float) -> None:
+        self.environment.events.request.fire(
+            request_type="POST",
+            name="first token",
+            response_time=first_token_ms,
+            response_length=0,
+            exception=None,
+            context={},
+        )
+
+
+def _message(turn: int) -> str:
+    """What somebody says; the conversations of two people differ from their first message on."""
+    topic = " and ".join(random.sample(WORDS, 2))
+    return f"Hello, let us talk about {topic}." if turn == 0 else f"And what about {topic}?"
+
+
+def _pieces(response: Any) -> Iterator[tuple[float, str]]:
+    """The pieces of a streamed response and when they came, by `time.perf_counter`.
+
+    Raises:
+        Failed: there is no response, it broke off, or it ended without saying that it was done.
+    """
+    if response.status_code != 200:
+        raise Failed(f"{response.status_code}: {response.text[:200]}")
+    while line := response.stream.readline(b"\n"):
+        data = line.decode().strip().removeprefix("data: ")
+        if data == "[DONE]":
+            return
+        event = json.loads(data or "{}")
+        if "error" in event:
+            raise Failed(event["error"]["message"])
+        for choice in event.get("choices", ()):
+            if text := choice["delta"].get("content"):
+                yield time.perf_counter(), text
+    raise Failed("The stream ended without [DONE].")
