@@ -1,6 +1,7 @@
 """An experiment on real engines, from the file that adds it to the report, with simulated users."""
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -105,7 +106,7 @@ def test_simulated_users_are_answered_by_their_arms(demo: Live, rehearsed: dict[
 
 
 def test_the_report_has_its_plots(demo: Live, rehearsed: dict[str, Any], tmp_path: Path) -> None:
-    """One file that says SIMULATED; so few users have effects and shares, but no curves yet."""
+    """One file that says SIMULATED, with shares and guardrails: goals may need more users."""
     assert rehearsed["requests"]
     page = tmp_path / "report.html"
     done = report(demo, "--html", str(page))
@@ -114,4 +115,5 @@ def test_the_report_has_its_plots(demo: Live, rehearsed: dict[str, Any], tmp_pat
     assert "SIMULATED" in done.stdout
     text = page.read_text()
     assert "SIMULATED" in text
-    assert text.count("<svg") >= 3
+    for name in ("shares", "guardrails"):
+        assert re.search(rf'<figure id="{name}">.*?<svg', text, re.DOTALL), name
