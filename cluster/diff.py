@@ -12,9 +12,9 @@ from typing import Any
 
 from blended.errors import BlendedError, ConfigError
 from blended.launch.changes import changes
-from blended.launch.differences import differences, shown
+from blended.launch.differences import Difference, differences, shown
 from cluster.manifests import Document, at, load_file, of_kind, serve_config
-from cluster.rules import cluster_hash
+from cluster.rules import cluster_hash, placement
 
 # What a live cluster does not take over, although the operator accepts it (KubeRay #4568).
 _CAPS = ("replicas", "minReplicas", "maxReplicas")
@@ -33,15 +33,22 @@ def sentences(old: Document, new: Document) -> list[str]:
     Raises:
         ConfigError: a Serve config is no YAML, or none of a blend.
     """
+    before, after = (str(at(manifest, "metadata").get("name")) for manifest in (old, new))
+    if before != after:
+        return [
+            f"'{after}' is ANOTHER RayService: a second cluster with all of its GPUs, beside "
+            f"'{before}' until somebody deletes that. Keep the name in the settings, if it is not "
+            "meant."
+        ]
     if cluster_hash.change(old, new) == "suspended":
         return ["The RayService is suspended: KubeRay deletes its cluster, until `suspend` goes."]
-    return [*_of_cluster(old, new), *_of_service(old, new), *_of_blend(old, new)]
+    found = [*_of_cluster(old, new), *_unplaced(old, new), *_of_service(old, new)]
+    return [*found, *_of_blend(old, new)]
 
 
 def _of_cluster(old: Document, new: Document) -> Iterator[str]:
-    before, after = (_by_name(at(m, "spec", "rayClusterConfig")) for m in (old, new))
     kind = cluster_hash.cluster_change(old, new)
-    found = differences(before, after)
+    found = _changed(old, new)
     caps = [d for d in found if d[0][-1] in _CAPS]
     others = [d for d in found if d[0][-1] not in _CAPS]
     if caps and kind == "ignored":
@@ -55,9 +62,28 @@ def _of_cluster(old: Document, new: Document) -> Iterator[str]:
         yield _SENTENCES[kind].format(what=shown(found))
 
 
+def _unplaced(old: Document, new: Document) -> Iterator[str]:
+    """What the new Serve config, which is taken over, asks of the old groups, which stay."""
+    if cluster_hash.cluster_change(old, new) != "ignored":
+        return
+    stays = {**new, "spec": {**new["spec"], "rayClusterConfig": old["spec"]["rayClusterConfig"]}}
+    for problem in placement.problems(stays, serve_config(new)):
+        yield f"On the cluster that stays, REPLICAS WAIT FOR EVER: {problem}."
+
+
+def _changed(old: Document, new: Document) -> list[Difference]:
+    """What differs between two clusters, the order of groups that are in both included."""
+    before, after = (_by_name(at(m, "spec", "rayClusterConfig")) for m in (old, new))
+    orders = [list(cluster["workerGroupSpecs"]) for cluster in (before, after)]
+    both = set(orders[0]) & set(orders[1])
+    kept = ([name for name in order if name in both] for order in orders)
+    return [*differences(before, after), *differences(next(kept), next(kept), ("order of the groups",))]
+
+
 def _of_service(old: Document, new: Document) -> Iterator[str]:
     before, after = (
         {k: v for k, v in at(m, "spec").items() if k not in ("rayClusterConfig", "serveConfigV2")}
+        | {k: v for k, v in at(m, "metadata").items() if k in ("annotations", "labels")}
         for m in (old, new)
     )
     if found := differences(before, after):
@@ -77,11 +103,18 @@ def _of_blend(old: Document, new: Document) -> Iterator[str]:
     yield from (change.sentence for change in found)
 
 
-def _by_name(cluster: Document) -> dict[str, Any]:
-    """The cluster's spec with its worker groups by their names, so that differences are small."""
-    workers = {group["groupName"]: group for group in cluster.get("workerGroupSpecs") or ()}
-    order = {"order of the groups": list(workers)}
-    return {**cluster, "workerGroupSpecs": workers, **order}
+def _by_name(value: Any) -> Any:
+    """Lists of things with names as mappings, so that what differs between them is small."""
+    if isinstance(value, list):
+        names = [item.get("groupName", item.get("name")) for item in value if _is_mapping(item)]
+        if len(names) == len(value) and None not in names and value:
+            return dict(zip(names, map(_by_name, value), strict=True))
+        return value
+    return {k: _by_name(v) for k, v in value.items()} if _is_mapping(value) else value
+
+
+def _is_mapping(value: Any) -> bool:
+    return isinstance(value, dict)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
