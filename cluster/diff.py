@@ -77,7 +77,10 @@ def _changed(old: Document, new: Document) -> list[Difference]:
     orders = [list(cluster["workerGroupSpecs"]) for cluster in (before, after)]
     both = set(orders[0]) & set(orders[1])
     kept = ([name for name in order if name in both] for order in orders)
-    return [*differences(before, after), *differences(next(kept), next(kept), ("order of the groups",))]
+    return [
+        *differences(before, after),
+        *differences(next(kept), next(kept), ("order of the groups",)),
+    ]
 
 
 def _of_service(old: Document, new: Document) -> Iterator[str]:

@@ -422,6 +422,12 @@ class BlendConfig(Frozen):
             if not isinstance(c, RemoteComponent)
         }
 
+    @property
+    def replica_groups(self) -> tuple[str, ...]:
+        """The groups of nodes that the router and components are held to, each once."""
+        named = [self.router.replica_group, *(h.replica_group for h in self.hardware.values())]
+        return tuple(dict.fromkeys(group for group in named if group is not None))
+
     def arm_weights(self, arm: Arm) -> dict[str, float]:
         """The weight of every component in an arm of an experiment, in the order of the file."""
         if arm.weights is None:

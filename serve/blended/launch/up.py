@@ -183,8 +183,7 @@ def reserved_cpus(blend: BlendConfig, leaving: Iterable[AnyComponent] = ()) -> i
 
 def node_labels(blend: BlendConfig) -> dict[str, str]:
     """The labels of a node that may hold the router and every component of a blend."""
-    groups = [blend.router.replica_group, *(h.replica_group for h in blend.hardware.values())]
-    return {key: value for group in groups for key, value in selector(group).items()}
+    return {key: value for g in blend.replica_groups for key, value in selector(g).items()}
 
 
 def _stage(status: AppStatus) -> str:

@@ -1,0 +1,98 @@
+"""A blend on hosts without Kubernetes: the lines that start Ray on each, and then the blend.
+
+`python -m cluster.hosts BLEND --head HOST --host HOST=GROUP,GROUP …` prints them. A group is a
+component's replica group or the router's; a host without any gets what has no group. The head holds
+replicas only where it is given as a `--host` too. All hosts need this package, and the models where
+the blend's file says.
+"""
+
+import argparse
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+
+from blended.components.placement import selector
+from blended.config import BlendConfig
+from blended.errors import BlendedError, ConfigError
+from blended.journal.identity import SECRET_ENV
+from blended.launch.environment import PRIVACY_ENV, SERVE_ENV
+from blended.loading import load
+from blended.router.blend import CLIENT_KEY_ENV, INTERNAL_KEY_ENV
+
+GCS_PORT, DASHBOARD_PORT = 6379, 8265
+_SECRETS = ("RAY_AUTH_TOKEN", CLIENT_KEY_ENV, INTERNAL_KEY_ENV, SECRET_ENV)
+
+
+def script(source: str, head: str, hosts: Mapping[str, Sequence[str]]) -> str:
+    """The lines, with a comment before each part of them.
+
+    Raises:
+        ConfigError: the blend is wrong, or a group has no host or does not exist.
+    """
+    blend = load(source)
+    _refuse_homeless(blend, hosts)
+    parts = [
+        "# On every host, in the shell that starts Ray: the same secrets everywhere, random texts.",
+        *(f"export {name}=…" for name in (*_SECRETS, *_remote_keys(blend))),
+        "export RAY_AUTH_MODE=token",
+        *(f"export {k}={shlex.quote(v)}" for k, v in {**SERVE_ENV, **PRIVACY_ENV}.items()),
+        f"\n# On {head}:",
+        _head(hosts.get(head)),
+    ]
+    for host, groups in hosts.items():
+        if host != head:
+            parts += [f"\n# On {host}:", f"ray start --address={head}:{GCS_PORT}{_labels(groups)}"]
+    up = f"blended up {source} --address http://{head}:{DASHBOARD_PORT}"
+    return "\n".join(
+        [*parts, "\n# From anywhere, with RAY_AUTH_TOKEN set; later changes by apply:", up]
+    )
+
+
+def _refuse_homeless(blend: BlendConfig, hosts: Mapping[str, Sequence[str]]) -> None:
+    wanted, given = (
+        set(blend.replica_groups),
+        {group for groups in hosts.values() for group in groups},
+    )
+    if missing := sorted(wanted - given):
+        raise ConfigError(f"No host is in the group {', '.join(missing)}; write --host HOST=GROUP.")
+    if unknown := sorted(given - wanted):
+        raise ConfigError(
+            f"The blend has no group {', '.join(unknown)}; its groups are "
+            f"{', '.join(sorted(wanted)) or 'none'}."
+        )
+
+
+def _head(groups: Sequence[str] | None) -> str:
+    start = f"ray start --head --port={GCS_PORT} --dashboard-host=0.0.0.0"
+    return f"{start} --num-cpus=0" if groups is None else f"{start}{_labels(groups)}"
+
+
+def _labels(groups: Sequence[str]) -> str:
+    pairs = [f"{key}={value}" for group in groups for key, value in selector(group).items()]
+    return f" --labels={','.join(pairs)}" if pairs else ""
+
+
+def _remote_keys(blend: BlendConfig) -> list[str]:
+    names = (getattr(component, "api_key_env", None) for component in blend.components)
+    return list(dict.fromkeys(name for name in names if name))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the lines; returns the exit status: 2 for mistakes."""
+    parser = argparse.ArgumentParser(prog="python -m cluster.hosts", description=__doc__)
+    parser.add_argument("blend", help="a preset's name, or a file")
+    parser.add_argument("--head", required=True, help="the host that everybody reaches")
+    parser.add_argument("--host", action="append", default=[], metavar="HOST=GROUP,…")
+    options = parser.parse_args(arguments)
+    given = (text.partition("=") for text in options.host)
+    hosts = {host: [g for g in groups.split(",") if g] for host, _, groups in given}
+    try:
+        print(script(options.blend, options.head, hosts))
+    except BlendedError as exc:
+        print(exc, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
