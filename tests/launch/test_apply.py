@@ -84,8 +84,18 @@ class FakeServe:
         }
 
     def nodes(self) -> dict[str, Any]:
-        alive = {"state": "ALIVE", "resources_total": {"CPU": self.cpus}, "labels": {}}
-        dead = {"state": "DEAD", "resources_total": {"CPU": 1000}, "labels": {"blended/g": "true"}}
+        alive = {
+            "node_id": "a",
+            "state": "ALIVE",
+            "resources_total": {"CPU": self.cpus},
+            "labels": {},
+        }
+        dead = {
+            "node_id": "b",
+            "state": "DEAD",
+            "resources_total": {"CPU": 1000},
+            "labels": {"blended/g": "true"},
+        }
         return {"data": {"result": {"result": [alive, dead]}}}
 
 
