@@ -5,17 +5,20 @@ Engines are simulated, as `python -m cluster.local` does; what is looked at is w
 
 import copy
 import json
+import signal
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 import yaml
 
@@ -34,6 +37,8 @@ pytestmark = pytest.mark.ray
 ROOT = Path(__file__).parents[2]
 GROUPS = ("router", "small", "large", "decoy")
 WITHIN_S = 90
+# How the ids of nodes begin that the autoscaler has added.
+FAKE = "fff"
 
 
 def blend(small: int = 1) -> BlendConfig:
@@ -219,6 +224,90 @@ def test_replicas_and_nodes_follow_the_config(rehearsal: Rehearsal) -> None:
     for app in ("blended", "component-large"):
         assert [r["pid"] for r in before[app]] == [r["pid"] for r in after[app]]
     assert rehearsal.nodes() == {"router": 1, "small": 1, "large": 1, "decoy": 0}
+
+
+@contextmanager
+def another_node(rehearsal: Rehearsal, folder: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """A node of `small` that `ray start` has started, as it starts every pod of a RayService."""
+    head = psutil.Process(rehearsal.running.pid)
+    (gcs,) = (word for word in head.cmdline() if word.startswith("--port="))
+    fakes = ("RAY_CLOUD_INSTANCE_ID", "RAY_OVERRIDE_NODE_ID_FOR_TESTING", "RAY_NODE_TYPE_NAME")
+    environment = {k: v for k, v in head.environ().items() if k not in fakes}
+    ports = unused.block(2)
+    command = [
+        *(str(Path(sys.executable).with_name("ray")), "start", "--block"),
+        *("--node-ip-address=127.0.0.1", f"--address=127.0.0.1:{gcs.removeprefix('--port=')}"),
+        *("--labels=blended/small=true", "--num-cpus=2", "--num-gpus=1"),
+        '--resources={"accelerator_type:L40S": 1}',
+        "--object-store-memory=83886080",
+        f"--dashboard-agent-listen-port={ports[0]}",
+        f"--metrics-export-port={ports[1]}",
+    ]
+    with (folder / "node.log").open("w") as log:
+        process = subprocess.Popen(
+            command,
+            env=environment | {"RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "60"},
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        yield process
+    finally:
+        for child in psutil.Process(process.pid).children(recursive=True):
+            child.kill()
+        process.kill()
+        process.wait(30)
+
+
+def slow(service: Document, port: int) -> Document:
+    """The Serve config with a `small` that takes six seconds for sixty tokens."""
+    config = rehearsed(service, port)
+    simulation = config["applications"][0]["args"]["simulation"]
+    simulation |= {"itl_ms": 100, "tokens": 100_000, "jitter": 0}
+    return config
+
+
+def stream(rehearsal: Rehearsal, began: threading.Barrier) -> str:
+    """The last event of a streamed response of `small`; waits for others once it has begun."""
+    headers = {"Authorization": f"Bearer {rehearsal.key}"}
+    messages = [{"role": "user", "content": "Hello!"}]
+    body = {"model": "small", "messages": messages, "stream": True, "max_tokens": 60}
+    url = f"{rehearsal.running.url}/v1/chat/completions"
+    last = ""
+    with httpx.stream("POST", url, json=body, headers=headers, timeout=60) as response:
+        for line in response.iter_lines():
+            if not last:
+                began.wait(30)
+            last = line or last
+    return last
+
+
+def test_a_node_that_is_told_to_end_finishes_its_responses(
+    rehearsal: Rehearsal, tmp_path: Path
+) -> None:
+    """Its replica moves, the streams it had begun go on to their end, and nobody is refused."""
+    port = int(rehearsal.running.url.rsplit(":", 1)[1])
+    with another_node(rehearsal, tmp_path) as process:
+        becomes(lambda: rehearsal.nodes()["small"] == 2)
+        rehearsal.api.deploy(slow(rayservice(small=2), port))
+        becomes(lambda: len(places(rehearsal)) == 2)
+        ending = {place for place in places(rehearsal) if not place.startswith(FAKE)}
+        began = threading.Barrier(9)
+        with talking(rehearsal) as talk, ThreadPoolExecutor(8) as pool:
+            streams = [pool.submit(stream, rehearsal, began) for _ in range(8)]
+            began.wait(30)
+            process.send_signal(signal.SIGTERM)
+            ends = [running.result() for running in streams]
+            becomes(lambda: len(places(rehearsal) - ending) == 2)
+
+    assert len(ending) == 1
+    assert ends == ["data: [DONE]"] * 8
+    assert talk.failed == []
+
+
+def places(rehearsal: Rehearsal) -> set[str]:
+    """The nodes with a replica of `small` that runs."""
+    return {replica["node_id"] for replica in rehearsal.replicas()["component-small"]}
 
 
 def test_nothing_but_the_serve_config_was_changed() -> None:
