@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from blended.components.placement import replica_options, selector
 from blended.config import (
@@ -14,12 +14,11 @@ from blended.config import (
     VllmComponent,
 )
 from blended.errors import ConfigError
-from cluster.settings import Accelerator, ComponentPods, Pods, Settings, Toleration, weights_memory
+from cluster.settings import ComponentPods, Pods, Settings, Toleration, weights_memory
 
 ROUTER = "router"
 GPU = "nvidia.com/gpu"
 
-_ANYWHERE = Accelerator(node_selector={}, tolerations=())
 # An engine and its model of some million parameters; timing without a model.
 _CPU_ENGINE_MEMORY, _SIMULATED_MEMORY = "6Gi", "2Gi"
 
@@ -39,9 +38,9 @@ class Group:
     shared_memory: str
     max_pods: int
     replicas: int
-    resources: Mapping[str, str]
     node_selector: Mapping[str, str]
     tolerations: tuple[Toleration, ...]
+    resources: Mapping[str, str] = field(default_factory=dict)
     model_cache: str | None = None
 
 
@@ -125,28 +124,25 @@ def _component(component: VllmComponent | SimulatedComponent, settings: Settings
     _, hardware = _hardware(component)
     pods = settings.components.get(component.id, ComponentPods())
     gpus = hardware.tensor_parallel_size if hardware.accelerator != "cpu" else 0
-    return _group(
-        str(hardware.replica_group),
-        pods,
-        _limits(pods, _cpus(component), _memory(component), gpus),
-        _max_pods(component, pods, gpus),
-        component.replicas.min,
-        settings.accelerator(hardware.accelerator) if gpus else _ANYWHERE,
-        {f"accelerator_type:{hardware.accelerator}": "1"} if gpus else {},
-        settings.model_cache if _downloads(component) else None,
+    limits = _limits(pods, _cpus(component), _memory(component), gpus)
+    most, name = _max_pods(component, pods, gpus), str(hardware.replica_group)
+    found = _group(name, pods, limits, most, component.replicas.min)
+    if _downloads(component):
+        found = replace(found, model_cache=settings.model_cache)
+    return _on_gpus(found, hardware.accelerator, settings) if gpus else found
+
+
+def _on_gpus(group: Group, accelerator: str, settings: Settings) -> Group:
+    nodes = settings.accelerator(accelerator)
+    return replace(
+        group,
+        resources={f"accelerator_type:{accelerator}": "1"},
+        node_selector={**nodes.node_selector, **group.node_selector},
+        tolerations=(*nodes.tolerations, *group.tolerations),
     )
 
 
-def _group(
-    name: str,
-    pods: Pods,
-    limits: Mapping[str, str],
-    max_pods: int,
-    replicas: int,
-    nodes: Accelerator = _ANYWHERE,
-    resources: Mapping[str, str] | None = None,
-    model_cache: str | None = None,
-) -> Group:
+def _group(name: str, pods: Pods, limits: Mapping[str, str], max_pods: int, replicas: int) -> Group:
     return Group(
         name=name,
         labels=selector(name),
@@ -155,10 +151,8 @@ def _group(
         shared_memory=pods.shared_memory or f"{2 * int(limits.get(GPU, 0)) + 1}Gi",
         max_pods=max_pods,
         replicas=replicas,
-        resources=resources or {},
-        node_selector={**nodes.node_selector, **pods.node_selector},
-        tolerations=(*nodes.tolerations, *pods.tolerations),
-        model_cache=model_cache,
+        node_selector=pods.node_selector,
+        tolerations=pods.tolerations,
     )
 
 

@@ -1,4 +1,4 @@
-"""Kubernetes manifests as plain documents: read strictly, found by kind, taken apart."""
+"""Kubernetes manifests as plain documents: read strictly, written, found by kind, taken apart."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -74,6 +74,11 @@ def load_file(path: Path) -> list[Document]:
         raise ConfigError(f"'{path}' cannot be read: {exc}") from exc
 
 
+def dump(document: Document) -> str:
+    """A document as YAML for people: keys in their order, texts of several lines as blocks."""
+    return yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=100, allow_unicode=True)
+
+
 def of_kind(documents: Iterable[Document], kind: str) -> list[Document]:
     """The documents of one kind, in their order."""
     return [document for document in documents if document.get("kind") == kind]
@@ -141,3 +146,18 @@ def quantity(text: str | int | float) -> Decimal:
         return Decimal(given.removesuffix(suffix)) * _UNITS[suffix]
     except InvalidOperation as exc:
         raise ValueError(f"{given!r} is no quantity; write 2, 500m or 8Gi") from exc
+
+
+class _Dumper(yaml.SafeDumper):
+    """Texts of several lines as they are read, and no anchors."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    style = "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _text)

@@ -1,17 +1,15 @@
 """A blend as a RayService of KubeRay, and the disruption budgets of its pods."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import ray
-import yaml
 
 from blended.app import serve_config
 from blended.config import BlendConfig, VllmComponent
 from cluster import settings as cluster_settings
 from cluster.containers import HTTP_PORT, RIGHTS, container, drain_s, requests_of, volumes
 from cluster.groups import Group, groups, head, placed
-from cluster.manifests import Document
+from cluster.manifests import Document, dump
 from cluster.rules.service import TIMEOUT
 from cluster.settings import Settings
 
@@ -28,6 +26,8 @@ _USER = {
     "runAsUser": 1000,
     "runAsGroup": 100,
     "fsGroup": 100,
+    # Large volumes are gone through once, not with every pod.
+    "fsGroupChangePolicy": "OnRootMismatch",
     "seccompProfile": {"type": "RuntimeDefault"},
 }
 _AUTOSCALER = {"cpu": "500m", "memory": "1Gi"}
@@ -190,23 +190,3 @@ def _labels(name: str, role: str | None = None) -> dict[str, str]:
 def _has_engines_on_gpus(blend: BlendConfig) -> bool:
     engines = [c.engine for c in blend.components if isinstance(c, VllmComponent)]
     return any(engine.accelerator != "cpu" for engine in engines)
-
-
-class _Dumper(yaml.SafeDumper):
-    """Texts of several lines as they are read, and no anchors."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-
-def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
-    style = "|" if "\n" in text else None
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
-
-
-_Dumper.add_representer(str, _text)
-
-
-def dump(document: Document) -> str:
-    """A document as YAML for people: keys in their order, texts of several lines as blocks."""
-    return yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=100, allow_unicode=True)

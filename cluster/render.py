@@ -15,8 +15,8 @@ from pathlib import Path
 from blended.errors import BlendedError, ConfigError
 from blended.loading import load
 from cluster import check, settings
-from cluster.manifests import Document, at, groups, load_file, of_kind
-from cluster.rayservice import dump, manifests
+from cluster.manifests import Document, at, dump, groups, load_file, of_kind
+from cluster.rayservice import manifests
 from cluster.rules import crd
 
 K8S = Path(__file__).parents[1] / "k8s"
@@ -45,7 +45,7 @@ def files(
 
 def _kustomization(service: Document, out: Path) -> Document:
     cached = any(
-        "persistentVolumeClaim" in volume
+        at(volume, "persistentVolumeClaim").get("claimName") == settings.MODEL_CACHE
         for group in groups(service)
         for volume in group.pod_spec["volumes"]
     )

@@ -1,7 +1,6 @@
 """What a blend's file does not say about the cluster that it runs on: image, pods, GPU budgets.
 
-Everything has a default but the pods' image name, which an overlay changes with kustomize's
-`images:`. Frozen pydantic models that refuse unknown keys, like a blend's own.
+Everything has a default. Frozen pydantic models that refuse unknown keys, like a blend's own.
 """
 
 from collections.abc import Mapping
@@ -16,6 +15,8 @@ from blended.errors import ConfigError
 from blended.loading import parse_as
 from cluster.manifests import quantity
 
+# The claim in k8s/model-cache.
+MODEL_CACHE = "blended-models"
 DEFAULT_IMAGES = {"gpu": "blended-gpu", "cpu": "blended-cpu"}
 
 # The labels that NVIDIA's feature discovery gives to nodes, by Ray's names of accelerators.
@@ -97,7 +98,7 @@ class Settings(Frozen):
     router: Pods = Pods()
     components: Mapping[str, ComponentPods] = {}
     accelerators: Mapping[str, Accelerator] = {}
-    model_cache: str | None = "blended-models"
+    model_cache: str | None = MODEL_CACHE
     initializing_timeout: str = "90m"
     idle_timeout_s: Seconds = 300
 

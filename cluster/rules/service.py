@@ -65,7 +65,10 @@ def _metadata(metadata: Document) -> Iterator[Problem]:
     if len(name) > MAX_NAME:
         rule = f"use at most {MAX_NAME}: the operator appends to it"
         yield Problem("metadata.name", f"'{name}' has {len(name)} characters; {rule}")
-    if timeout and not (_DURATION.fullmatch(timeout) and re.search(r"[1-9]", timeout)):
+    if not timeout:
+        message = "is not set, so that a service that cannot start never says so; write 90m"
+        yield Problem(f"metadata.annotations['{TIMEOUT}']", message)
+    elif not (_DURATION.fullmatch(timeout) and re.search(r"[1-9]", timeout)):
         message = f"'{timeout}' is no time; write 90m, 2h or a number of seconds, above 0"
         yield Problem(f"metadata.annotations['{TIMEOUT}']", message)
 

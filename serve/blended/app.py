@@ -189,6 +189,8 @@ def _scaling(replicas: Replicas) -> dict[str, Any]:
         "max_queued_requests": replicas.max_queued_requests,
         "backpressure_config": {"status_code": 429, "retry_after_s": 1},
         "graceful_shutdown_timeout_s": replicas.graceful_shutdown_timeout_s,
+        # A busy replica may be slow to say that it lives; of one that died Ray hears at once.
+        "health_check_timeout_s": 60,
     }
 
 

@@ -228,21 +228,34 @@ def test_references_lead_somewhere(everything: Path) -> None:
 
 
 def test_the_network_policy_covers_every_pod(everything: Path) -> None:
-    """Each carries the label that it selects by; nobody else is admitted to Ray's ports."""
+    """Each carries the label that it selects by."""
     found = built(everything)
     (policy,) = of_kind(found, "NetworkPolicy")
     selected = policy["spec"]["podSelector"]["matchLabels"].items()
-    open_to = {
-        port["port"]
-        for rule in policy["spec"]["ingress"]
-        if {"matchLabels": {"blended/client": "true"}}
-        in [at(f, "podSelector") for f in rule["from"]]
-        for port in rule.get("ports", ())
-    }
 
     for name, owner in pods(found):
         assert owner["metadata"]["labels"].items() >= selected, name
-    assert open_to == {8000}
+
+
+def test_the_network_policy_opens_no_port_too_many_and_none_too_few(everything: Path) -> None:
+    """Clients reach the API, Prometheus the metrics, the operator what it deploys by; each other
+    all ports."""
+    (policy,) = of_kind(built(everything), "NetworkPolicy")
+    admitted = {
+        (kind, *labels): {port["port"] for port in rule.get("ports", ())}
+        for rule in policy["spec"]["ingress"]
+        for peer in rule["from"]
+        for kind, selector in peer.items()
+        for labels in selector["matchLabels"].items()
+    }
+
+    assert admitted == {
+        ("podSelector", "app.kubernetes.io/part-of", "blended"): set(),
+        ("podSelector", "blended/client", "true"): {8000},
+        ("namespaceSelector", "blended/client", "true"): {8000},
+        ("namespaceSelector", "blended/prometheus", "true"): {8080, 44217, 44227},
+        ("namespaceSelector", "kubernetes.io/metadata.name", "kuberay-system"): {8000, 8265, 52365},
+    }
 
 
 def patches() -> list[Any]:

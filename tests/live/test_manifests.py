@@ -1,16 +1,19 @@
 """The rendered Serve config of the development overlay, on a real Ray with the real demo models."""
 
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 import yaml
 
 from cluster.containers import HTTP_PORT
-from cluster.manifests import Document, load_file, serve_config
+from cluster.manifests import Document, groups, load_file, serve_config
 from cluster.render import K8S
+from tests.debian import program
 from tests.live.conftest import Live, running
 
 pytestmark = pytest.mark.ray
@@ -88,6 +91,26 @@ def test_every_component_answers_as_rendered(live: Live, component: str) -> None
     document = response.json()
     assert document["usage"]["completion_tokens"] > 1
     assert document["choices"][0]["message"]["content"].strip()
+
+
+def test_the_readiness_probe_passes_where_replicas_are(live: Live) -> None:
+    """The pods' own command, at this node's ports, run by bash with wget."""
+    program("wget", "wget")
+    (service,) = load_file(K8S / "demo" / "rayservice.yaml")
+    (probe,) = {
+        group.ray_container["readinessProbe"]["exec"]["command"][-1]
+        for group in groups(service)
+        if not group.head
+    }
+    start = psutil.Process(live.running.pid).cmdline()
+    (agent,) = (word for word in start if word.startswith("--dashboard-agent-listen-port="))
+    here = probe.replace("52365", agent.partition("=")[2])
+    here = here.replace(str(HTTP_PORT), live.url.rsplit(":", 1)[1])
+
+    done = subprocess.run(["bash", "-c", here], capture_output=True, text=True, timeout=30)
+
+    assert done.returncode == 0, done.stderr
+    assert subprocess.run(["bash", "-c", here.replace("-/healthz", "-/nothing")]).returncode != 0
 
 
 def test_the_blend_answers_as_rendered(live: Live) -> None:

@@ -26,8 +26,8 @@ from blended.config import BlendConfig
 from blended.launch import unused
 from blended.launch.rest import ServeApi
 from blended.launch.state import Running
-from cluster.manifests import Document, serve_config
-from cluster.rayservice import dump, manifests
+from cluster.manifests import Document, dump, serve_config
+from cluster.rayservice import manifests
 from cluster.rehearsal import groups_of, rehearsed
 from cluster.settings import Settings
 from tests.live.conftest import own_state

@@ -66,6 +66,11 @@ SERVICE: list[Row] = [
     (lambda m: m["metadata"].update(name="1pair"), "metadata.name", "a letter first"),
     (lambda m: m["metadata"].update(name="p" * 48), "metadata.name", "48 characters; use at most"),
     (
+        lambda m: m["metadata"]["annotations"].clear(),
+        f"metadata.annotations['{service.TIMEOUT}']",
+        "is not set, so that a service that cannot start never says so",
+    ),
+    (
         lambda m: m["metadata"]["annotations"].update({service.TIMEOUT: "90 min"}),
         f"metadata.annotations['{service.TIMEOUT}']",
         "'90 min' is no time; write 90m",
