@@ -1,0 +1,159 @@
+"""From traffic, a service level and profiles to replicas: pure functions.
+
+Component i of a blend receives its share of all responses, known before they come, so that weights
+and GPU counts are one decision: each component is a queue of its own (`cluster.capacity`).
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from blended.config import BlendConfig
+from blended.router.selection import normalise
+from cluster import capacity
+from cluster.capacity import Curve, Lengths, ServiceLevel
+
+# A router's CPU for a response and for each of its tokens (`make bench`, 2 cores of an AMD EPYC:
+# 0.60 ms for one without a stream, 6.36 ms for 64 tokens one by one), and how busy it may be.
+_ROUTER_S_PER_RESPONSE, _ROUTER_S_PER_TOKEN, _ROUTER_BUSY = 0.0006, 0.00009, 0.6
+_FEWEST_ROUTERS = 2
+_HOUR_S = 3600.0
+
+
+@dataclass(frozen=True)
+class Demand:
+    """Responses per second, one number or one for each hour of a day; their lengths; the level.
+
+    `spare` replicas of each component may be lost before the level is.
+    """
+
+    rates: tuple[float, ...]
+    lengths: Lengths
+    level: ServiceLevel
+    spare: int = 1
+
+    @property
+    def peak(self) -> float:
+        """The largest rate."""
+        return max(self.rates)
+
+
+@dataclass(frozen=True)
+class ComponentPlan:
+    """What one component needs: `rate` is its part of the peak, `gpus` those of all replicas.
+
+    `refused` is the share of responses that find a replica full at the peak, before another one is
+    asked, without the spare ones; `replica_s` are the replicas, summed over the hours, times 3,600.
+    """
+
+    share: float
+    rate: float
+    min_replicas: int
+    max_replicas: int
+    target_ongoing_requests: float
+    max_ongoing_requests: int
+    gpus: int
+    accelerator: str
+    refused: float
+    replica_s: float
+    gpu_s: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The components by id, the routers, and what 1,000 responses take, over all hours."""
+
+    components: Mapping[str, ComponentPlan]
+    routers: int
+    gpu_seconds_per_1000: float
+    money_per_1000: float | None
+
+
+def plan(
+    blend: BlendConfig,
+    curves: Mapping[str, Curve],
+    demand: Demand,
+    prices: Mapping[str, float] | None = None,
+) -> Plan:
+    """The plan of a blend; `prices` are by accelerator, for one GPU and hour.
+
+    Raises:
+        ValueError: a component cannot meet the level, however many replicas it has.
+    """
+    share = normalise(blend.weights).by_component
+    components = {
+        name: _component(blend, name, share[name], curve, demand) for name, curve in curves.items()
+    }
+    responses = sum(demand.rates) * _HOUR_S
+    gpu_s = math.fsum(c.gpu_s for c in components.values())
+    return Plan(
+        components=components,
+        routers=routers(demand),
+        gpu_seconds_per_1000=1e3 * gpu_s / responses,
+        money_per_1000=_money(components, responses, prices) if prices else None,
+    )
+
+
+def routers(demand: Demand) -> int:
+    """Router replicas for the peak, one of them to spare."""
+    busy = _ROUTER_S_PER_RESPONSE + _ROUTER_S_PER_TOKEN * demand.lengths.response
+    return max(_FEWEST_ROUTERS, math.ceil(demand.peak * busy / _ROUTER_BUSY) + 1)
+
+
+def _component(
+    blend: BlendConfig, name: str, share: float, curve: Curve, demand: Demand
+) -> ComponentPlan:
+    hardware = blend.hardware[name]
+    counts = [_replicas(name, curve, demand, share * rate) for rate in demand.rates]
+    needed, limit = max(counts), curve.limit(demand.lengths, demand.level)
+    peak = share * demand.peak
+    busiest = capacity.load(curve, demand.lengths, peak / needed, limit)
+    gpus = hardware.tensor_parallel_size if hardware.accelerator != "cpu" else 0
+    replica_s = math.fsum(count + demand.spare for count in counts) * _HOUR_S
+    return ComponentPlan(
+        share=share,
+        rate=peak,
+        min_replicas=min(counts) + demand.spare,
+        max_replicas=needed + demand.spare,
+        target_ongoing_requests=max(1.0, round(busiest.running, 1)),
+        max_ongoing_requests=limit,
+        gpus=gpus * (needed + demand.spare),
+        accelerator=hardware.accelerator,
+        refused=busiest.refused,
+        replica_s=replica_s,
+        gpu_s=gpus * replica_s,
+    )
+
+
+def _replicas(name: str, curve: Curve, demand: Demand, rate: float) -> int:
+    try:
+        return capacity.replicas(curve, demand.lengths, demand.level, rate)
+    except ValueError as exc:
+        first = curve.ttft_s(1, demand.lengths) * curve.ttft_spread
+        between = curve.itl(1) * curve.itl_spread
+        raise ValueError(
+            f"Component '{name}' cannot meet the service level: one response alone has its first "
+            f"token after {first:.3g} s and {between:.3g} s between tokens (99 of 100), and "
+            f"{demand.level.ttft_s:g} s and {demand.level.itl_s:g} s are allowed; allow more, or "
+            "take a faster model or GPU."
+        ) from exc
+
+
+def _money(
+    components: Mapping[str, ComponentPlan], responses: float, prices: Mapping[str, float]
+) -> float:
+    spent = [c.gpu_s / _HOUR_S * prices[c.accelerator] for c in components.values() if c.gpus]
+    return 1e3 * math.fsum(spent) / responses
+
+
+def hours(rates: Sequence[float]) -> tuple[float, ...]:
+    """One rate, or one for each hour of a day.
+
+    Raises:
+        ValueError: they are neither one nor 24, or one is negative, or none is above 0.
+    """
+    if len(rates) not in (1, 24):
+        raise ValueError(f"there are {len(rates)} rates; give one, or one for each of 24 hours")
+    if min(rates) < 0 or max(rates) <= 0 or not all(math.isfinite(r) for r in rates):
+        raise ValueError("rates are responses per second: none below 0, one above 0")
+    return tuple(rates)

@@ -1,0 +1,157 @@
+"""What was measured of one replica of a component: a small file with its provenance, and its curve.
+
+`python -m loadtests.profile` makes it. Prompts were new to the engine, so that their tokens are
+those that it has to compute: of a conversation's turn, what its prefix cache does not hold.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import Field, model_validator
+from scipy.optimize import nnls
+
+from blended.config import AnyComponent, Frozen, RemoteComponent, VllmComponent
+from blended.errors import ConfigError
+from blended.loading import parse_as
+from cluster.capacity import Curve, Lengths
+
+FOLDER = Path(__file__).parents[1] / "loadtests" / "profiles"
+
+Positive = Annotated[float, Field(gt=0)]
+
+
+class Times(Frozen):
+    """The mean and the 99th percentile over responses, in seconds."""
+
+    mean: Positive
+    p99: Positive
+
+
+class Point(Frozen):
+    """One level of load: so many responses at once, all the time.
+
+    `itl_s` is, for each response, the mean between its tokens; `per_s` are responses per second.
+    """
+
+    running: Annotated[int, Field(ge=1)]
+    prompt: Positive
+    response: Annotated[float, Field(gt=1)]
+    responses: Annotated[int, Field(ge=1)]
+    ttft_s: Times
+    itl_s: Times
+    per_s: Positive
+
+
+class Profile(Frozen):
+    """One replica of a component: what it is, how the figures came about, and the figures."""
+
+    component: str
+    made_by: Mapping[str, str]
+    serves: Mapping[str, Any]
+    points: Annotated[tuple[Point, ...], Field(min_length=3)]
+
+    @model_validator(mode="after")
+    def _has_levels_and_prompts(self) -> "Profile":
+        if len({point.running for point in self.points}) < 2:
+            raise ValueError("a profile needs points of two levels of load at the least")
+        if len({round(point.prompt) for point in self.points}) < 2:
+            raise ValueError("a profile needs points of two lengths of prompts at the least")
+        return self
+
+    def curve(self) -> Curve:
+        """The curve through the points, by least squares without negative parts.
+
+        Its spreads are such that no measured 99th percentile lies above it.
+        """
+        running = [p.running for p in self.points]
+        prompts = [p.prompt for p in self.points]
+        ones = [1.0] * len(self.points)
+        first, per_prompt_token, per_running = _fit(
+            (ones, prompts, running), [p.ttft_s.mean for p in self.points]
+        )
+        itl, itl_per_running = _fit((ones, running), [p.itl_s.mean for p in self.points])
+        means = Curve(
+            first_s=first,
+            first_per_prompt_token_s=per_prompt_token,
+            first_per_running_s=per_running,
+            itl_s=itl,
+            itl_per_running_s=itl_per_running,
+            ttft_spread=1,
+            itl_spread=1,
+            most=max(running),
+        )
+        return replace(
+            means,
+            ttft_spread=max(
+                p.ttft_s.p99 / means.ttft_s(p.running, Lengths(p.prompt, p.response))
+                for p in self.points
+            ),
+            itl_spread=max(p.itl_s.p99 / means.itl(p.running) for p in self.points),
+        )
+
+
+def served(component: AnyComponent) -> dict[str, Any]:
+    """What of a component decides how fast one replica of it is.
+
+    Raises:
+        ConfigError: it is somebody else's.
+    """
+    if isinstance(component, RemoteComponent):
+        raise ConfigError(f"Component '{component.id}' is remote: it has no replicas here.")
+    hardware = component.engine if isinstance(component, VllmComponent) else component.simulation
+    # Where a replica may run, and what it is told beside the model, does not make it faster.
+    apart = {"replica_group", "env", "cpus", "seed"}
+    return {"kind": component.kind} | hardware.model_dump(
+        mode="json", exclude=apart, exclude_none=True
+    )
+
+
+def load(component: AnyComponent, folder: Path) -> Profile:
+    """The profile of a component, from `<id>.json` in a folder.
+
+    Raises:
+        ConfigError: there is none, it is wrong, or it is one of another engine.
+    """
+    path = folder / f"{component.id}.json"
+    command = f"python -m loadtests.profile {component.id} --blend FILE --out {path}"
+    try:
+        found = parse_as(Profile, path.read_text(), str(path))
+    except OSError as exc:
+        raise ConfigError(
+            f"There is no profile of component '{component.id}' ({path}); make one: {command}"
+        ) from exc
+    wanted = served(component)
+    if dict(found.serves) != wanted:
+        keys = sorted(k for k in {**found.serves, **wanted} if found.serves.get(k) != wanted.get(k))
+        raise ConfigError(
+            f"The profile '{path}' is one of another engine than component '{component.id}' has "
+            f"({', '.join(keys)} differ); make a new one: {command}"
+        )
+    return found
+
+
+def refuse_other_lengths(component: str, profile: Profile, lengths: Lengths) -> None:
+    """A curve says nothing of lengths that are far from those it was measured with.
+
+    Raises:
+        ConfigError: one is more than twice the longest or less than half of the shortest.
+    """
+    measured = {
+        "prompt": [p.prompt for p in profile.points],
+        "response": [p.response for p in profile.points],
+    }
+    for name, found in measured.items():
+        wanted, least, most = getattr(lengths, name), min(found) / 2, max(found) * 2
+        if not least <= wanted <= most:
+            raise ConfigError(
+                f"The profile of '{component}' knows {name}s of {least:.0f} to {most:.0f} tokens, "
+                f"and {wanted:g} are asked for; measure it with such."
+            )
+
+
+def _fit(columns: Sequence[Sequence[float]], values: Sequence[float]) -> tuple[float, ...]:
+    found, _ = nnls(np.array(columns, dtype=float).T, np.array(values, dtype=float))
+    return tuple(float(value) for value in found)

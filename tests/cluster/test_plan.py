@@ -1,0 +1,228 @@
+"""From a rate and a service level to replicas: the command, its numbers, and what it refuses."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from blended.loading import load
+from cluster import plan, profiles
+from cluster.capacity import Curve, Lengths, ServiceLevel, replicas
+from cluster.manifests import Document
+
+BLEND = """\
+# The blend of this test.
+name: pair
+components:
+  - id: small          # one GPU
+    kind: vllm
+    engine: {model: e/small, accelerator: L40S}
+    replicas: &few {min: 1, max: 2}
+  - id: large          # two GPUs
+    kind: vllm
+    engine: {model: e/large, accelerator: H100, tensor_parallel_size: 2}
+    replicas: *few
+  - {id: far, kind: remote, base_url: "https://api.example.com/v1", model: m}
+selection:
+  weights: {small: 2, large: 1, far: 1}
+"""
+LENGTHS = Lengths(200, 100)
+LEVEL = ("--prompt", "200", "--response", "100", "--ttft", "0.8", "--itl", "0.06")
+
+
+def curve(slow: float) -> Curve:
+    """What the points of `profile` lie on."""
+    return Curve(
+        first_s=0.05 * slow,
+        first_per_prompt_token_s=0.0002 * slow,
+        first_per_running_s=0.005 * slow,
+        itl_s=0.01 * slow,
+        itl_per_running_s=0.0005 * slow,
+        ttft_spread=1.5,
+        itl_spread=1.2,
+        most=64,
+    )
+
+
+def profile(component: Any, slow: float = 1) -> Document:
+    """A profile whose points lie on a curve."""
+    found = curve(slow)
+    points = []
+    for running in (1, 8, 64):
+        for prompt in (100.0, 300.0):
+            lengths = Lengths(prompt, 100)
+            ttft, itl = found.ttft_s(running, lengths), found.itl(running)
+            points.append(
+                {
+                    "running": running,
+                    "prompt": prompt,
+                    "response": 100,
+                    "responses": 50,
+                    "ttft_s": {"mean": ttft, "p99": ttft * found.ttft_spread},
+                    "itl_s": {"mean": itl, "p99": itl * found.itl_spread},
+                    "per_s": running / found.response_s(running, lengths),
+                }
+            )
+    serves = profiles.served(component)
+    return {"component": component.id, "made_by": {}, "serves": serves, "points": points}
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """A folder with the blend and the profiles of its components."""
+    (tmp_path / "blend.yaml").write_text(BLEND)
+    small, large, _ = load(str(tmp_path / "blend.yaml")).components
+    for component, slow in ((small, 1.0), (large, 2.0)):
+        (tmp_path / f"{component.id}.json").write_text(json.dumps(profile(component, slow)))
+    return tmp_path
+
+
+def run(site: Path, *options: str) -> int:
+    """The command, on the blend and profiles of a site."""
+    return plan.main([str(site / "blend.yaml"), "--profiles", str(site), *LEVEL, *options])
+
+
+def planned(site: Path, capsys: pytest.CaptureFixture[str], *options: str) -> Document:
+    """Its JSON."""
+    assert run(site, "--json", *options) == 0
+    found: Document = json.loads(capsys.readouterr().out)
+    return found
+
+
+def test_a_profile_gives_back_the_curve_that_it_lies_on(site: Path) -> None:
+    """The fit finds every parameter, and the spreads."""
+    small = load(str(site / "blend.yaml")).components[0]
+    found, expected = vars(profiles.load(small, site).curve()), vars(curve(1))
+
+    assert found == pytest.approx(expected, rel=1e-9)
+
+
+def test_each_component_is_planned_for_its_share(
+    site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its part of the rate, the fewest replicas for it and one to spare, and their GPUs."""
+    found = planned(site, capsys, "--rate", "20")["components"]
+    needed = {
+        name: replicas(curve(slow), LENGTHS, ServiceLevel(0.8, 0.06), rate)
+        for name, slow, rate in (("small", 1, 10.0), ("large", 2, 5.0))
+    }
+
+    assert list(found) == ["small", "large"]
+    assert [found[name]["share"] for name in found] == [0.5, 0.25]
+    assert [found[name]["rate"] for name in found] == [10, 5]
+    for name, gpus in (("small", 1), ("large", 2)):
+        assert found[name]["min_replicas"] == found[name]["max_replicas"] == needed[name] + 1
+        assert found[name]["gpus"] == gpus * (needed[name] + 1)
+        assert 1 <= found[name]["target_ongoing_requests"] <= found[name]["max_ongoing_requests"]
+        assert found[name]["refused"] <= 0.01
+
+
+def test_a_day_gives_fewer_replicas_to_its_quiet_hours(
+    site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The peak decides the most, the quietest hour the least, and all hours what it costs."""
+    constant = planned(site, capsys, "--rate", "40")
+    rates = ",".join(["4"] * 16 + ["40"] * 8)
+    day = planned(site, capsys, "--rate", rates)
+
+    for name, found in day["components"].items():
+        assert found["max_replicas"] == constant["components"][name]["max_replicas"]
+        assert found["min_replicas"] < found["max_replicas"]
+    assert day["routers"] == constant["routers"]
+    # Quiet hours pay for the spare replicas as well.
+    assert day["gpu_seconds_per_1000"] > constant["gpu_seconds_per_1000"]
+
+
+def test_gpu_seconds_and_money_are_those_of_the_replicas(
+    site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At a constant rate: GPUs over responses per second, times a thousand."""
+    found = planned(site, capsys, "--rate", "20", "--price", "L40S=1.8,H100=3.6")
+    small, large = (found["components"][name]["gpus"] for name in ("small", "large"))
+
+    assert found["gpu_seconds_per_1000"] == pytest.approx(1000 * (small + large) / 20)
+    assert found["money_per_1000"] == pytest.approx(1000 * (small * 1.8 + large * 3.6) / 20 / 3600)
+
+
+def test_routers_grow_with_the_tokens(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two at the least; 9.6 ms of a CPU for 100 tokens, 60 % busy, and one to spare."""
+    assert planned(site, capsys, "--rate", "1")["routers"] == 2
+    assert planned(site, capsys, "--rate", "490")["routers"] == 9
+
+
+def test_other_weights_are_shown_beside_the_present(
+    site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the table, replicas and GPUs of both."""
+    assert run(site, "--rate", "40", "--weights", "small=0,large=3,far=1") == 0
+    text = capsys.readouterr().out
+
+    assert "→" in text
+    assert "0.0%" in text
+    assert "75.0%" in text
+
+
+def test_a_plan_is_written_into_the_file(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Comments and order stay; what was shared by an anchor is apart; the weights are in."""
+    weights = "small=1,large=1,far=2"
+    found = planned(site, capsys, "--rate", "20", "--weights", weights, "--write")["components"]
+    text = (site / "blend.yaml").read_text()
+    written = {c["id"]: c.get("replicas") for c in yaml.safe_load(text)["components"]}
+    blend = load(str(site / "blend.yaml"))
+
+    assert "# The blend of this test." in text
+    assert "# two GPUs" in text
+    for name in ("small", "large"):
+        keys = {"min": "min_replicas", "max": "max_replicas"}
+        keys |= {key: key for key in ("target_ongoing_requests", "max_ongoing_requests")}
+        assert written[name] == {key: found[name][of] for key, of in keys.items()}
+    assert written["far"] is None
+    assert blend.weights == {"small": 1, "large": 1, "far": 2}
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (("--rate", "0"), "rates are responses per second: none below 0, one above 0"),
+        (("--rate", "1,2,3"), "there are 3 rates; give one, or one for each of 24 hours"),
+        (("--rate", "5", "--itl", "0.02"), "Component 'large' cannot meet the service level"),
+        (("--rate", "5", "--prompt", "5000"), "knows prompts of 50 to 600 tokens, and 5000 are"),
+        (("--rate", "5", "--response", "10"), "knows responses of 50 to 200 tokens, and 10 are"),
+        (("--rate", "5", "--weights", "small=1"), "name each of small, large, far"),
+        (("--rate", "5", "--price", "L40S=1"), "There is no price of H100"),
+    ],
+)
+def test_what_cannot_be_planned_is_refused(
+    site: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], expected: str
+) -> None:
+    """With the reason, and nothing on the standard output."""
+    assert run(site, *options) == 2
+    printed = capsys.readouterr()
+    assert expected in printed.err
+    assert printed.out == ""
+
+
+def test_a_profile_has_to_be_there_and_of_this_engine(
+    site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What differs is named, and how to make another."""
+    text = (site / "blend.yaml").read_text()
+    (site / "blend.yaml").write_text(text.replace("e/small", "e/other"))
+    assert run(site, "--rate", "5") == 2
+    assert "another engine than component 'small' has (model differ)" in capsys.readouterr().err
+
+    (site / "small.json").unlink()
+    assert run(site, "--rate", "5") == 2
+    assert "python -m loadtests.profile small" in capsys.readouterr().err
+
+
+def test_a_preset_is_not_written(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is everybody's; and without a profile of its components there is no plan either."""
+    options = ["demo", "--profiles", str(site), *LEVEL, "--rate", "5", "--write"]
+    for component in load("demo").components:
+        (site / f"{component.id}.json").write_text(json.dumps(profile(component)))
+
+    assert plan.main(options) == 2
+    assert "'demo' is a preset; copy it to a file" in capsys.readouterr().err
