@@ -5,18 +5,23 @@ and time to read and type in between. The key is in the environment variable BLE
 model in BLENDED_MODEL (the blend itself if there is none). Needs Locust alone.
 
 Reported are the responses ("chat", to the last byte) and the time to the first token of those that
-came to their end ("first token").
+came to their end ("first token"). With --first-token-ms the test has a service level: Locust's exit
+status is 1 if more than one in a hundred responses failed or had its first token later.
 """
 
 import json
 import os
 import random
+import sys
 import time
 import uuid
 from collections.abc import Iterator
 from typing import Any
 
-from locust import FastHttpUser, task
+from locust import FastHttpUser, events, task
+from locust.argument_parser import LocustArgumentParser
+from locust.env import Environment
+from locust.runners import WorkerRunner
 
 PATH = "/v1/chat/completions"
 WORDS = (
@@ -35,6 +40,8 @@ WORDS = (
 
 # Means: turns of a conversation, seconds between a response and the next message.
 TURNS, THINK_S = 5.0, 3.0
+# The share of the responses that have to keep the service level.
+GOODPUT = 0.99
 
 
 class Failed(Exception):
@@ -101,6 +108,29 @@ class Chatter(FastHttpUser):
             exception=None,
             context={},
         )
+
+
+@events.init_command_line_parser.add_listener  # type: ignore[untyped-decorator]
+def add_options(parser: LocustArgumentParser) -> None:
+    """Locust's hook: an option of this file."""
+    text = "service level: first tokens of 99 in 100 responses within so many milliseconds"
+    parser.add_argument("--first-token-ms", type=float, default=None, help=text)
+
+
+@events.quitting.add_listener  # type: ignore[untyped-decorator]
+def judge(environment: Environment, **_: object) -> None:
+    """Locust's hook: the exit status, from the statistics of all workers, where these are."""
+    level = getattr(environment.parsed_options, "first_token_ms", None)
+    if level is None or isinstance(environment.runner, WorkerRunner):
+        return
+    chat = environment.stats.get("chat", "POST")
+    first = environment.stats.get("first token", "POST")
+    late = sum(n for ms, n in first.response_times.items() if ms > level)
+    good = 1 - (chat.num_failures + late) / chat.num_requests if chat.num_requests else 0.0
+    sentence = f"{good:.2%} of {chat.num_requests} responses kept the level of {level:g} ms."
+    print(sentence, file=sys.stderr)
+    if good < GOODPUT:
+        environment.process_exit_code = 1
 
 
 def _message(turn: int) -> str:

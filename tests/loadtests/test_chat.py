@@ -8,26 +8,37 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+from blended.launch import unused
 from tests.support import CLIENT_KEY, Rig, blend, rig
 
 LOCUSTFILE = Path(__file__).parents[2] / "loadtests" / "chat.py"
 
 
-async def locust(url: str, model: str = "") -> tuple[int, dict[str, Any], str]:
-    """Four users for four seconds: the exit status, the statistics by name, and the log."""
-    command = (
-        *(sys.executable, "-m", "locust", "--locustfile", str(LOCUSTFILE), "--host", url),
-        *("--headless", "--users", "4", "--spawn-rate", "4", "--run-time", "4s", "--json"),
-    )
-    process = await asyncio.create_subprocess_exec(
-        *command,
+COMMAND = (sys.executable, "-m", "locust", "--locustfile", str(LOCUSTFILE), "--headless")
+LOAD = ("--users", "4", "--spawn-rate", "4", "--run-time", "4s", "--json")
+
+
+async def started(*options: str, model: str = "") -> asyncio.subprocess.Process:
+    """Locust, with these options."""
+    return await asyncio.create_subprocess_exec(
+        *COMMAND,
+        *options,
         env=os.environ | {"BLENDED_API_KEY": CLIENT_KEY, "BLENDED_MODEL": model},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
+
+
+async def ended(process: asyncio.subprocess.Process) -> tuple[int, dict[str, Any], str]:
+    """The exit status, the statistics by name, and the log."""
     out, log = await asyncio.wait_for(process.communicate(), timeout=90)
     statistics = {entry["name"]: entry for entry in json.loads(out)}
     return int(process.returncode or 0), statistics, log.decode()
+
+
+async def locust(url: str, *options: str, model: str = "") -> tuple[int, dict[str, Any], str]:
+    """Four users for four seconds."""
+    return await ended(await started("--host", url, *LOAD, *options, model=model))
 
 
 def turns(front: Rig) -> dict[str, list[int]]:
@@ -60,3 +71,36 @@ async def test_a_failure_is_counted_once_and_has_no_latency() -> None:
     assert statistics["chat"]["num_failures"] == statistics["chat"]["num_requests"] > 0
     assert "first token" not in statistics
     assert "404: " in log
+
+
+async def test_a_service_level_decides_the_exit_status() -> None:
+    """Kept or missed, it is said by how many responses."""
+    async with rig(blend("a", "b")) as front:
+        kept, _, said = await locust(front.url, "--first-token-ms", "5000")
+        missed, _, told = await locust(front.url, "--first-token-ms", "0.001")
+
+    assert kept == 0, said
+    assert "100.00% of" in said
+    assert missed == 1, told
+    assert "0.00% of" in told
+
+
+async def test_a_master_and_two_workers_share_the_users() -> None:
+    """Both have joined; statistics and level are those of all; workers end with their master."""
+    port = str(unused.port())
+    async with rig(blend("a", "b")) as front:
+        master = await started(
+            *("--host", front.url, *LOAD, "--first-token-ms", "5000"),
+            *("--master", "--master-bind-port", port, "--expect-workers", "2"),
+        )
+        workers = [
+            await started("--worker", "--master-host", "127.0.0.1", "--master-port", port)
+            for _ in range(2)
+        ]
+        status, statistics, said = await ended(master)
+        logs = [await asyncio.wait_for(worker.communicate(), 60) for worker in workers]
+
+    assert status == 0, said
+    assert statistics["chat"]["num_requests"] > 4
+    assert statistics["chat"]["num_failures"] == 0
+    assert [worker.returncode for worker in workers] == [0, 0], logs
