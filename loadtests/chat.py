@@ -4,9 +4,10 @@ Every user holds one conversation after another: some turns each, streamed, with
 and time to read and type in between. The key is in the environment variable BLENDED_API_KEY, the
 model in BLENDED_MODEL (the blend itself if there is none). Needs Locust alone.
 
-Reported are the responses ("chat", to the last byte) and the time to the first token of those that
-came to their end ("first token"). With --first-token-ms the test has a service level: Locust's exit
-status is 1 if more than one in a hundred responses failed or had its first token later.
+Reported are the responses ("chat", to the last byte) and, of those that came to their end, the
+time to the first token, of all and by turn and component (where the blend names it), and the mean
+time between tokens. With --first-token-ms the test has a service level: Locust's exit status is 1
+if more than one in a hundred responses failed or had its first token later.
 """
 
 import json
@@ -95,15 +96,17 @@ class Chatter(FastHttpUser):
             # Locust measures up to the headers.
             response.request_meta["response_time"] = 1e3 * (time.perf_counter() - began)
             response.success()
-        if pieces:
-            self._report(1e3 * (pieces[0][0] - began))
+            component = response.headers.get("x-blended-component", "")
+        times = [at for at, _ in pieces]
+        for name, seconds in _figures(began, times, len(history) // 2 + 1, component):
+            self._report(name, 1e3 * seconds)
         return "".join(text for _, text in pieces)
 
-    def _report(self, first_token_ms: float) -> None:
+    def _report(self, name: str, milliseconds: float) -> None:
         self.environment.events.request.fire(
             request_type="POST",
-            name="first token",
-            response_time=first_token_ms,
+            name=name,
+            response_time=milliseconds,
             response_length=0,
             exception=None,
             context={},
@@ -137,6 +140,26 @@ def _message(turn: int) -> str:
     """What somebody says; the conversations of two people differ from their first message on."""
     topic = " and ".join(random.sample(WORDS, 2))
     return f"Hello, let us talk about {topic}." if turn == 0 else f"And what about {topic}?"
+
+
+def _figures(
+    began: float, times: list[float], turn: int, component: str
+) -> Iterator[tuple[str, float]]:
+    """What is reported of a response beside its whole time, in seconds."""
+    if not times:
+        return
+    first = times[0] - began
+    yield "first token", first
+    yield f"first token, turn {_group(turn)}", first
+    if component:
+        yield f"first token, {component}", first
+    if len(times) > 1:
+        yield "between tokens", (times[-1] - times[0]) / (len(times) - 1)
+
+
+def _group(turn: int) -> str:
+    """Turns whose histories are about as long."""
+    return "1" if turn == 1 else "2 to 4" if turn <= 4 else "5 on"
 
 
 def _pieces(response: Any) -> Iterator[tuple[float, str]]:

@@ -50,14 +50,20 @@ def turns(front: Rig) -> dict[str, list[int]]:
 
 
 async def test_users_hold_conversations_that_stream() -> None:
-    """No request fails, conversations go on turn by turn, first tokens come before the last."""
-    async with rig(blend("a", "b")) as front:
+    """No request fails, conversations go on turn by turn, first tokens come before the last, and
+    are told apart by turn and component."""
+    async with rig(blend("a", "b", api={"reveal_component": True})) as front:
         status, statistics, log = await locust(front.url)
 
     assert status == 0, log
     chat, first = statistics["chat"], statistics["first token"]
     assert chat["num_requests"] == first["num_requests"] > 4
     assert first["total_response_time"] < chat["total_response_time"]
+    for names in (["turn 1", "turn 2 to 4", "turn 5 on"], ["a", "b"]):
+        rows = [statistics.get(f"first token, {name}", {"num_requests": 0}) for name in names]
+        assert rows[0]["num_requests"] > 0
+        assert sum(row["num_requests"] for row in rows) == first["num_requests"]
+    assert statistics["between tokens"]["num_requests"] > 0
     assert all(found == list(range(1, len(found) + 1)) for found in turns(front).values())
     assert any(len(found) > 1 for found in turns(front).values())
 
