@@ -22,6 +22,7 @@ from typing import Any
 from locust import FastHttpUser, events, task
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
+from locust.exception import StopUser
 from locust.runners import WorkerRunner
 
 PATH = "/v1/chat/completions"
@@ -75,7 +76,10 @@ class Chatter(FastHttpUser):
         with self.client.get(
             "/v1/models", headers=self.headers, name="models", catch_response=True
         ) as response:
-            return str(response.json()["data"][0]["id"])
+            if response.status_code == 200:
+                return str(response.json()["data"][0]["id"])
+            response.failure(f"{response.status_code}: {response.text[:200]}")
+        raise StopUser
 
     def _ask(self, conversation: str, history: list[dict[str, str]]) -> str | None:
         """What is answered to a history; None for a failure, which is counted."""

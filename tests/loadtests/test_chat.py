@@ -15,15 +15,17 @@ LOCUSTFILE = Path(__file__).parents[2] / "loadtests" / "chat.py"
 
 
 COMMAND = (sys.executable, "-m", "locust", "--locustfile", str(LOCUSTFILE), "--headless")
-LOAD = ("--users", "4", "--spawn-rate", "4", "--run-time", "4s", "--json")
+LOAD = ("--users", "4", "--spawn-rate", "4", "--run-time", "8s", "--json")
 
 
-async def started(*options: str, model: str = "") -> asyncio.subprocess.Process:
+async def started(
+    *options: str, model: str = "", key: str = CLIENT_KEY
+) -> asyncio.subprocess.Process:
     """Locust, with these options."""
     return await asyncio.create_subprocess_exec(
         *COMMAND,
         *options,
-        env=os.environ | {"BLENDED_API_KEY": CLIENT_KEY, "BLENDED_MODEL": model},
+        env=os.environ | {"BLENDED_API_KEY": key, "BLENDED_MODEL": model},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -36,9 +38,9 @@ async def ended(process: asyncio.subprocess.Process) -> tuple[int, dict[str, Any
     return int(process.returncode or 0), statistics, log.decode()
 
 
-async def locust(url: str, *options: str, model: str = "") -> tuple[int, dict[str, Any], str]:
-    """Four users for four seconds."""
-    return await ended(await started("--host", url, *LOAD, *options, model=model))
+async def locust(url: str, *options: str, **named: str) -> tuple[int, dict[str, Any], str]:
+    """Four users for eight seconds."""
+    return await ended(await started("--host", url, *LOAD, *options, **named))
 
 
 def turns(front: Rig) -> dict[str, list[int]]:
@@ -57,7 +59,7 @@ async def test_users_hold_conversations_that_stream() -> None:
 
     assert status == 0, log
     chat, first = statistics["chat"], statistics["first token"]
-    assert chat["num_requests"] == first["num_requests"] > 4
+    assert chat["num_requests"] == first["num_requests"] >= 4
     assert first["total_response_time"] < chat["total_response_time"]
     for names in (["turn 1", "turn 2 to 4", "turn 5 on"], ["a", "b"]):
         rows = [statistics.get(f"first token, {name}", {"num_requests": 0}) for name in names]
@@ -77,6 +79,16 @@ async def test_a_failure_is_counted_once_and_has_no_latency() -> None:
     assert statistics["chat"]["num_failures"] == statistics["chat"]["num_requests"] > 0
     assert "first token" not in statistics
     assert "404: " in log
+
+
+async def test_a_wrong_key_is_a_failure_that_says_so() -> None:
+    """Nobody asks anything, and the exit status tells."""
+    async with rig(blend("a", "b")) as front:
+        status, statistics, log = await locust(front.url, key="wrong")
+
+    assert status == 1
+    assert "chat" not in statistics
+    assert "401: " in log
 
 
 async def test_a_service_level_decides_the_exit_status() -> None:
@@ -107,6 +119,6 @@ async def test_a_master_and_two_workers_share_the_users() -> None:
         logs = [await asyncio.wait_for(worker.communicate(), 60) for worker in workers]
 
     assert status == 0, said
-    assert statistics["chat"]["num_requests"] > 4
+    assert statistics["chat"]["num_requests"] >= 4
     assert statistics["chat"]["num_failures"] == 0
     assert [worker.returncode for worker in workers] == [0, 0], logs
