@@ -123,14 +123,14 @@ async def everybody(
     return await asyncio.gather(*map(one, range(count)))
 
 
-async def homes(http: httpx.AsyncClient) -> dict[int, str]:
-    """The replica of ember that each of many conversations reaches now."""
+async def homes(http: httpx.AsyncClient, count: int) -> dict[int, str]:
+    """The replica of ember that each of so many conversations reaches now."""
     message = [{"role": "user", "content": "Hello!"}]
 
     async def home(number: int) -> list[Served]:
         return [(await ask(http, number, message, model="ember", max_tokens=1))[0]]
 
-    found = chain(*await everybody(HOMES, home))
+    found = chain(*await everybody(count, home))
     return {served.conversation: served.replica for served in found}
 
 
@@ -199,12 +199,13 @@ async def test_a_conversation_meets_one_replica_of_each_component(live: Live) ->
         assert len({s.replica for s in served if s.component == "ember"}) == 3
         hit, ideal = sum(s.cached for s in served), one_replicas_hits(served)
 
-        before = await homes(http)
+        before = await homes(http, HOMES)
         await restart_a_router(live)
-        assert await homes(http) == before
+        some = await homes(http, HOMES // 4)
+        assert some == {number: before[number] for number in some}
 
         await scale(live, 4)
-        after = await homes(http)
+        after = await homes(http, HOMES)
         moved = sum(before[number] != after[number] for number in before) / HOMES
     print(json.dumps({"pairs": len(replicas), "cached": hit, "one_replica": ideal, "moved": moved}))
     assert hit >= 0.95 * ideal > 0
