@@ -93,6 +93,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             watch(service, api, options.once)
     except KeyboardInterrupt:
         print()
+    except BlendedError as exc:
+        print(exc, file=sys.stderr)
+        return 2
     finally:
         node.stop_node(running)
     return 0
