@@ -15,7 +15,6 @@ import os
 import random
 import sys
 import time
-import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -63,7 +62,7 @@ class Chatter(FastHttpUser):
     @task
     def converse(self) -> None:
         """One conversation; it ends early when a response fails."""
-        conversation, history = uuid.uuid4().hex, list[dict[str, str]]()
+        conversation, history = f"{random.getrandbits(128):032x}", list[dict[str, str]]()
         while not history or random.random() > 1 / TURNS:
             history.append({"role": "user", "content": _message(len(history))})
             words = self._ask(conversation, history)
@@ -119,9 +118,19 @@ class Chatter(FastHttpUser):
 
 @events.init_command_line_parser.add_listener  # type: ignore[untyped-decorator]
 def add_options(parser: LocustArgumentParser) -> None:
-    """Locust's hook: an option of this file."""
+    """Locust's hook: the options of this file."""
     text = "service level: first tokens of 99 in 100 responses within so many milliseconds"
     parser.add_argument("--first-token-ms", type=float, default=None, help=text)
+    parser.add_argument(
+        "--seed", type=int, default=1, help="of what people say, and of their pauses"
+    )
+
+
+@events.test_start.add_listener  # type: ignore[untyped-decorator]
+def seed(environment: Environment, **_: object) -> None:
+    """Locust's hook: every worker draws numbers of its own, the same in every run."""
+    worker = getattr(environment.runner, "worker_index", 0)
+    random.seed(f"{getattr(environment.parsed_options, 'seed', 1)} {worker}")
 
 
 @events.quitting.add_listener  # type: ignore[untyped-decorator]
