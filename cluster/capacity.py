@@ -1,8 +1,8 @@
 """How many responses one replica answers well, and how often it is full: the queue behind a plan.
 
-A replica with n responses under way gives each of them its first token after
-`first_s + first_per_prompt_token_s * prompt + first_per_running_s * n` and every further one after
-`itl_s + itl_per_running_s * n`, so that a response of r tokens would take S(n) if n stayed. All of
+A replica with n responses under way gives each of them its first token after a time that is linear
+in n and in the length of its prompt, and every further one after a time that is linear in n, so
+that a response of r tokens would take S(n) if n stayed. All of
 them progress alike and share the engine: a generalised processor-sharing queue, whose number of
 responses has, for arrivals at random moments of rate x, P(n) proportional to the product of
 x * S(k) / k over k = 1 … n, whatever the distribution of their lengths (J. W. Cohen, The Multiple
@@ -41,34 +41,35 @@ class ServiceLevel:
 
 
 @dataclass(frozen=True)
-class Curve:
-    """The times of one replica in seconds, linear in what runs at once; see the module.
+class Line:
+    """A time in seconds: what it is at least, and by what each response and prompt token adds."""
 
-    `ttft_spread` and `itl_spread` are the 99th percentile over the mean; `most` is the largest
-    number of responses at once that was measured.
+    base: float
+    per_running: float
+    per_prompt_token: float = 0.0
+
+    def at(self, running: float, prompt: float) -> float:
+        """The time with so many responses under way, one's own included, for such a prompt."""
+        return self.base + self.per_running * running + self.per_prompt_token * prompt
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One replica: first tokens and the time between tokens, their means and 99th percentiles.
+
+    `most` is the largest number of responses at once that was measured.
     """
 
-    first_s: float
-    first_per_prompt_token_s: float
-    first_per_running_s: float
-    itl_s: float
-    itl_per_running_s: float
-    ttft_spread: float
-    itl_spread: float
+    ttft: Line
+    ttft_p99: Line
+    itl: Line
+    itl_p99: Line
     most: int
-
-    def ttft_s(self, running: float, lengths: Lengths) -> float:
-        """Mean seconds to the first token with so many responses under way, this one included."""
-        prompt = self.first_per_prompt_token_s * lengths.prompt
-        return self.first_s + prompt + self.first_per_running_s * running
-
-    def itl(self, running: float) -> float:
-        """Mean seconds between two tokens with so many responses under way."""
-        return self.itl_s + self.itl_per_running_s * running
 
     def response_s(self, running: float, lengths: Lengths) -> float:
         """Mean seconds of a whole response, S(n)."""
-        return self.ttft_s(running, lengths) + (lengths.response - 1) * self.itl(running)
+        between = self.itl.at(running, lengths.prompt)
+        return self.ttft.at(running, lengths.prompt) + (lengths.response - 1) * between
 
     def limit(self, lengths: Lengths, level: ServiceLevel) -> int:
         """The most responses at once of which 99 % meet the level; 0 if not even one alone does."""
@@ -76,8 +77,8 @@ class Curve:
 
     def _within(self, lengths: Lengths, level: ServiceLevel) -> Iterator[int]:
         for running in range(1, self.most + 1):
-            late = self.ttft_s(running, lengths) * self.ttft_spread > level.ttft_s
-            if late or self.itl(running) * self.itl_spread > level.itl_s:
+            late = self.ttft_p99.at(running, lengths.prompt) > level.ttft_s
+            if late or self.itl_p99.at(running, lengths.prompt) > level.itl_s:
                 return
             yield running
 

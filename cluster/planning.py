@@ -129,8 +129,8 @@ def _replicas(name: str, curve: Curve, demand: Demand, rate: float) -> int:
     try:
         return capacity.replicas(curve, demand.lengths, demand.level, rate)
     except ValueError as exc:
-        first = curve.ttft_s(1, demand.lengths) * curve.ttft_spread
-        between = curve.itl(1) * curve.itl_spread
+        first = curve.ttft_p99.at(1, demand.lengths.prompt)
+        between = curve.itl_p99.at(1, demand.lengths.prompt)
         raise ValueError(
             f"Component '{name}' cannot meet the service level: one response alone has its first "
             f"token after {first:.3g} s and {between:.3g} s between tokens (99 of 100), and "

@@ -5,7 +5,6 @@ those that it has to compute: of a conversation's turn, what its prefix cache do
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +15,7 @@ from scipy.optimize import nnls
 from blended.config import AnyComponent, Frozen, RemoteComponent, VllmComponent
 from blended.errors import ConfigError
 from blended.loading import parse_as
-from cluster.capacity import Curve, Lengths
+from cluster.capacity import Curve, Lengths, Line
 
 FOLDER = Path(__file__).parents[1] / "loadtests" / "profiles"
 
@@ -62,34 +61,16 @@ class Profile(Frozen):
         return self
 
     def curve(self) -> Curve:
-        """The curve through the points, by least squares without negative parts.
-
-        Its spreads are such that no measured 99th percentile lies above it.
-        """
-        running = [p.running for p in self.points]
-        prompts = [p.prompt for p in self.points]
+        """The lines through the points, by least squares without negative parts."""
         ones = [1.0] * len(self.points)
-        first, per_prompt_token, per_running = _fit(
-            (ones, prompts, running), [p.ttft_s.mean for p in self.points]
-        )
-        itl, itl_per_running = _fit((ones, running), [p.itl_s.mean for p in self.points])
-        means = Curve(
-            first_s=first,
-            first_per_prompt_token_s=per_prompt_token,
-            first_per_running_s=per_running,
-            itl_s=itl,
-            itl_per_running_s=itl_per_running,
-            ttft_spread=1,
-            itl_spread=1,
-            most=max(running),
-        )
-        return replace(
-            means,
-            ttft_spread=max(
-                p.ttft_s.p99 / means.ttft_s(p.running, Lengths(p.prompt, p.response))
-                for p in self.points
-            ),
-            itl_spread=max(p.itl_s.p99 / means.itl(p.running) for p in self.points),
+        running = [float(point.running) for point in self.points]
+        both = (ones, running, [point.prompt for point in self.points])
+        return Curve(
+            ttft=_line(both, [point.ttft_s.mean for point in self.points]),
+            ttft_p99=_line(both, [point.ttft_s.p99 for point in self.points]),
+            itl=_line(both[:2], [point.itl_s.mean for point in self.points]),
+            itl_p99=_line(both[:2], [point.itl_s.p99 for point in self.points]),
+            most=max(point.running for point in self.points),
         )
 
 
@@ -152,6 +133,6 @@ def refuse_other_lengths(component: str, profile: Profile, lengths: Lengths) -> 
             )
 
 
-def _fit(columns: Sequence[Sequence[float]], values: Sequence[float]) -> tuple[float, ...]:
+def _line(columns: Sequence[Sequence[float]], values: Sequence[float]) -> Line:
     found, _ = nnls(np.array(columns, dtype=float).T, np.array(values, dtype=float))
-    return tuple(float(value) for value in found)
+    return Line(*(float(value) for value in found))

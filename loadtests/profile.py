@@ -103,7 +103,7 @@ async def ask(
 
 
 async def point(job: argparse.Namespace, target: dict[str, Any], clients: int, words: int) -> Point:
-    """So many clients for some seconds, after a first response of each.
+    """So many clients, for some seconds and some responses, after a first response of each.
 
     Raises:
         Failed: a response did not come to its end, or this process was the bottleneck.
@@ -123,7 +123,7 @@ async def point(job: argparse.Namespace, target: dict[str, Any], clients: int, w
 
         async def client() -> list[Response]:
             found = [await one()]
-            while time.perf_counter() < until:
+            while time.perf_counter() < until or len(found) * clients < job.responses:
                 found.append(await one())
             return found
 
@@ -237,10 +237,11 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("component", help="its id in the blend")
     add("--blend", default="demo", help="a preset's name, or a file")
-    add("--clients", type=_counts, default=[1, 2, 4, 8, 16], help="at once: 1,2,4,…")
+    add("--clients", type=_counts, default=[1, 2, 4, 8, 16, 32], help="at once: 1,2,4,…")
     add("--words", type=_counts, default=[20, 150], help="of the prompts: two lengths or more")
     add("--response", type=int, default=64, help="tokens of a response")
-    add("--seconds", type=float, default=10, help="for each level and length")
+    add("--seconds", type=float, default=10, help="for each level and length, at least")
+    add("--responses", type=int, default=100, help="for each level and length, at least")
     add("--seed", type=int, default=1)
     add("--out", type=Path, help="the file (loadtests/profiles/COMPONENT.json)")
     return parser.parse_args(arguments)

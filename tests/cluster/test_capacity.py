@@ -7,22 +7,25 @@ from dataclasses import replace
 
 import pytest
 
-from cluster.capacity import Curve, Lengths, ServiceLevel, distribution, load, replicas
+from cluster.capacity import Curve, Lengths, Line, ServiceLevel, distribution, load, replicas
 
 LENGTHS = Lengths(prompt=200, response=60)
 LEVEL = ServiceLevel(ttft_s=0.5, itl_s=0.05)
 FLAT = Curve(
-    first_s=0.1,
-    first_per_prompt_token_s=0.0005,
-    first_per_running_s=0,
-    itl_s=0.02,
-    itl_per_running_s=0,
-    ttft_spread=1.5,
-    itl_spread=1.2,
+    ttft=Line(0.1, 0, 0.0005),
+    ttft_p99=Line(0.15, 0, 0.00075),
+    itl=Line(0.02, 0),
+    itl_p99=Line(0.024, 0),
     most=64,
 )
 # Slower by the number of responses that it shares its engine among.
-SHARING = replace(FLAT, first_per_running_s=0.004, itl_per_running_s=0.001)
+SHARING = Curve(
+    ttft=Line(0.1, 0.004, 0.0005),
+    ttft_p99=Line(0.15, 0.006, 0.00075),
+    itl=Line(0.02, 0.001),
+    itl_p99=Line(0.024, 0.0012),
+    most=64,
+)
 
 
 def erlang_b(offered: float, servers: int) -> float:
@@ -100,9 +103,7 @@ def test_probabilities_add_up_and_do_not_overflow() -> None:
 def test_the_limit_is_the_last_that_meets_the_level() -> None:
     """By first tokens or by those between, whichever ends first; never beyond what was measured."""
     assert SHARING.limit(LENGTHS, LEVEL) == 21
-    assert (
-        SHARING.itl(21) * SHARING.itl_spread <= LEVEL.itl_s < SHARING.itl(22) * SHARING.itl_spread
-    )
+    assert SHARING.itl_p99.at(21, 0) <= LEVEL.itl_s < SHARING.itl_p99.at(22, 0)
     assert SHARING.limit(LENGTHS, replace(LEVEL, ttft_s=0.361)) == 10
     assert SHARING.limit(LENGTHS, replace(LEVEL, ttft_s=0.1)) == 0
     assert FLAT.limit(LENGTHS, LEVEL) == FLAT.most

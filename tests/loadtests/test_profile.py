@@ -20,7 +20,9 @@ def timed(ttft_ms: float, itl_ms: float) -> BlendConfig:
 
 
 def job(**fields: object) -> argparse.Namespace:
-    return argparse.Namespace(**{"component": "a", "response": 20, "seconds": 1.0} | fields)
+    return argparse.Namespace(
+        **{"component": "a", "response": 20, "seconds": 1.0, "responses": 9} | fields
+    )
 
 
 def target(url: str, key: str = CLIENT_KEY) -> dict[str, object]:
