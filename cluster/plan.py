@@ -71,11 +71,11 @@ def weighted(blend: BlendConfig, weights: Mapping[str, float]) -> BlendConfig:
     return blend.model_copy(update={"selection": selection})
 
 
-def table(blend: BlendConfig, found: Plan, before: Plan | None) -> Table:
+def table(blend: BlendConfig, found: Plan, before: Plan | None, spare: int) -> Table:
     """The plan for people, with the replicas of the plan `before` it, if there is one."""
     money = "" if found.money_per_1000 is None else f", {found.money_per_1000:.4g} of your money"
     view = Table(
-        title=f"{blend.name}: replicas for the peak, one to spare included",
+        title=f"{blend.name}: replicas from the quietest hour to the peak, {spare} of each to spare",
         caption=(
             f"{found.routers} routers; 1,000 responses take {found.gpu_seconds_per_1000:.4g} GPU "
             f"seconds{money}"
@@ -118,7 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.json:
         print(json.dumps(asdict(found)))
     else:
-        rich.print(table(blend, found, before))
+        rich.print(table(blend, found, before, options.spare))
     return 0
 
 

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -229,6 +230,9 @@ def _made_by() -> dict[str, str]:
         "date": datetime.now(UTC).date().isoformat(),
         "load_average": f"{os.getloadavg()[0]:.1f}",
         **{name: str(value) for name, value in machine().items()},
+        "blended": version("blended"),
+        "ray": version("ray"),
+        "vllm": " ".join(f"{name} {version(name)}" for name in packages_distributions()["vllm"]),
     }
 
 

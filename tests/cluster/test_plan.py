@@ -220,6 +220,20 @@ def test_a_profile_has_to_be_there_and_of_this_engine(
     assert "python -m loadtests.profile small" in capsys.readouterr().err
 
 
+def test_the_demo_can_be_planned(capsys: pytest.CaptureFixture[str]) -> None:
+    """The profiles in loadtests/profiles are those of its components; one fits this machine."""
+    level = ("--prompt", "100", "--response", "60", "--ttft", "1.5", "--itl", "0.04")
+
+    assert plan.main(["demo", "--rate", "12", *level, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert {name: c["min_replicas"] for name, c in found["components"].items()} == {
+        "ember": 2,
+        "flint": 2,
+        "willow": 2,
+    }
+    assert found["gpu_seconds_per_1000"] == 0
+
+
 def test_a_preset_is_not_written(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It is everybody's; and without a profile of its components there is no plan either."""
     options = ["demo", "--profiles", str(site), *LEVEL, "--rate", "5", "--write"]
