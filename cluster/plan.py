@@ -75,7 +75,7 @@ def table(blend: BlendConfig, found: Plan, before: Plan | None, spare: int) -> T
     """The plan for people, with the replicas of the plan `before` it, if there is one."""
     money = "" if found.money_per_1000 is None else f", {found.money_per_1000:.4g} of your money"
     view = Table(
-        title=f"{blend.name}: replicas from the quietest hour to the peak, {spare} of each to spare",
+        title=f"{blend.name}: replicas by day, {spare} of each to spare",
         caption=(
             f"{found.routers} routers; 1,000 responses take {found.gpu_seconds_per_1000:.4g} GPU "
             f"seconds{money}"
