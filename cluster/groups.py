@@ -8,7 +8,6 @@ from blended.components.placement import replica_options, selector
 from blended.config import (
     AnyComponent,
     BlendConfig,
-    Hardware,
     RemoteComponent,
     SimulatedComponent,
     VllmComponent,
@@ -91,12 +90,12 @@ def _placed(component: AnyComponent, settings: Settings) -> AnyComponent:
     if isinstance(component, RemoteComponent):
         return component
     pods = settings.components.get(component.id, ComponentPods())
-    name, hardware = _hardware(component)
+    name = "engine" if isinstance(component, VllmComponent) else "simulation"
     update = {
-        "replica_group": hardware.replica_group or component.id,
-        "accelerator": pods.accelerator or hardware.accelerator,
+        "replica_group": component.hardware.replica_group or component.id,
+        "accelerator": pods.accelerator or component.hardware.accelerator,
     }
-    return component.model_copy(update={name: hardware.model_copy(update=update)})
+    return component.model_copy(update={name: component.hardware.model_copy(update=update)})
 
 
 def _refuse_shared(blend: BlendConfig) -> None:
@@ -121,7 +120,7 @@ def _router(blend: BlendConfig, settings: Settings) -> Group:
 
 
 def _component(component: VllmComponent | SimulatedComponent, settings: Settings) -> Group:
-    _, hardware = _hardware(component)
+    hardware = component.hardware
     pods = settings.components.get(component.id, ComponentPods())
     gpus = hardware.tensor_parallel_size if hardware.accelerator != "cpu" else 0
     limits = _limits(pods, _cpus(component), _memory(component), gpus)
@@ -165,16 +164,10 @@ def _limits(pods: Pods, cpu: str, memory: str, gpus: int = 0) -> dict[str, str]:
     }
 
 
-def _hardware(component: VllmComponent | SimulatedComponent) -> tuple[str, Hardware]:
-    if isinstance(component, VllmComponent):
-        return "engine", component.engine
-    return "simulation", component.simulation
-
-
 def _cpus(component: VllmComponent | SimulatedComponent) -> str:
-    name, hardware = _hardware(component)
+    hardware = component.hardware
     bundles = replica_options(hardware)["placement_group_bundles"]
-    alone = name == "simulation" and hardware.accelerator == "cpu"
+    alone = isinstance(component, SimulatedComponent) and hardware.accelerator == "cpu"
     cpus = hardware.cpus if alone else math.fsum(bundle["CPU"] for bundle in bundles)
     return str(max(1, math.ceil(cpus)))
 

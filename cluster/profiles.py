@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import Field, model_validator
 from scipy.optimize import nnls
 
-from blended.config import AnyComponent, Frozen, RemoteComponent, VllmComponent
+from blended.config import AnyComponent, Frozen, RemoteComponent
 from blended.errors import ConfigError
 from blended.loading import parse_as
 from cluster.capacity import Curve, Lengths, Line
@@ -82,12 +82,10 @@ def served(component: AnyComponent) -> dict[str, Any]:
     """
     if isinstance(component, RemoteComponent):
         raise ConfigError(f"Component '{component.id}' is remote: it has no replicas here.")
-    hardware = component.engine if isinstance(component, VllmComponent) else component.simulation
     # Where a replica may run, and what it is told beside the model, does not make it faster.
     apart = {"replica_group", "env", "cpus", "seed"}
-    return {"kind": component.kind} | hardware.model_dump(
-        mode="json", exclude=apart, exclude_none=True
-    )
+    found = component.hardware.model_dump(mode="json", exclude=apart, exclude_none=True)
+    return {"kind": component.kind} | found
 
 
 def load(component: AnyComponent, folder: Path) -> Profile:

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import pytest
 from ray.serve.schema import ServeDeploySchema
 
 from blended.app import serve_config
@@ -85,3 +86,12 @@ def test_no_secret_stands_in_the_config(monkeypatch: Any) -> None:
 
     for config in (load("demo"), remote_blend("https://example.org/v1")):
         assert "very-secret" not in json.dumps(serve_config(config, 8000))
+
+
+@pytest.mark.parametrize("preset", presets())
+def test_the_router_gets_the_whole_blend(preset: str) -> None:
+    """What is left out of its config, because it is not set, is what a blend has by itself."""
+    wanted = load(preset)
+    (router,) = serve_config(wanted, 8000)["applications"][-1]["deployments"]
+
+    assert BlendConfig.model_validate(router["user_config"]["blend"]) == wanted

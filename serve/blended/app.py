@@ -83,20 +83,16 @@ def _component_app(
     component: VllmComponent | SimulatedComponent, blend: BlendConfig
 ) -> dict[str, Any]:
     if isinstance(component, VllmComponent):
-        builder, args = (
-            "build_vllm",
-            {"engine": component.engine.model_dump(mode="json", exclude_none=True)},
-        )
+        builder = "build_vllm"
+        args = {"engine": component.engine.model_dump(mode="json", exclude_none=True)}
         if blend.tracing is not None:
             args["tracing"] = blend.tracing.model_dump(mode="json", exclude_none=True)
         engine = {"name": f"LLMServer:{component.id}", **_scaling(component.replicas)}
         deployments = [engine, *_pickers(blend)]
     else:
         simulation = component.simulation
-        builder, args = (
-            "build_simulated",
-            {"simulation": simulation.model_dump(mode="json", exclude_none=True)},
-        )
+        builder = "build_simulated"
+        args = {"simulation": simulation.model_dump(mode="json", exclude_none=True)}
         deployments = [
             {
                 "name": "Simulated",

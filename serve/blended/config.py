@@ -196,6 +196,11 @@ class VllmComponent(Component):
     engine: Engine
     replicas: Replicas = Replicas()
 
+    @property
+    def hardware(self) -> Hardware:
+        """What one replica takes."""
+        return self.engine
+
 
 class RemoteComponent(Component):
     """Any OpenAI-compatible API; its key is read from the variable `api_key_env` of the router."""
@@ -229,6 +234,11 @@ class SimulatedComponent(Component):
     kind: Literal["simulated"]
     simulation: Simulation = Simulation()
     replicas: Replicas = Replicas()
+
+    @property
+    def hardware(self) -> Hardware:
+        """What one replica takes."""
+        return self.simulation
 
 
 AnyComponent = Annotated[
@@ -416,11 +426,8 @@ class BlendConfig(Frozen):
     @property
     def hardware(self) -> dict[str, Hardware]:
         """What a replica takes of every component that is served here."""
-        return {
-            c.id: c.engine if isinstance(c, VllmComponent) else c.simulation
-            for c in self.components
-            if not isinstance(c, RemoteComponent)
-        }
+        served = (c for c in self.components if not isinstance(c, RemoteComponent))
+        return {component.id: component.hardware for component in served}
 
     @property
     def replica_groups(self) -> tuple[str, ...]:

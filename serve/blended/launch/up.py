@@ -11,7 +11,7 @@ from pathlib import Path
 from blended.app import COMPONENT_APP_PREFIX, serve_config
 from blended.client import Client
 from blended.components.placement import selector
-from blended.config import AnyComponent, BlendConfig, VllmComponent
+from blended.config import AnyComponent, BlendConfig, RemoteComponent, VllmComponent
 from blended.errors import LaunchError
 from blended.launch import node, state
 from blended.launch.rest import AppStatus, ServeApi
@@ -165,9 +165,9 @@ def _refuse_missing_gpus(blend: BlendConfig) -> None:
 def needed_gpus(blend: BlendConfig, leaving: Iterable[AnyComponent] = ()) -> int:
     """The GPUs without which a blend does not start, and components that are still beside it."""
     return sum(
-        c.engine.tensor_parallel_size * c.replicas.min
+        c.hardware.tensor_parallel_size * c.replicas.min
         for c in (*blend.components, *leaving)
-        if isinstance(c, VllmComponent) and c.engine.accelerator != "cpu"
+        if not isinstance(c, RemoteComponent) and c.hardware.accelerator != "cpu"
     )
 
 
