@@ -4,9 +4,7 @@ Secrets and addresses come from objects of fixed names in the blend's namespace,
 k8s/common/secret.example.yaml shows and the components under k8s/ bring.
 """
 
-from collections.abc import Mapping
 from pathlib import PurePosixPath
-from typing import Any
 
 from blended.config import BlendConfig, RemoteComponent
 from blended.errors import ConfigError
@@ -147,8 +145,3 @@ def _folder(keys_file: str) -> str:
             f"write its absolute path in a folder of its own, as /etc/blended/{path.name}."
         )
     return str(path.parent)
-
-
-def requests_of(limits: Mapping[str, str]) -> dict[str, Any]:
-    """Equal requests and limits."""
-    return {"limits": dict(limits), "requests": dict(limits)}

@@ -109,15 +109,13 @@ def _of_blend(old: Document, new: Document) -> Iterator[str]:
 def _by_name(value: Any) -> Any:
     """Lists of things with names as mappings, so that what differs between them is small."""
     if isinstance(value, list):
-        names = [item.get("groupName", item.get("name")) for item in value if _is_mapping(item)]
+        names = [
+            item.get("groupName", item.get("name")) for item in value if isinstance(item, dict)
+        ]
         if len(names) == len(value) and None not in names and value:
             return dict(zip(names, map(_by_name, value), strict=True))
         return value
-    return {k: _by_name(v) for k, v in value.items()} if _is_mapping(value) else value
-
-
-def _is_mapping(value: Any) -> bool:
-    return isinstance(value, dict)
+    return {k: _by_name(v) for k, v in value.items()} if isinstance(value, dict) else value
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

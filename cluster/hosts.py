@@ -49,10 +49,8 @@ def script(source: str, head: str, hosts: Mapping[str, Sequence[str]]) -> str:
 
 
 def _refuse_homeless(blend: BlendConfig, hosts: Mapping[str, Sequence[str]]) -> None:
-    wanted, given = (
-        set(blend.replica_groups),
-        {group for groups in hosts.values() for group in groups},
-    )
+    wanted = set(blend.replica_groups)
+    given = {group for groups in hosts.values() for group in groups}
     if missing := sorted(wanted - given):
         raise ConfigError(f"No host is in the group {', '.join(missing)}; write --host HOST=GROUP.")
     if unknown := sorted(given - wanted):

@@ -73,9 +73,9 @@ def weighted(blend: BlendConfig, weights: Mapping[str, float]) -> BlendConfig:
 
 def table(blend: BlendConfig, found: Plan, before: Plan | None, spare: int) -> Table:
     """The plan for people, with the replicas of the plan `before` it, if there is one."""
-    money = "" if found.money_per_1000 is None else f", {found.money_per_1000:.4g} of your money"
+    money = "" if found.money_per_1000 is None else f", {found.money_per_1000:.4g} in your currency"
     view = Table(
-        title=f"{blend.name}: replicas by day, {spare} of each to spare",
+        title=f"{blend.name}: replicas, {spare} of each to spare",
         caption=(
             f"{found.routers} routers; 1,000 responses take {found.gpu_seconds_per_1000:.4g} GPU "
             f"seconds{money}"

@@ -25,12 +25,21 @@ class Demand:
     """Responses per second, one number or one for each hour of a day; their lengths; the level.
 
     `spare` replicas of each component may be lost before the level is.
+
+    Raises:
+        ValueError: no number of replicas refuses nobody ever, or `spare` is negative.
     """
 
     rates: tuple[float, ...]
     lengths: Lengths
     level: ServiceLevel
     spare: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0 < self.level.goodput < 1:
+            raise ValueError(f"a goodput of {self.level.goodput:g} is not between 0 and 1")
+        if self.spare < 0:
+            raise ValueError(f"{self.spare} spare replicas are fewer than none")
 
     @property
     def peak(self) -> float:
@@ -43,7 +52,7 @@ class ComponentPlan:
     """What one component needs: `rate` is its part of the peak, `gpus` those of all replicas.
 
     `refused` is the share of responses that find a replica full at the peak, before another one is
-    asked, without the spare ones; `replica_s` are the replicas, summed over the hours, times 3,600.
+    asked, without the spare ones; `gpu_s` are GPU seconds over all hours.
     """
 
     share: float
@@ -55,7 +64,6 @@ class ComponentPlan:
     gpus: int
     accelerator: str
     refused: float
-    replica_s: float
     gpu_s: float
 
 
@@ -109,7 +117,6 @@ def _component(
     peak = share * demand.peak
     busiest = capacity.load(curve, demand.lengths, peak / needed, limit)
     gpus = hardware.tensor_parallel_size if hardware.accelerator != "cpu" else 0
-    replica_s = math.fsum(count + demand.spare for count in counts) * _HOUR_S
     return ComponentPlan(
         share=share,
         rate=peak,
@@ -120,8 +127,7 @@ def _component(
         gpus=gpus * (needed + demand.spare),
         accelerator=hardware.accelerator,
         refused=busiest.refused,
-        replica_s=replica_s,
-        gpu_s=gpus * replica_s,
+        gpu_s=gpus * sum(count + demand.spare for count in counts) * _HOUR_S,
     )
 
 

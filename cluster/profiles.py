@@ -82,8 +82,8 @@ def served(component: AnyComponent) -> dict[str, Any]:
     """
     if isinstance(component, RemoteComponent):
         raise ConfigError(f"Component '{component.id}' is remote: it has no replicas here.")
-    # Where a replica may run, and what it is told beside the model, does not make it faster.
-    apart = {"replica_group", "env", "cpus", "seed"}
+    # Where a replica may run, and how many CPUs Ray counts for it, does not make it faster.
+    apart = {"replica_group", "cpus", "seed"}
     found = component.hardware.model_dump(mode="json", exclude=apart, exclude_none=True)
     return {"kind": component.kind} | found
 

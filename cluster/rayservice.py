@@ -7,7 +7,7 @@ import ray
 from blended.app import serve_config
 from blended.config import BlendConfig, VllmComponent
 from cluster import settings as cluster_settings
-from cluster.containers import HTTP_PORT, RIGHTS, container, drain_s, requests_of, volumes
+from cluster.containers import HTTP_PORT, RIGHTS, container, drain_s, volumes
 from cluster.groups import Group, groups, head, placed
 from cluster.manifests import Document, dump
 from cluster.rules.service import TIMEOUT
@@ -81,7 +81,7 @@ def _cluster(
         "autoscalerOptions": {
             "version": "v2",
             "idleTimeoutSeconds": round(settings.idle_timeout_s),
-            "resources": requests_of(_AUTOSCALER),
+            "resources": {"limits": _AUTOSCALER, "requests": _AUTOSCALER},
             "securityContext": RIGHTS,
         },
         "authOptions": {"mode": "token", "secretName": TOKEN},

@@ -140,7 +140,8 @@ def image(settings: Settings, gpus: bool) -> str:
 def weights_memory(parameters: float | None) -> str:
     """Memory in which a model's weights are loaded on their way to a GPU, in bfloat16.
 
-    They are two bytes a parameter; beside them the engine's processes take some 20 GiB.
+    They are two bytes a parameter; 24 GiB beside them are an allowance for the engine's processes,
+    which nobody has measured.
     """
     if parameters is None:
         return "64Gi"

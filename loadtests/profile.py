@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import packages_distributions, version
+from importlib.metadata import version
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -29,7 +29,7 @@ from blended.config import BlendConfig
 from blended.errors import BlendedError, ConfigError
 from blended.loading import load
 from cluster.profiles import FOLDER, Point, Profile, Times, served
-from loadtests.bench.blends import up
+from loadtests.bench.blends import package_version, up, vllm_version
 from loadtests.bench.machine import machine
 from loadtests.bench.processes import Unavailable
 from loadtests.bench.targets import Place
@@ -230,9 +230,9 @@ def _made_by() -> dict[str, str]:
         "date": datetime.now(UTC).date().isoformat(),
         "load_average": f"{os.getloadavg()[0]:.1f}",
         **{name: str(value) for name, value in machine().items()},
-        "blended": version("blended"),
+        "blended": package_version(),
         "ray": version("ray"),
-        "vllm": " ".join(f"{name} {version(name)}" for name in packages_distributions()["vllm"]),
+        "vllm": vllm_version(),
     }
 
 

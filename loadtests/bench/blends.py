@@ -48,7 +48,7 @@ def start_blended(place: Place, stack: ExitStack) -> list[Target]:
     The latter are in the same cluster with weight 0: they are asked by name, through both of the
     hops that a component on the cluster takes.
     """
-    cluster, version = up(_blend("bench", place), place, stack), _version()
+    cluster, version = up(_blend("bench", place), place, stack), package_version()
     local = {"unary": "burst", "paced": "paced", "burst": "burst"}
     return [
         Target("blended", version, models=one_model("bench"), **cluster),
@@ -60,7 +60,9 @@ def start_without_journal(place: Place, stack: ExitStack) -> list[Target]:
     """The same blend, with nothing kept of its responses."""
     blend = _blend("bench-no-journal", place) | {"journal": {"enabled": False}}
     models = one_model("bench-no-journal")
-    return [Target("blended_no_journal", _version(), models=models, **up(blend, place, stack))]
+    return [
+        Target("blended_no_journal", package_version(), models=models, **up(blend, place, stack))
+    ]
 
 
 def _blend(name: str, place: Place) -> dict[str, Any]:
@@ -115,7 +117,7 @@ def start_engine(place: Place, stack: ExitStack) -> list[Target]:
         headers={"authorization": f"Bearer {_KEY}"},
         processes=lambda: family(process.pid),
         role=lambda title: "component",
-        **_engine_fields(_vllm_version()),
+        **_engine_fields(vllm_version()),
     )
     wait_until(target.answers, process, log, START_TIMEOUT_S)
     return [target]
@@ -126,7 +128,7 @@ def start_blended_engine(place: Place, stack: ExitStack) -> list[Target]:
     component = {"id": MODEL, "kind": "vllm", "engine": _engine(), "replicas": _ROOM}
     router = {"replicas": {"min": 1, "max": 1}}
     blend = {"name": "bench-vllm", "components": [component], "router": router}
-    return [Target("vllm_blended", **_engine_fields(_version()), **up(blend, place, stack))]
+    return [Target("vllm_blended", **_engine_fields(package_version()), **up(blend, place, stack))]
 
 
 def up(blend: Mapping[str, Any], place: Place, stack: ExitStack) -> dict[str, Any]:
@@ -174,7 +176,7 @@ def _blended(folder: Path, env: Mapping[str, str], *arguments: str) -> tuple[int
     return status, last_line(log.read_text(errors="replace"))
 
 
-def _version() -> str:
+def package_version() -> str:
     """The package's version and the commit of the working tree."""
     command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
     try:
@@ -184,7 +186,7 @@ def _version() -> str:
     return f"{blended.__version__} ({commit})"
 
 
-def _vllm_version() -> str:
+def vllm_version() -> str:
     """vLLM's distribution and version: its CPU build has a name of its own."""
     name = metadata.packages_distributions()["vllm"][0]
     return f"{name} {metadata.version(name)}"

@@ -189,6 +189,8 @@ def test_a_plan_is_written_into_the_file(site: Path, capsys: pytest.CaptureFixtu
     [
         (("--rate", "0"), "rates are responses per second: none below 0, one above 0"),
         (("--rate", "1,2,3"), "there are 3 rates; give one, or one for each of 24 hours"),
+        (("--rate", "5", "--goodput", "1"), "a goodput of 1 is not between 0 and 1"),
+        (("--rate", "5", "--spare", "-1"), "-1 spare replicas are fewer than none"),
         (("--rate", "5", "--itl", "0.02"), "Component 'large' cannot meet the service level"),
         (("--rate", "5", "--prompt", "5000"), "knows prompts of 50 to 600 tokens, and 5000 are"),
         (("--rate", "5", "--response", "10"), "knows responses of 50 to 200 tokens, and 10 are"),
