@@ -1,23 +1,37 @@
-"""How many responses one replica answers well, and how often it is full: the queue behind a plan.
+"""How many responses the replicas of a component answer well: the queue behind a plan.
 
 A replica with n responses under way gives each of them its first token after a time that is linear
-in n and in the length of its prompt, and every further one after a time that is linear in n, so
-that a response of r tokens would take S(n) if n stayed. All of
-them progress alike and share the engine: a generalised processor-sharing queue, whose number of
+in n and in the length of its prompt, and every further one after a time that is linear in n and in
+the prompts of all n, so that a response of r tokens would take S(n) if n stayed. All of them
+progress alike and share the engine: a generalised processor-sharing queue, whose number of
 responses has, for arrivals at random moments of rate x, P(n) proportional to the product of
 x * S(k) / k over k = 1 … n, whatever the distribution of their lengths (J. W. Cohen, The Multiple
-Phase Service Network with Generalized Processor Sharing, Acta Informatica 12, 1979). It is cut at
-the number that still meets the service level, where Serve refuses and the router asks another
-replica; who arrives at a random moment finds it full with P(limit) (Erlang's loss formula, where S
-does not depend on n).
+Phase Service Network with Generalized Processor Sharing, Acta Informatica 12, 1979). It takes as
+many at once as still meet the service level, and lets as many wait for one of these to end as would
+still be in time; who waits behind k - 1 others, does so for an Erlang time of k phases (exact for
+lengths that are exponential). Who arrives at a random moment finds n responses with P(n), so that
+the share of those who are late or refused is a sum over P(n): Erlang's loss formula, where S does
+not depend on n and nobody waits.
+
+Replicas are spread over in two ways. "least" gives a request to the one that has the fewest: c of
+them are one queue with c times the places, where each runs n / c. "hash" gives all of a
+conversation to one replica: queues apart, and whoever is refused tries another one at random. Each
+of them then sees x * (1 + B), where it refuses the share B; that replicas are full independently of
+each other is an approximation, which a simulation confirms.
 """
 
-import math
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.special import gammainc
+
+Spread = Literal["least", "hash"]
+
+# Requests of the same millisecond count as waiting, so that there must be places for some.
+_FEWEST_WAITING = 2
 
 
 @dataclass(frozen=True)
@@ -42,15 +56,20 @@ class ServiceLevel:
 
 @dataclass(frozen=True)
 class Line:
-    """A time in seconds: what it is at least, and by what each response and prompt token adds."""
+    """A time in seconds: what it is at least, and what each response and prompt token adds.
+
+    `per_prompt_token` is for one's own prompt, `per_running_prompt_token` for those of all.
+    """
 
     base: float
     per_running: float
     per_prompt_token: float = 0.0
+    per_running_prompt_token: float = 0.0
 
     def at(self, running: float, prompt: float) -> float:
         """The time with so many responses under way, one's own included, for such a prompt."""
-        return self.base + self.per_running * running + self.per_prompt_token * prompt
+        shared = self.per_running_prompt_token * running * prompt
+        return self.base + self.per_running * running + self.per_prompt_token * prompt + shared
 
 
 @dataclass(frozen=True)
@@ -71,61 +90,134 @@ class Curve:
         between = self.itl.at(running, lengths.prompt)
         return self.ttft.at(running, lengths.prompt) + (lengths.response - 1) * between
 
-    def limit(self, lengths: Lengths, level: ServiceLevel) -> int:
-        """The most responses at once of which 99 % meet the level; 0 if not even one alone does."""
-        return sum(1 for _ in self._within(lengths, level))
-
-    def _within(self, lengths: Lengths, level: ServiceLevel) -> Iterator[int]:
-        for running in range(1, self.most + 1):
-            late = self.ttft_p99.at(running, lengths.prompt) > level.ttft_s
-            if late or self.itl_p99.at(running, lengths.prompt) > level.itl_s:
-                return
-            yield running
+    def meets(self, running: int, lengths: Lengths, level: ServiceLevel) -> bool:
+        """Whether 99 % of the responses meet the level while so many are under way."""
+        late = self.ttft_p99.at(running, lengths.prompt) > level.ttft_s
+        return not late and self.itl_p99.at(running, lengths.prompt) <= level.itl_s
 
 
 @dataclass(frozen=True)
 class Load:
-    """One replica in the long run: responses under way on average, and the share refused."""
+    """Replicas in the long run: responses under way at each, and the share that is not good.
+
+    `missed` are those that are late because they waited, and those that are refused.
+    """
 
     running: float
+    missed: float
+
+
+@dataclass(frozen=True)
+class Component:
+    """The replicas of one component: what each does, what it is asked, and how they are spread."""
+
+    curve: Curve
+    lengths: Lengths
+    level: ServiceLevel
+    spread: Spread
+
+    @property
+    def at_once(self) -> int:
+        """The most responses at once of which 99 % meet the level; 0 if not even one alone does."""
+        return next(
+            n
+            for n in range(self.curve.most + 1)
+            if n == self.curve.most or not self.curve.meets(n + 1, self.lengths, self.level)
+        )
+
+    @property
+    def waiting(self) -> int:
+        """How many may wait at a replica: as many as have their first token in time all the same.
+
+        In time means with the probability that the level's goodput asks for, as everywhere here.
+        """
+        lines = np.arange(1, self.at_once + 1)
+        return max(_FEWEST_WAITING, int((self._in_time(lines) >= self.level.goodput).sum()))
+
+    def load(self, rate: float, replicas: int) -> Load:
+        """So many replicas under `rate` arrivals per second."""
+        if rate == 0:
+            return Load(0.0, 0.0)
+        if self.spread == "least":
+            return self._queue(rate, replicas).load
+        return self._apart(rate / replicas, replicas)
+
+    def replicas(self, rate: float) -> int:
+        """The fewest replicas that keep the level.
+
+        Raises:
+            ValueError: not even one response alone meets the level.
+        """
+        if self.at_once == 0:
+            raise ValueError("one response alone misses the service level")
+        count = 1
+        while not self._keeps(rate, count):
+            count += 1
+        return count
+
+    def rate(self, replicas: int) -> float:
+        """The largest rate of arrivals, per second, at which so many replicas keep the level."""
+        most = replicas * (self.at_once + self.waiting) / self._response_s(self.at_once)
+        return float(brentq(lambda rate: self._missed_too_many(rate, replicas), 0.0, most))
+
+    def _keeps(self, rate: float, replicas: int) -> bool:
+        return self._missed_too_many(rate, replicas) <= 0
+
+    def _missed_too_many(self, rate: float, replicas: int) -> float:
+        return self.load(rate, replicas).missed - (1 - self.level.goodput)
+
+    def _response_s(self, running: Any) -> Any:
+        return self.curve.response_s(running, self.lengths)
+
+    def _queue(self, rate: float, replicas: int) -> "_Queue":
+        places = replicas * self.at_once
+        counts = np.arange(1, places + replicas * self.waiting + 1)
+        running = np.minimum(counts, places)
+        # A replica that has something to do runs one response at least.
+        times = self._response_s(np.maximum(1.0, running / replicas))
+        shares = _distribution(rate * times / running)
+        # Of those who wait, each replica has about as many.
+        lines = np.ceil((counts[places:] - places) / replicas)
+        late = float(shares[places:-1] @ (1 - self._in_time(lines)))
+        under_way = float(shares[1:] @ running) / replicas
+        return _Queue(Load(under_way, late + float(shares[-1])), refused=float(shares[-1]))
+
+    def _apart(self, rate: float, replicas: int) -> Load:
+        """Replicas that are queues apart; whoever is refused tries any of them, the same included.
+
+        The share B that one refuses grows with x * (1 + B), so that repetition finds it.
+        """
+        refused = 0.0
+        for _ in range(100):
+            one = self._queue(rate * (1 + refused), 1)
+            if abs(one.refused - refused) < 1e-9:
+                break
+            refused = one.refused
+        late = one.load.missed - one.refused
+        lost = one.refused * (1 / replicas + (1 - 1 / replicas) * one.refused)
+        return Load(one.load.running, late * (1 + one.refused) + lost)
+
+    def _in_time(self, lines: NDArray[Any]) -> NDArray[np.float64]:
+        """The probability that who is the k-th in the line of a full replica has its token in time.
+
+        Each phase lasts S / n on average, until one of the n that are under way has ended.
+        """
+        first = self.curve.ttft.at(self.at_once, self.lengths.prompt)
+        phases = (self.level.ttft_s - first) * self.at_once / self._response_s(self.at_once)
+        found: NDArray[np.float64] = gammainc(lines, phases)
+        return found
+
+
+@dataclass(frozen=True)
+class _Queue:
+    load: Load
     refused: float
 
 
-def distribution(curve: Curve, lengths: Lengths, rate: float, limit: int) -> NDArray[np.float64]:
-    """P(n) of n = 0 … limit responses under way, for `rate` arrivals per second."""
-    counts = np.arange(1, limit + 1)
-    times = np.array([curve.response_s(n, lengths) for n in range(1, limit + 1)])
+def _distribution(ratios: NDArray[np.float64]) -> NDArray[np.float64]:
+    """P(n) of n = 0 … from the ratios P(n) / P(n - 1)."""
     # Logarithms: the products overflow beyond some hundred responses.
-    logs = np.concatenate(([0.0], np.cumsum(np.log(rate * times / counts))))
+    logs = np.concatenate(([0.0], np.cumsum(np.log(ratios))))
     weights = np.exp(logs - logs.max())
     found: NDArray[np.float64] = weights / weights.sum()
     return found
-
-
-def load(curve: Curve, lengths: Lengths, rate: float, limit: int) -> Load:
-    """One replica under `rate` arrivals per second, with `limit` responses at once at the most."""
-    if rate == 0:
-        return Load(0.0, 0.0)
-    shares = distribution(curve, lengths, rate, limit)
-    return Load(float(shares @ np.arange(limit + 1)), float(shares[-1]))
-
-
-def replicas(curve: Curve, lengths: Lengths, level: ServiceLevel, rate: float) -> int:
-    """The fewest replicas that refuse no more than the level allows, for arrivals of `rate`.
-
-    Each of them gets an equal part, at random: conversations are spread by a hash.
-
-    Raises:
-        ValueError: not even one response alone meets the level.
-    """
-    limit = curve.limit(lengths, level)
-    if limit == 0:
-        raise ValueError("one response alone misses the service level")
-    if rate == 0:
-        return 1
-    allowed = 1 - level.goodput
-    # At the limit all the time a replica answers limit / S(limit) per second: a lower bound.
-    count = max(1, math.floor(rate * (1 - allowed) * curve.response_s(limit, lengths) / limit))
-    while load(curve, lengths, rate / count, limit).refused > allowed:
-        count += 1
-    return count

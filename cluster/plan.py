@@ -2,8 +2,9 @@
 
 From the weights, a rate of responses, their lengths, a service level, and what was measured of one
 replica of each component (`python -m loadtests.profile`). The service level is that so many of a
-hundred responses have their first token in time and are streamed fast enough; a replica refuses
-what it could not answer so (max_ongoing_requests), and the router asks another one. Users who are
+hundred responses have their first token in time, are streamed fast enough, and come from the
+component that was drawn; a replica takes what it can answer so (max_ongoing_requests), lets few
+wait (max_queued_requests) and refuses the rest, for whom the router asks another one. Users who are
 in an experiment have the weights of their arms: give those of everybody together with --weights.
 """
 
@@ -11,7 +12,7 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import rich
@@ -27,12 +28,12 @@ from cluster.planning import Demand, Plan, hours, plan
 _COLUMNS = (
     "component",
     "share",
-    "responses/s",
+    "per s",
     "replicas",
     "target",
     "at most",
     "GPUs",
-    "asked again",
+    "missed",
 )
 
 
@@ -51,9 +52,10 @@ def planned(blend: BlendConfig, options: argparse.Namespace) -> Plan:
         level = ServiceLevel(options.ttft, options.itl, options.goodput)
         demand = Demand(hours(options.rate), lengths, level, options.spare)
         curves = {name: profile.curve() for name, profile in found.items()}
-        return plan(blend, curves, demand, _prices(blend, options.price))
+        made = plan(blend, curves, demand, _prices(blend, options.price))
     except ValueError as exc:
         raise ConfigError(f"There is no plan: {exc}") from exc
+    return replace(made, predicted=tuple(name for name, p in found.items() if p.predicted))
 
 
 def weighted(blend: BlendConfig, weights: Mapping[str, float]) -> BlendConfig:
@@ -78,7 +80,7 @@ def table(blend: BlendConfig, found: Plan, before: Plan | None, spare: int) -> T
         title=f"{blend.name}: replicas, {spare} of each to spare",
         caption=(
             f"{found.routers} routers; 1,000 responses take {found.gpu_seconds_per_1000:.4g} GPU "
-            f"seconds{money}"
+            f"seconds{money}{_predicted(found)}"
         ),
     )
     for column in _COLUMNS:
@@ -96,7 +98,7 @@ def table(blend: BlendConfig, found: Plan, before: Plan | None, spare: int) -> T
             f"{c.target_ongoing_requests:g}",
             str(c.max_ongoing_requests),
             _moved(str(earlier.gpus), str(c.gpus)),
-            f"{c.refused:.2%}",
+            f"{c.missed:.2%}",
         )
     return view
 
@@ -120,6 +122,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         rich.print(table(blend, found, before, options.spare))
     return 0
+
+
+def _predicted(found: Plan) -> str:
+    if not found.predicted:
+        return ""
+    names = ", ".join(found.predicted)
+    return f"; predicted, not measured: {names} (means keep the level, not 99 of 100)"
 
 
 def _moved(before: str, after: str) -> str:

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 
 from blended.config import BlendConfig
 from blended.router.selection import normalise
-from cluster import capacity
-from cluster.capacity import Curve, Lengths, ServiceLevel
+from cluster.capacity import Component, Curve, Lengths, ServiceLevel, Spread
 
 # A router's CPU for a response and for each of its tokens (`make bench`, 2 cores of an AMD EPYC:
 # 0.60 ms for one without a stream, 6.36 ms for 64 tokens one by one), and how busy it may be.
@@ -51,8 +50,9 @@ class Demand:
 class ComponentPlan:
     """What one component needs: `rate` is its part of the peak, `gpus` those of all replicas.
 
-    `refused` is the share of responses that find a replica full at the peak, before another one is
-    asked, without the spare ones; `gpu_s` are GPU seconds over all hours.
+    `capacity` are the rates that 1, 2, … replicas answer well, those to spare taken off. `missed`
+    is the share of responses that are late or refused at the peak, without the spare replicas;
+    `gpu_s` are GPU seconds over all hours.
     """
 
     share: float
@@ -61,20 +61,26 @@ class ComponentPlan:
     max_replicas: int
     target_ongoing_requests: float
     max_ongoing_requests: int
+    max_queued_requests: int
+    capacity: tuple[float, ...]
     gpus: int
     accelerator: str
-    refused: float
+    missed: float
     gpu_s: float
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The components by id, the routers, and what 1,000 responses take, over all hours."""
+    """The components by id, the routers, and what 1,000 responses take, over all hours.
+
+    `predicted` are the components whose replicas nobody measured: of these, means keep the level.
+    """
 
     components: Mapping[str, ComponentPlan]
     routers: int
     gpu_seconds_per_1000: float
     money_per_1000: float | None
+    predicted: tuple[str, ...] = ()
 
 
 def plan(
@@ -112,37 +118,50 @@ def _component(
     blend: BlendConfig, name: str, share: float, curve: Curve, demand: Demand
 ) -> ComponentPlan:
     hardware = blend.hardware[name]
-    counts = [_replicas(name, curve, demand, share * rate) for rate in demand.rates]
-    needed, limit = max(counts), curve.limit(demand.lengths, demand.level)
-    peak = share * demand.peak
-    busiest = capacity.load(curve, demand.lengths, peak / needed, limit)
+    queue = Component(curve, demand.lengths, demand.level, _spread(blend, name))
+    counts = [_replicas(name, queue, share * rate) for rate in demand.rates]
+    needed, peak = max(counts), share * demand.peak
+    busiest = queue.load(peak, needed)
     gpus = hardware.tensor_parallel_size if hardware.accelerator != "cpu" else 0
+    most = needed + demand.spare
     return ComponentPlan(
         share=share,
         rate=peak,
         min_replicas=min(counts) + demand.spare,
-        max_replicas=needed + demand.spare,
+        max_replicas=most,
         target_ongoing_requests=max(1.0, round(busiest.running, 1)),
-        max_ongoing_requests=limit,
-        gpus=gpus * (needed + demand.spare),
+        max_ongoing_requests=queue.at_once,
+        max_queued_requests=queue.waiting,
+        capacity=tuple(_rate(queue, count - demand.spare) for count in range(1, most + 1)),
+        gpus=gpus * most,
         accelerator=hardware.accelerator,
-        refused=busiest.refused,
+        missed=busiest.missed,
         gpu_s=gpus * sum(count + demand.spare for count in counts) * _HOUR_S,
     )
 
 
-def _replicas(name: str, curve: Curve, demand: Demand, rate: float) -> int:
+def _spread(blend: BlendConfig, name: str) -> Spread:
+    """Engines get a conversation by its hash; simulated components have no prefix cache to meet."""
+    kind = next(c.kind for c in blend.components if c.id == name)
+    return "least" if kind == "simulated" else "hash"
+
+
+def _replicas(name: str, queue: Component, rate: float) -> int:
     try:
-        return capacity.replicas(curve, demand.lengths, demand.level, rate)
+        return queue.replicas(rate)
     except ValueError as exc:
-        first = curve.ttft_p99.at(1, demand.lengths.prompt)
-        between = curve.itl_p99.at(1, demand.lengths.prompt)
+        first = queue.curve.ttft_p99.at(1, queue.lengths.prompt)
+        between = queue.curve.itl_p99.at(1, queue.lengths.prompt)
         raise ValueError(
             f"Component '{name}' cannot meet the service level: one response alone has its first "
             f"token after {first:.3g} s and {between:.3g} s between tokens (99 of 100), and "
-            f"{demand.level.ttft_s:g} s and {demand.level.itl_s:g} s are allowed; allow more, or "
+            f"{queue.level.ttft_s:g} s and {queue.level.itl_s:g} s are allowed; allow more, or "
             "take a faster model or GPU."
         ) from exc
+
+
+def _rate(queue: Component, replicas: int) -> float:
+    return round(queue.rate(replicas), 3) if replicas > 0 else 0.0
 
 
 def _money(

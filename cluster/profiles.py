@@ -1,7 +1,8 @@
 """What was measured of one replica of a component: a small file with its provenance, and its curve.
 
-`python -m loadtests.profile` makes it. Prompts were new to the engine, so that their tokens are
-those that it has to compute: of a conversation's turn, what its prefix cache does not hold.
+`python -m loadtests.profile` makes it, and `python -m loadtests.predict` one that is predicted.
+Prompts were new to the engine, so that their tokens are those that it has to compute: of a
+conversation's turn, what its prefix cache does not hold.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from scipy.optimize import nnls
 
@@ -32,13 +34,14 @@ class Times(Frozen):
 class Point(Frozen):
     """One level of load: so many responses at once, all the time.
 
-    `itl_s` is, for each response, the mean between its tokens; `per_s` are responses per second.
+    `itl_s` is, for each response, the mean between its tokens; `per_s` are responses per second;
+    `responses` is how many were measured, 0 where all of this is predicted.
     """
 
     running: Annotated[int, Field(ge=1)]
     prompt: Positive
     response: Annotated[float, Field(gt=1)]
-    responses: Annotated[int, Field(ge=1)]
+    responses: Annotated[int, Field(ge=0)]
     ttft_s: Times
     itl_s: Times
     per_s: Positive
@@ -60,16 +63,26 @@ class Profile(Frozen):
             raise ValueError("a profile needs points of two lengths of prompts at the least")
         return self
 
+    @property
+    def predicted(self) -> bool:
+        """Whether it was not measured: then nothing is known of a spread, and p99 is the mean."""
+        return any(point.responses == 0 for point in self.points)
+
     def curve(self) -> Curve:
-        """The lines through the points, by least squares without negative parts."""
-        ones = [1.0] * len(self.points)
-        running = [float(point.running) for point in self.points]
-        both = (ones, running, [point.prompt for point in self.points])
+        """The lines through the points, by least squares of relative errors without negative parts.
+
+        Its own prompt delays a response's first token, everybody's prompts those that follow.
+        """
+        running = np.array([float(point.running) for point in self.points])
+        prompts = np.array([point.prompt for point in self.points])
+        ones, nothing = np.ones_like(prompts), np.zeros_like(prompts)
+        first = (ones, running, prompts, nothing)
+        between = (ones, running, nothing, running * prompts)
         return Curve(
-            ttft=_line(both, [point.ttft_s.mean for point in self.points]),
-            ttft_p99=_line(both, [point.ttft_s.p99 for point in self.points]),
-            itl=_line(both[:2], [point.itl_s.mean for point in self.points]),
-            itl_p99=_line(both[:2], [point.itl_s.p99 for point in self.points]),
+            ttft=_line(first, [point.ttft_s.mean for point in self.points]),
+            ttft_p99=_line(first, [point.ttft_s.p99 for point in self.points]),
+            itl=_line(between, [point.itl_s.mean for point in self.points]),
+            itl_p99=_line(between, [point.itl_s.p99 for point in self.points]),
             most=max(point.running for point in self.points),
         )
 
@@ -131,6 +144,7 @@ def refuse_other_lengths(component: str, profile: Profile, lengths: Lengths) -> 
             )
 
 
-def _line(columns: Sequence[Sequence[float]], values: Sequence[float]) -> Line:
-    found, _ = nnls(np.array(columns, dtype=float).T, np.array(values, dtype=float))
+def _line(columns: Sequence[NDArray[np.float64]], values: Sequence[float]) -> Line:
+    rows = np.array(columns).T / np.array(values)[:, None]
+    found, _ = nnls(rows, np.ones(len(values)))
     return Line(*(float(value) for value in found))

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 from ruamel.yaml import YAML
 
@@ -39,10 +40,12 @@ def write(path: Path, plan: Plan, weights: Mapping[str, float] | None) -> None:
     path.write_text(text.getvalue())
 
 
-def _replicas(plan: ComponentPlan) -> dict[str, float]:
+def _replicas(plan: ComponentPlan) -> dict[str, Any]:
     return {
         "min": plan.min_replicas,
         "max": plan.max_replicas,
         "target_ongoing_requests": plan.target_ongoing_requests,
         "max_ongoing_requests": plan.max_ongoing_requests,
+        "max_queued_requests": plan.max_queued_requests,
+        "capacity": list(plan.capacity),
     }

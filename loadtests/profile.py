@@ -9,98 +9,28 @@ loop), with prompts of two lengths that no cache knows. The last line is the pro
 import argparse
 import asyncio
 import json
-import os
 import random
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from statistics import fmean
 from typing import Any
-
-import aiohttp
 
 from blended.config import BlendConfig
 from blended.errors import BlendedError, ConfigError
 from blended.loading import load
 from cluster.profiles import FOLDER, Point, Profile, Times, served
-from loadtests.bench.blends import package_version, up, vllm_version
-from loadtests.bench.machine import machine
+from loadtests.bench.blends import made_by, up
 from loadtests.bench.processes import Unavailable
 from loadtests.bench.targets import Place
+from loadtests.client import Failed, Response, ask, session
 from loadtests.figures import percentile
 
-_WORDS = (
-    "sun",
-    "rain",
-    "tea",
-    "music",
-    "work",
-    "dreams",
-    "summer",
-    "home",
-    "books",
-    "cats",
-    "bread",
-)
-_TIMEOUT_S = 300.0
 # The client shares the machine: beyond this share of a CPU its own delays would be measured.
 _BUSIEST_CLIENT = 0.7
-
-
-@dataclass(frozen=True)
-class Response:
-    """One response that ended: seconds to the first token and to the last, and tokens."""
-
-    first_s: float
-    last_s: float
-    prompt: int
-    tokens: int
-
-
-class Failed(Exception):
-    """A response that did not come to its end, or a client that was too slow to tell."""
-
-
-async def ask(
-    http: aiohttp.ClientSession, url: str, model: str, words: int, tokens: int
-) -> Response:
-    """One streamed response to a prompt that begins like no other.
-
-    Raises:
-        Failed: it did not come to its end.
-    """
-    text = " ".join([str(random.getrandbits(48)), *random.choices(_WORDS, k=words)])
-    body = {
-        "model": model,
-        "messages": [{"role": "user", "content": text}],
-        "stream": True,
-        "stream_options": {"include_usage": True},
-        "max_tokens": tokens,
-        "min_tokens": tokens,
-    }
-    began, first, last, usage = time.perf_counter(), 0.0, 0.0, dict[str, int]()
-    async with http.post(url, json=body) as response:
-        if response.status != 200:
-            raise Failed(f"{response.status}: {(await response.text())[:200]}")
-        async for line in response.content:
-            if not line.startswith(b"data: {"):
-                continue
-            event = json.loads(line[6:])
-            if "error" in event:
-                raise Failed(event["error"]["message"])
-            usage = event.get("usage") or usage
-            if any(choice["delta"].get("content") for choice in event["choices"]):
-                last = time.perf_counter() - began
-                first = first or last
-    if not usage or not first:
-        raise Failed("a response ended without tokens, or did not say how many it had")
-    return Response(first, last, usage["prompt_tokens"], usage["completion_tokens"])
 
 
 async def point(job: argparse.Namespace, target: dict[str, Any], clients: int, words: int) -> Point:
@@ -109,11 +39,7 @@ async def point(job: argparse.Namespace, target: dict[str, Any], clients: int, w
     Raises:
         Failed: a response did not come to its end, or this process was the bottleneck.
     """
-    timeout = aiohttp.ClientTimeout(total=_TIMEOUT_S)
-    connector = aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(
-        headers=target["headers"], timeout=timeout, connector=connector
-    ) as http:
+    async with session(target["headers"]) as http:
 
         async def one() -> Response:
             return await ask(http, target["url"], job.component, words, job.response)
@@ -143,7 +69,7 @@ def summarise(found: Sequence[Response], clients: int, took_s: float) -> Point:
         response=fmean(r.tokens for r in found),
         responses=len(found),
         ttft_s=_times([r.first_s for r in found]),
-        itl_s=_times([(r.last_s - r.first_s) / (r.tokens - 1) for r in found if r.tokens > 1]),
+        itl_s=_times([r.itl_s for r in found if r.tokens > 1]),
         per_s=len(found) / took_s,
     )
 
@@ -189,7 +115,10 @@ def measure(job: argparse.Namespace) -> Profile:
             print(f"{clients:4} at once: {_shown(points[-1])}", file=sys.stderr)
     points.sort(key=lambda p: (p.running, p.prompt))
     return Profile(
-        component=job.component, made_by=_made_by(), serves=served(component), points=tuple(points)
+        component=job.component,
+        made_by=made_by("loadtests.profile"),
+        serves=served(component),
+        points=tuple(points),
     )
 
 
@@ -222,18 +151,6 @@ def _shown(found: Point) -> str:
         f"{1e3 * found.ttft_s.mean:.1f} ms (p99 {1e3 * found.ttft_s.p99:.1f}), between tokens "
         f"{1e3 * found.itl_s.mean:.2f} ms (p99 {1e3 * found.itl_s.p99:.2f})"
     )
-
-
-def _made_by() -> dict[str, str]:
-    return {
-        "command": " ".join(["python -m loadtests.profile", *sys.argv[1:]]),
-        "date": datetime.now(UTC).date().isoformat(),
-        "load_average": f"{os.getloadavg()[0]:.1f}",
-        **{name: str(value) for name, value in machine().items()},
-        "blended": package_version(),
-        "ray": version("ray"),
-        "vllm": vllm_version(),
-    }
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -6,7 +6,6 @@ import os
 import platform
 import shlex
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -23,7 +22,7 @@ from loadtests.bench.peers import PEERS
 from loadtests.bench.processes import Unavailable, spent_ms, usage
 from loadtests.bench.report import Measure, Pass
 from loadtests.bench.targets import ROOT, Place, Target, bare, chats, start_peer, upstream
-from loadtests.wire.generator import Job, Sample
+from loadtests.wire.generator import Job, Sample, apart
 from loadtests.wire.upstream import INTERVAL_S, TOKENS
 
 RESULTS = Path(__file__).parents[1] / "results"
@@ -173,11 +172,7 @@ def sample_of(target: Target, measure: Measure, seconds: float) -> Sample:
         token=target.token,
         min_tokens=target.min_tokens if stream else 0,
     )
-    command = [sys.executable, "-m", "loadtests.wire.generator"]
-    output = subprocess.run(
-        command, input=json.dumps(asdict(job)), capture_output=True, text=True, check=True
-    ).stdout
-    return Sample(**json.loads(output))
+    return apart(job)
 
 
 def _save(saved: Mapping[str, object]) -> None:

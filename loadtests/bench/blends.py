@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import blended
 from blended import demo, loading
 from blended.config import VllmComponent
 from blended.launch import unused
+from loadtests.bench.machine import machine
 from loadtests.bench.peers import WEIGHTS
 from loadtests.bench.processes import (
     Unavailable,
@@ -137,16 +139,12 @@ def up(blend: Mapping[str, Any], place: Place, stack: ExitStack) -> dict[str, An
     Raises:
         Unavailable: it did not come up; nothing is left running.
     """
-    state = place.folder / f"state-{blend['name']}"
+    state = _state(blend, place)
     state.mkdir()
-    source = state / "blend.yaml"
-    source.write_text(yaml.safe_dump(dict(blend)))
-    own = ("BLENDED_", "VLLM_API_KEY", "RAY_AUTH_TOKEN", "RAY_ADDRESS")
-    env = {name: value for name, value in os.environ.items() if not name.startswith(own)}
-    env |= {"BLENDED_STATE_DIR": str(state), _UPSTREAM_KEY_ENV: "unused", "COLUMNS": "200"}
+    env = _environ(state)
     stack.callback(_down, state, env)
-    arguments = ("up", str(source), "--port", str(unused.port()), "--detach")
-    status, last_word = _blended(state, env, *arguments)
+    arguments = ("--port", str(unused.port()), "--detach")
+    status, last_word = _blended(state, env, "up", _written(blend, state), *arguments)
     if status != 0:
         raise Unavailable(f"did not start: {last_word}")
     running = json.loads((state / "running.json").read_text())
@@ -157,6 +155,34 @@ def up(blend: Mapping[str, Any], place: Place, stack: ExitStack) -> dict[str, An
         "processes": lambda: family(running["pid"]),
         "role": role_in_blend,
     }
+
+
+def apply(blend: Mapping[str, Any], place: Place) -> None:
+    """`blended apply` to the blend of this name that is up, until all that it wants runs.
+
+    Raises:
+        Unavailable: it could not be changed.
+    """
+    state = _state(blend, place)
+    status, last_word = _blended(state, _environ(state), "apply", _written(blend, state), "--yes")
+    if status != 0:
+        raise Unavailable(f"was not changed: {last_word}")
+
+
+def _state(blend: Mapping[str, Any], place: Place) -> Path:
+    return place.folder / f"state-{blend['name']}"
+
+
+def _written(blend: Mapping[str, Any], state: Path) -> str:
+    source = state / "blend.yaml"
+    source.write_text(yaml.safe_dump(dict(blend)))
+    return str(source)
+
+
+def _environ(state: Path) -> dict[str, str]:
+    own = ("BLENDED_", "VLLM_API_KEY", "RAY_AUTH_TOKEN", "RAY_ADDRESS")
+    env = {name: value for name, value in os.environ.items() if not name.startswith(own)}
+    return env | {"BLENDED_STATE_DIR": str(state), _UPSTREAM_KEY_ENV: "unused", "COLUMNS": "200"}
 
 
 def _down(state: Path, env: Mapping[str, str]) -> None:
@@ -184,6 +210,19 @@ def package_version() -> str:
     except (OSError, subprocess.CalledProcessError):
         commit = "unknown commit"
     return f"{blended.__version__} ({commit})"
+
+
+def made_by(module: str) -> dict[str, str]:
+    """How a result came about: the command, the day, the machine and its load, the versions."""
+    return {
+        "command": " ".join([f"python -m {module}", *sys.argv[1:]]),
+        "date": datetime.now(UTC).date().isoformat(),
+        "load_average": f"{os.getloadavg()[0]:.1f}",
+        **{name: str(value) for name, value in machine().items()},
+        "blended": package_version(),
+        "ray": metadata.version("ray"),
+        "vllm": vllm_version(),
+    }
 
 
 def vllm_version() -> str:

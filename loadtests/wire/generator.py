@@ -6,6 +6,7 @@ its own, so that nothing else delays its clock.
 
 import asyncio
 import json
+import subprocess
 import sys
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
@@ -123,6 +124,15 @@ async def run(job: Job) -> Sample:
     load = Load(job, perf_counter())
     await asyncio.gather(*(load.client(index) for index in range(job.clients)))
     return summarise(load)
+
+
+def apart(job: Job) -> Sample:
+    """Run a job in a process of its own."""
+    command = [sys.executable, "-m", "loadtests.wire.generator"]
+    done = subprocess.run(
+        command, input=json.dumps(asdict(job)), capture_output=True, text=True, check=True
+    )
+    return Sample(**json.loads(done.stdout))
 
 
 def summarise(load: Load) -> Sample:

@@ -9,7 +9,7 @@ import yaml
 
 from blended.loading import load
 from cluster import plan, profiles
-from cluster.capacity import Curve, Lengths, Line, ServiceLevel, replicas
+from cluster.capacity import Component, Curve, Lengths, Line, ServiceLevel
 from cluster.manifests import Document
 
 BLEND = """\
@@ -107,7 +107,7 @@ def test_each_component_is_planned_for_its_share(
     """Its part of the rate, the fewest replicas for it and one to spare, and their GPUs."""
     found = planned(site, capsys, "--rate", "20")["components"]
     needed = {
-        name: replicas(curve(slow), LENGTHS, ServiceLevel(0.8, 0.06), rate)
+        name: Component(curve(slow), LENGTHS, ServiceLevel(0.8, 0.06), "hash").replicas(rate)
         for name, slow, rate in (("small", 1, 10.0), ("large", 2, 5.0))
     }
 
@@ -118,7 +118,7 @@ def test_each_component_is_planned_for_its_share(
         assert found[name]["min_replicas"] == found[name]["max_replicas"] == needed[name] + 1
         assert found[name]["gpus"] == gpus * (needed[name] + 1)
         assert 1 <= found[name]["target_ongoing_requests"] <= found[name]["max_ongoing_requests"]
-        assert found[name]["refused"] <= 0.01
+        assert found[name]["missed"] <= 0.01
 
 
 def test_a_day_gives_fewer_replicas_to_its_quiet_hours(
@@ -135,6 +135,18 @@ def test_a_day_gives_fewer_replicas_to_its_quiet_hours(
     assert day["routers"] == constant["routers"]
     # Quiet hours pay for the spare replicas as well.
     assert day["gpu_seconds_per_1000"] > constant["gpu_seconds_per_1000"]
+
+
+def test_capacity_is_what_each_number_of_replicas_answers_well(
+    site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One replica of each number is to spare; the planned ones are enough, one fewer is not."""
+    for name, found in planned(site, capsys, "--rate", "40")["components"].items():
+        least, *_, last, all_of_them = found["capacity"]
+        assert len(found["capacity"]) == found["max_replicas"], name
+        assert least == 0
+        assert last < found["rate"] <= all_of_them
+        assert found["capacity"] == sorted(found["capacity"])
 
 
 def test_gpu_seconds_and_money_are_those_of_the_replicas(
@@ -178,7 +190,8 @@ def test_a_plan_is_written_into_the_file(site: Path, capsys: pytest.CaptureFixtu
     assert "# two GPUs" in text
     for name in ("small", "large"):
         keys = {"min": "min_replicas", "max": "max_replicas"}
-        keys |= {key: key for key in ("target_ongoing_requests", "max_ongoing_requests")}
+        limits = ("target_ongoing_requests", "max_ongoing_requests", "max_queued_requests")
+        keys |= {key: key for key in (*limits, "capacity")}
         assert written[name] == {key: found[name][of] for key, of in keys.items()}
     assert written["far"] is None
     assert blend.weights == {"small": 1, "large": 1, "far": 2}
@@ -234,6 +247,19 @@ def test_the_demo_can_be_planned(capsys: pytest.CaptureFixture[str]) -> None:
         "willow": 2,
     }
     assert found["gpu_seconds_per_1000"] == 0
+
+
+def test_a_plan_says_what_was_only_predicted(
+    site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In JSON and in the table: of a replica that nobody measured, only means are known."""
+    assert planned(site, capsys, "--rate", "5")["predicted"] == []
+    path = site / "small.json"
+    path.write_text(path.read_text().replace('"responses": 50', '"responses": 0'))
+
+    assert planned(site, capsys, "--rate", "5")["predicted"] == ["small"]
+    assert run(site, "--rate", "5") == 0
+    assert "predicted, not measured: small" in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_preset_is_not_written(site: Path, capsys: pytest.CaptureFixture[str]) -> None:

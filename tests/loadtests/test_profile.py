@@ -8,7 +8,7 @@ from blended.config import BlendConfig, SimulatedComponent, Simulation, VllmComp
 from blended.errors import ConfigError
 from blended.loading import load
 from loadtests import profile
-from loadtests.profile import Failed, Response
+from loadtests.client import Failed, Response
 from tests.support import CLIENT_KEY, rig
 
 
