@@ -1,196 +1,290 @@
 """People who chat, for Locust: locust -f loadtests/chat.py --host http://127.0.0.1:8000
 
-Every user holds one conversation after another: some turns each, streamed, with the whole history
-and time to read and type in between. The key is in the environment variable BLENDED_API_KEY, the
-model in BLENDED_MODEL (the blend itself if there is none). Needs Locust alone.
+They hold conversations: some turns each, with the whole history and time to read and type, as
+--people says. In a closed loop (--users) so many people do, one conversation after another, and
+wait for their responses. In an open one (--rate, --replay) conversations begin when they begin,
+however slow the answers are. --shape varies either over the run. Keys are in the environment
+variable BLENDED_API_KEY, separated by commas; a model in BLENDED_MODEL is the only one asked.
 
-Reported are the responses ("chat", to the last byte) and, of those that came to their end, the
-time to the first token, of all and by turn and component (where the blend names it), and the mean
-time between tokens. With --first-token-ms the test has a service level: Locust's exit status is 1
-if more than one in a hundred responses failed or had its first token later.
+Locust's own rows are responses to their last byte ("chat"), first tokens and the mean time between
+tokens. Below them stand TTFT, ITL, TPOT, E2E and goodput by component (where the blend names it),
+turn and model, and the last line is all of that as JSON, for `python -m loadtests.report`. Failed
+and abandoned responses have no latency. The exit status is 1 if more than one in a hundred
+responses missed the level (--first-token-ms, --between-tokens-ms), or if Locust itself was the
+bottleneck.
 """
 
 import json
+import logging
 import os
 import random
 import sys
 import time
-from collections.abc import Iterator
+import zlib
+from collections.abc import Sequence
 from typing import Any
 
-from locust import FastHttpUser, events, task
+from gevent.pool import Group  # type: ignore[import-untyped]
+from locust import FastHttpUser, LoadTestShape, User, events, task
 from locust.argument_parser import LocustArgumentParser
-from locust.env import Environment
 from locust.exception import StopUser
-from locust.runners import WorkerRunner
+from locust.runners import MasterRunner, WorkerRunner
+
+from loadtests.crowd import figures, options
+from loadtests.crowd.answer import Answer
+from loadtests.crowd.arrivals import part
+from loadtests.crowd.options import Run
+from loadtests.crowd.people import Ask, Conversation, conversations
+from loadtests.crowd.session import Session
+from loadtests.crowd.tally import Response, turn_group
 
 PATH = "/v1/chat/completions"
-WORDS = (
-    "sun",
-    "rain",
-    "tea",
-    "friends",
-    "music",
-    "work",
-    "dreams",
-    "summer",
-    "home",
-    "books",
-    "cats",
-)
+# What is under way when a run is over may end.
+DRAIN_S = 60.0
 
-# Means: turns of a conversation, seconds between a response and the next message.
-TURNS, THINK_S = 5.0, 3.0
-# The share of the responses that have to keep the service level.
-GOODPUT = 0.99
+# Locust makes one run at a time in a process, and not all of its hooks hear of its environment.
+session: Session | None = None
 
 
-class Failed(Exception):
-    """A response that did not come to its end."""
+class Person(FastHttpUser):
+    """The client of one person, or of many who take their turns at once."""
 
-
-class Chatter(FastHttpUser):
-    """One person; open-ended, because Locust says how many there are and for how long."""
-
+    abstract = True
     network_timeout = connection_timeout = 300.0
 
     def on_start(self) -> None:
-        """Ask which model to talk to."""
-        self.headers = {"Authorization": f"Bearer {os.environ.get('BLENDED_API_KEY', '')}"}
-        self.model = os.environ.get("BLENDED_MODEL") or self._first_model()
+        """Ask which models there are."""
+        assert session is not None, "a run has begun"
+        self.session = session
+        self.keys = [key.strip() for key in os.environ.get("BLENDED_API_KEY", "").split(",")]
+        only = os.environ.get("BLENDED_MODEL")
+        self.models = [only] if only else self._served()
 
-    @task
-    def converse(self) -> None:
-        """One conversation; it ends early when a response fails."""
-        conversation, history = f"{random.getrandbits(128):032x}", list[dict[str, str]]()
-        while not history or random.random() > 1 / TURNS:
-            history.append({"role": "user", "content": _message(len(history))})
-            words = self._ask(conversation, history)
-            time.sleep(random.expovariate(1 / THINK_S))
-            if words is None:
+    def converse(self, conversation: Conversation) -> None:
+        """One conversation; it ends early when a response fails, or the run is over."""
+        began, history = time.perf_counter(), list[dict[str, str]]()
+        answer: str | None = None
+        for ask in conversation.asks:
+            if ask.at_s is not None:
+                self.session.rest(began + ask.at_s - time.perf_counter())
+            if self.session.is_over:
                 return
-            history.append({"role": "assistant", "content": words})
+            if ask.text:
+                history += [] if answer is None else [{"role": "assistant", "content": answer}]
+                history.append({"role": "user", "content": ask.text})
+            answer = self._answer(conversation, ask, history)
+            self.session.rest(ask.pause_s)
+            if answer is None:
+                return
 
-    def _first_model(self) -> str:
+    def _served(self) -> list[str]:
+        headers = {"Authorization": f"Bearer {self.keys[0]}"}
         with self.client.get(
-            "/v1/models", headers=self.headers, name="models", catch_response=True
+            "/v1/models", headers=headers, name="models", catch_response=True
         ) as response:
             if response.status_code == 200:
-                return str(response.json()["data"][0]["id"])
-            response.failure(f"{response.status_code}: {response.text[:200]}")
+                return [str(model["id"]) for model in response.json()["data"]]
+            response.failure(f"{response.status_code}: {response.text or response.error}"[:200])
         raise StopUser
 
-    def _ask(self, conversation: str, history: list[dict[str, str]]) -> str | None:
-        """What is answered to a history; None for a failure, which is counted."""
-        began = time.perf_counter()
-        with self.client.post(
-            PATH,
-            json={"model": self.model, "messages": history, "stream": True},
-            headers={**self.headers, "X-Conversation-ID": conversation},
-            name="chat",
-            stream=True,
-            catch_response=True,
-        ) as response:
-            try:
-                pieces = list(_pieces(response))
-            except (Failed, OSError, ValueError) as exc:
-                response.failure(str(exc))
-                return None
-            # Locust measures up to the headers.
-            response.request_meta["response_time"] = 1e3 * (time.perf_counter() - began)
-            response.success()
-            component = response.headers.get("x-blended-component", "")
-        times = [at for at, _ in pieces]
-        for name, seconds in _figures(began, times, len(history) // 2 + 1, component):
-            self._report(name, 1e3 * seconds)
-        return "".join(text for _, text in pieces)
+    def _answer(
+        self, conversation: Conversation, ask: Ask, history: Sequence[dict[str, str]]
+    ) -> str | None:
+        """What is answered to a history, perhaps its beginning only; None for a failure."""
+        answer = Answer(conversation.model, len(history) // 2 + 1, ask.streamed)
+        body = {"model": conversation.model, "messages": history, "stream": ask.streamed}
+        try:
+            with self.client.post(
+                PATH,
+                json=body,
+                headers=self._headers(conversation),
+                name="chat",
+                stream=True,
+                catch_response=True,
+            ) as response:
+                answer.read(response, ask.leave_after)
+        finally:
+            # Locust may take the user away in the middle.
+            self._report(answer.response(self.models[0]))
+        return None if answer.outcome == "failed" else answer.text
 
-    def _report(self, name: str, milliseconds: float) -> None:
+    def _headers(self, conversation: Conversation) -> dict[str, str]:
+        """A user has one key for good."""
+        key = self.keys[zlib.crc32(conversation.user.encode()) % len(self.keys)]
+        return {
+            "Authorization": f"Bearer {key}",
+            "X-User-ID": conversation.user,
+            "X-Conversation-ID": conversation.id,
+        }
+
+    def _report(self, response: Response) -> None:
+        self.session.ledger.add(response, response.began_s - self.session.began_s)
+        if response.outcome != "finished" or response.first_s is None:
+            return
+        names = ["first token", f"first token, turn {turn_group(response.turn)}"]
+        names += [f"first token, {response.component}"] if response.component else []
+        for name in names:
+            self._row(name, response.first_s)
+        if response.between_s is not None:
+            self._row("between tokens", response.between_s)
+
+    def _row(self, name: str, seconds: float) -> None:
         self.environment.events.request.fire(
             request_type="POST",
             name=name,
-            response_time=milliseconds,
+            response_time=1e3 * seconds,
             response_length=0,
             exception=None,
             context={},
         )
 
 
+class Chatter(Person):
+    """One person of a closed loop."""
+
+    def on_start(self) -> None:
+        """Everybody has conversations of their own, the same in every run."""
+        super().on_start()
+        run, worker = self.session.run, getattr(self.environment.runner, "worker_index", 0)
+        rng = random.Random(f"{run.seed} {worker} {next(self.session.numbers)}")
+        self.conversations = conversations(run.people, rng, self.models)
+
+    @task
+    def chat(self) -> None:
+        """The next conversation."""
+        if self.session.is_over:
+            raise StopUser
+        self.converse(next(self.conversations))
+
+
+class Arrivals(Person):
+    """Everybody who comes to one process in an open loop."""
+
+    # More than can be there at once; the default of 10 would make it a closed loop.
+    concurrency = 100_000
+
+    def on_start(self) -> None:
+        """Nobody is there yet."""
+        self.there = Group()
+        super().on_start()
+
+    @task
+    def receive(self) -> None:
+        """Begin each conversation at its time, and end with the last of them."""
+        environment: Any = self.environment
+        workers, me = environment.parsed_options.workers, environment.runner.client_id
+        if me not in workers:
+            raise StopUser  # it has joined later, and the others have all of the arrivals
+        arrivals = self.session.run.arrivals(self.models)
+        for at_s, conversation in part(arrivals, workers.index(me), len(workers)):
+            self.session.rest(at_s - self.session.at_s)
+            self.there.spawn(self.converse, conversation)
+        self.there.join()
+        raise StopUser
+
+    def on_stop(self) -> None:
+        """Take those away who are still there."""
+        self.there.kill()
+
+
+class Load(LoadTestShape):
+    """How many users there are: in an open loop one in each process, who receives the others."""
+
+    use_common_options = True
+
+    def tick(self) -> tuple[int, float, list[type[User]] | None] | None:
+        """Part of LoadTestShape: users, how fast they come, and of which class."""
+        runner: Any = self.runner
+        try:
+            run = options.run(runner.environment.parsed_options)
+        except (OSError, ValueError) as exc:
+            logging.error("%s", exc)  # it has come from the web UI, which goes on
+            return None
+        at_s = self.get_run_time()  # type: ignore[no-untyped-call]
+        if at_s >= run.seconds and not (runner.user_count and at_s < run.seconds + DRAIN_S):
+            return None
+        if run.is_open:
+            workers = runner.worker_count
+            return workers, workers, [Arrivals]
+        return run.users_at(at_s), run.spawn_rate, [Chatter]
+
+
 @events.init_command_line_parser.add_listener  # type: ignore[untyped-decorator]
 def add_options(parser: LocustArgumentParser) -> None:
     """Locust's hook: the options of this file."""
-    text = "service level: first tokens of 99 in 100 responses within so many milliseconds"
-    parser.add_argument("--first-token-ms", type=float, default=None, help=text)
-    parser.add_argument(
-        "--seed", type=int, default=1, help="of what people say, and of their pauses"
-    )
+    options.add(parser)
+
+
+@events.init.add_listener  # type: ignore[untyped-decorator]
+def check(environment: Any, **_: object) -> None:
+    """Locust's hook: a mistake in the options is told before anything starts."""
+    if not isinstance(environment.runner, WorkerRunner):
+        _run(environment)
 
 
 @events.test_start.add_listener  # type: ignore[untyped-decorator]
-def seed(environment: Environment, **_: object) -> None:
-    """Locust's hook: every worker draws numbers of its own, the same in every run."""
-    worker = getattr(environment.runner, "worker_index", 0)
-    random.seed(f"{getattr(environment.parsed_options, 'seed', 1)} {worker}")
+def begin(environment: Any, **_: object) -> None:
+    """Locust's hook: a new run, in a master and in each of its workers."""
+    global session
+    session = Session(_run(environment))
+    if not isinstance(runner := environment.runner, WorkerRunner):
+        # A master sends its options to the workers, but for its run time; and by their ids they
+        # find which part of the arrivals is theirs.
+        is_master = isinstance(runner, MasterRunner)
+        ids = [client.id for client in runner.clients.ready] if is_master else [runner.client_id]
+        environment.parsed_options.workers = ids
+        environment.parsed_options.lasts_s = environment.parsed_options.run_time
+
+
+@events.test_stop.add_listener  # type: ignore[untyped-decorator]
+def end(**_: object) -> None:
+    """Locust's hook: the run is over."""
+    if session is not None:
+        session.client.stop()
+
+
+@events.report_to_master.add_listener  # type: ignore[untyped-decorator]
+def send(client_id: str, data: dict[str, Any]) -> None:
+    """Locust's hook: what a worker has measured since its last report."""
+    if session is not None:
+        data["ledger"], data["client"] = session.ledger.take(), session.client.to_wire()
+
+
+@events.worker_report.add_listener  # type: ignore[untyped-decorator]
+def receive(client_id: str, data: dict[str, Any]) -> None:
+    """Locust's hook: a master hears it."""
+    if session is not None and "ledger" in data:
+        session.ledger.give(data["ledger"])
+        session.clients[client_id] = data["client"]
 
 
 @events.quitting.add_listener  # type: ignore[untyped-decorator]
-def judge(environment: Environment, **_: object) -> None:
-    """Locust's hook: the exit status, from the statistics of all workers, where these are."""
-    level = getattr(environment.parsed_options, "first_token_ms", None)
-    if level is None or isinstance(environment.runner, WorkerRunner):
+def judge(environment: Any, **_: object) -> None:
+    """Locust's hook: the exit status, from the measurements of all workers, where these are."""
+    if session is None or isinstance(environment.runner, WorkerRunner):
         return
-    chat = environment.stats.get("chat", "POST")
-    first = environment.stats.get("first token", "POST")
-    late = sum(n for ms, n in first.response_times.items() if ms > level)
-    good = 1 - (chat.num_failures + late) / chat.num_requests if chat.num_requests else 0.0
-    sentence = f"{good:.2%} of {chat.num_requests} responses kept the level of {level:g} ms."
-    print(sentence, file=sys.stderr)
-    if good < GOODPUT:
+    if not isinstance(environment.runner, MasterRunner):
+        session.clients["local"] = session.client.to_wire()
+    errors = environment.stats.errors.values()
+    session.document = session.conclude({str(e.error): e.occurrences for e in errors})
+    complaints = [*session.document["missed"], *session.document["refused"]]
+    for sentence in (figures.verdict(session.document), *complaints):
+        print(sentence, file=sys.stderr)
+    if complaints:
         environment.process_exit_code = 1
 
 
-def _message(turn: int) -> str:
-    """What somebody says; the conversations of two people differ from their first message on."""
-    topic = " and ".join(random.sample(WORDS, 2))
-    return f"Hello, let us talk about {topic}." if turn == 0 else f"And what about {topic}?"
+@events.quit.add_listener  # type: ignore[untyped-decorator]
+def conclude(**_: object) -> None:
+    """Locust's hook: what its own tables do not have, below them."""
+    if session is not None and session.document is not None:
+        print(figures.table(session.document), *figures.describe(session.document), sep="\n")
+        print(json.dumps(session.document), flush=True)
 
 
-def _figures(
-    began: float, times: list[float], turn: int, component: str
-) -> Iterator[tuple[str, float]]:
-    """What is reported of a response beside its whole time, in seconds."""
-    if not times:
-        return
-    first = times[0] - began
-    yield "first token", first
-    yield f"first token, turn {_group(turn)}", first
-    if component:
-        yield f"first token, {component}", first
-    if len(times) > 1:
-        yield "between tokens", (times[-1] - times[0]) / (len(times) - 1)
-
-
-def _group(turn: int) -> str:
-    """Turns whose histories are about as long."""
-    return "1" if turn == 1 else "2 to 4" if turn <= 4 else "5 on"
-
-
-def _pieces(response: Any) -> Iterator[tuple[float, str]]:
-    """The pieces of a streamed response and when they came, by `time.perf_counter`.
-
-    Raises:
-        Failed: there is no response, it broke off, or it ended without saying that it was done.
-    """
-    if response.status_code != 200:
-        raise Failed(f"{response.status_code}: {response.text[:200]}")
-    while line := response.stream.readline(b"\n"):
-        data = line.decode().strip().removeprefix("data: ")
-        if data == "[DONE]":
-            return
-        event = json.loads(data or "{}")
-        if "error" in event:
-            raise Failed(event["error"]["message"])
-        for choice in event.get("choices", ()):
-            if text := choice["delta"].get("content"):
-                yield time.perf_counter(), text
-    raise Failed("The stream ended without [DONE].")
+def _run(environment: Any) -> Run:
+    """What the options say; a mistake in them ends Locust."""
+    try:
+        return options.run(environment.parsed_options)
+    except (OSError, ValueError) as exc:
+        sys.exit(f"{exc}")

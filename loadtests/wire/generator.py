@@ -45,7 +45,8 @@ class Job:
 
 @dataclass(frozen=True)
 class Sample:
-    """What came of it; `per_s` is the rate from the first request to the end of the last response.
+    """What came of it; `per_s` is the rate from the first request to the end of the last response,
+    `full_per_s` that of the responses that ended while all clients were asking.
 
     All times are in milliseconds; those that a response does not have are null.
     """
@@ -57,6 +58,7 @@ class Sample:
     total_ms: Quantiles | None
     ttft_ms: Quantiles | None
     itl_ms: Quantiles | None
+    full_per_s: float
 
 
 def request_template(job: Job) -> bytes:
@@ -135,6 +137,12 @@ def apart(job: Job) -> Sample:
     return Sample(**json.loads(done.stdout))
 
 
+def _full_per_s(load: Load) -> float:
+    begin, seconds = load.job.stagger_s, load.job.seconds
+    ended = sum(begin <= e.last_s - load.start_s < seconds for e in load.done)
+    return ended / (seconds - begin)
+
+
 def summarise(load: Load) -> Sample:
     """The figures of a finished job."""
     tokens = [exchange.tokens_s for exchange in load.done if exchange.tokens_s]
@@ -149,6 +157,7 @@ def summarise(load: Load) -> Sample:
         total_ms=quantiles([(e.last_s - e.sent_s) * 1e3 for e in load.done]),
         ttft_ms=quantiles([(e.tokens_s[0] - e.sent_s) * 1e3 for e in streams]),
         itl_ms=quantiles([gap * 1e3 for gap in gaps]) if streams else None,
+        full_per_s=_full_per_s(load),
     )
 
 

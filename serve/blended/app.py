@@ -22,6 +22,7 @@ from blended.config import (
     Tracing,
     VllmComponent,
 )
+from blended.expected import REPORT_S
 from blended.router.blend import INTERNAL_KEY_ENV
 from blended.router.deployment import ROUTER_DEPLOYMENT
 from blended.tracing import environment
@@ -30,6 +31,8 @@ ROUTER_APP = "blended"
 COMPONENT_APP_PREFIX = "component-"
 # Ray's deployment beside every engine, which HAProxy asks for the replica of a request.
 PICKER = "LLMRouter"
+_ROUTER_POLICY = {"policy_function": "blended.autoscaling:router_policy"}
+_COMPONENT_POLICY = "blended.autoscaling:ComponentPolicy"
 # A line for each request costs some percent of it; metrics count them, failures are logged.
 _LOGGING = {"encoding": "JSON", "enable_access_log": False}
 
@@ -87,7 +90,7 @@ def _component_app(
         args = {"engine": component.engine.model_dump(mode="json", exclude_none=True)}
         if blend.tracing is not None:
             args["tracing"] = blend.tracing.model_dump(mode="json", exclude_none=True)
-        engine = {"name": f"LLMServer:{component.id}", **_scaling(component.replicas)}
+        engine = {"name": f"LLMServer:{component.id}", **_component_scaling(component)}
         deployments = [engine, *_pickers(blend)]
     else:
         simulation = component.simulation
@@ -96,7 +99,7 @@ def _component_app(
         deployments = [
             {
                 "name": "Simulated",
-                **_scaling(component.replicas),
+                **_component_scaling(component),
                 **_simulated(simulation, f"blended-{component.id}", blend.tracing),
             }
         ]
@@ -148,7 +151,7 @@ def _router_app(blend: BlendConfig, http_port: int) -> dict[str, Any]:
         "name": "Router",
         "user_config": user_config,
         **_actor(blend.router.cpus, "blended-router", blend.tracing, blend.router.replica_group),
-        **_scaling(blend.router.replicas),
+        **_scaling(blend.router.replicas, _ROUTER_POLICY, metrics_interval_s=REPORT_S),
         **_spread(blend.router.replicas),
     }
     return {
@@ -171,15 +174,28 @@ def _actor(
     return {"ray_actor_options": options}
 
 
-def _scaling(replicas: Replicas) -> dict[str, Any]:
+def _component_scaling(component: VllmComponent | SimulatedComponent) -> dict[str, Any]:
+    """Every component has the same policy, because another one would restart its replicas.
+
+    So would other arguments of it, which is why the router tells it the capacity.
+    """
+    policy = {"policy_function": _COMPONENT_POLICY, "policy_kwargs": {"component": component.id}}
+    replicas = component.replicas
+    delay_s = replicas.upscale_delay_s if replicas.capacity is None else 0.0
+    return _scaling(replicas, policy, upscale_delay_s=delay_s)
+
+
+def _scaling(replicas: Replicas, policy: dict[str, Any], **more: float) -> dict[str, Any]:
     return {
         "autoscaling_config": {
+            "policy": policy,
             "min_replicas": replicas.min,
             "max_replicas": replicas.max,
             "initial_replicas": replicas.min,
             "target_ongoing_requests": replicas.target_ongoing_requests,
             "upscale_delay_s": replicas.upscale_delay_s,
             "downscale_delay_s": replicas.downscale_delay_s,
+            **more,
         },
         "max_ongoing_requests": replicas.max_ongoing_requests,
         "max_queued_requests": replicas.max_queued_requests,

@@ -5,9 +5,11 @@
 
 from collections.abc import Mapping
 from datetime import date
+from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     AwareDatetime,
     BaseModel,
     BeforeValidator,
@@ -123,6 +125,21 @@ class Health(Frozen):
     failures: Annotated[int, Field(ge=1)] = 3
 
 
+def _rising(capacity: tuple[float, ...]) -> tuple[float, ...]:
+    """A capacity, whose last replica has to add something, as all that come after it will."""
+    steps = [after - before for before, after in pairwise((0.0, *capacity))]
+    if min(steps) < 0:
+        raise ValueError("more replicas answer no less; write rates that do not fall")
+    if steps[-1] == 0:
+        raise ValueError("the last rate adds nothing to the one before; leave it out")
+    return capacity
+
+
+Capacity = Annotated[
+    tuple[Annotated[float, Field(ge=0)], ...], Field(min_length=1), AfterValidator(_rising)
+]
+
+
 class Replicas(Frozen):
     """How many replicas serve a deployment, and how many requests each takes.
 
@@ -132,6 +149,11 @@ class Replicas(Frozen):
     another replica or component. Requests that arrive in the same millisecond count as waiting, so
     that it must hold a burst of them. `graceful_shutdown_timeout_s` is how long a replica that goes
     may finish its responses; the default allows the 2,048 tokens of the default limit 0.4 s each.
+
+    `capacity` are the responses per second that 1, 2, … replicas of a component answer within the
+    service level, as `cluster.plan` writes them. With it autoscaling does not wait for requests to
+    pile up but follows the rate that the component has to expect: replicas are added at once,
+    without the `upscale_delay_s`.
     """
 
     min: Annotated[int, Field(ge=1)] = 1
@@ -142,6 +164,7 @@ class Replicas(Frozen):
     upscale_delay_s: Annotated[float, Field(ge=0)] = 30
     downscale_delay_s: Annotated[float, Field(ge=0)] = 600
     graceful_shutdown_timeout_s: Seconds = 900
+    capacity: Capacity | None = None
 
 
 class Hardware(Frozen):
@@ -215,12 +238,17 @@ class Simulation(Hardware):
     """How a simulated component answers: log-normal times and geometric lengths, seeded.
 
     `ttft_ms`, `itl_ms` and `tokens` are means, `jitter` is the coefficient of variation of the
-    times; beyond `concurrency` responses at once the others wait, as they would in an engine.
-    With an accelerator it reserves the hardware of an engine, and leaves it idle.
+    times; beyond `concurrency` responses at once the others wait, as they would in an engine. The
+    means grow by so much with each response that runs on the replica, its own included, and with
+    each token of the prompt. With an accelerator it reserves the hardware of an engine, and leaves
+    it idle.
     """
 
     ttft_ms: Annotated[float, Field(ge=0, le=600_000)] = 50
+    ttft_ms_per_running: Annotated[float, Field(ge=0, le=600_000)] = 0
+    ttft_ms_per_prompt_token: Annotated[float, Field(ge=0, le=600_000)] = 0
     itl_ms: Annotated[float, Field(ge=0, le=600_000)] = 10
+    itl_ms_per_running: Annotated[float, Field(ge=0, le=600_000)] = 0
     tokens: Annotated[int, Field(ge=1, le=100_000)] = 64
     jitter: Annotated[float, Field(ge=0, le=3)] = 0.2
     concurrency: Annotated[int, Field(ge=1)] = 64
@@ -278,6 +306,9 @@ class RouterReplicas(Replicas):
     """A router replica only passes bytes, so that it takes many more requests than an engine.
 
     With `max_per_node` a node that is lost takes no more than so many of them with it.
+    `rate_window_s` is what the rate of requests is counted over that components are scaled by: the
+    longer, the less of it is chance, and the later a slow change is seen. A rush is seen in a
+    sixth of it. The router itself has no `capacity`: what is under way is what it costs.
     """
 
     min: Annotated[int, Field(ge=1)] = 2
@@ -286,6 +317,8 @@ class RouterReplicas(Replicas):
     max_ongoing_requests: Annotated[int, Field(ge=1)] = 1000
     max_queued_requests: Annotated[int, Field(ge=1)] = 100
     max_per_node: Annotated[int, Field(ge=1, le=100)] | None = None
+    rate_window_s: Annotated[float, Field(ge=1, le=3600)] = 60
+    capacity: None = None
 
 
 class Router(Frozen):

@@ -7,26 +7,40 @@ import statistics
 import httpx
 import pytest
 
-from blended.components.simulated import Simulated, plan
+from blended.components.simulated import Simulated, mean_s, plan
 from blended.config import BlendConfig, Simulation
 from tests.support import eventually, rig
 
 
 def test_means_are_the_configured_ones() -> None:
-    """Over 4,000 plans the means of TTFT, ITL and length are within four standard errors."""
-    simulation = Simulation(ttft_ms=50, itl_ms=10, tokens=20, jitter=0.3)
+    """Over 4,000 plans lengths and factors of times are within four standard errors of theirs."""
+    simulation = Simulation(tokens=20, jitter=0.3)
     rng = random.Random(7)
     plans = [plan(simulation, rng, None) for _ in range(4000)]
 
     for values, mean in (
-        ([p.ttft_s for p in plans], 0.05),
-        ([i for p in plans for i in p.itls_s], 0.01),
+        ([factor for p in plans for factor in p.lateness], 1),
         ([float(p.tokens) for p in plans], 20),
     ):
         error = statistics.stdev(values) / len(values) ** 0.5
         assert abs(statistics.fmean(values) - mean) < 4 * error, (
             f"mean {statistics.fmean(values)} instead of {mean}; the odds of this are 6e-5"
         )
+
+
+def test_times_grow_with_the_load_and_the_prompt() -> None:
+    """By so many milliseconds for each response that runs, and for each token of the prompt."""
+    simulation = Simulation(
+        ttft_ms=50,
+        ttft_ms_per_running=2,
+        ttft_ms_per_prompt_token=0.1,
+        itl_ms=10,
+        itl_ms_per_running=0.5,
+    )
+
+    assert mean_s(simulation, first=True, running=8, prompt=100) == pytest.approx(0.076)
+    assert mean_s(simulation, first=False, running=8, prompt=100) == pytest.approx(0.014)
+    assert mean_s(Simulation(), first=True, running=8, prompt=100) == pytest.approx(0.05)
 
 
 def test_the_same_seed_gives_the_same_plans() -> None:
@@ -65,6 +79,24 @@ async def test_beyond_its_concurrency_responses_wait() -> None:
         await eventually(lambda: r.components["a"].cancelled == 2)
         await eventually(lambda: r.components["a"].running == 1)
         requests[2].cancel()
+
+
+async def test_responses_share_a_replica() -> None:
+    """Four at once take longer than one alone, by what each of them adds to the time of a token."""
+    simulation = {"ttft_ms": 0, "itl_ms": 0, "itl_ms_per_running": 20, "jitter": 0, "tokens": 100}
+    component = {"id": "a", "kind": "simulated", "simulation": simulation}
+    config = BlendConfig.model_validate({"name": "blend", "components": [component]})
+    clock = asyncio.get_running_loop().time
+    async with rig(config) as r:
+        await r.chat(max_tokens=1)
+        began = clock()
+        await r.chat(max_tokens=11)
+        alone, began = clock() - began, clock()
+        await asyncio.gather(*(r.chat(max_tokens=11) for _ in range(4)))
+        together = clock() - began
+
+    # 0.2 s and 0.8 s, of which the shared machine may add to both.
+    assert together > 2 * alone
 
 
 @pytest.mark.parametrize("key", [None, "Bearer wrong", "Bearer internal"])

@@ -3,42 +3,118 @@
 import asyncio
 import json
 import os
+import signal
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
+import pytest
+import yaml
+
+from blended.config import BlendConfig
 from blended.launch import unused
-from tests.support import CLIENT_KEY, Rig, blend, rig
+from loadtests.crowd.arrivals import Arrival, poisson
+from loadtests.crowd.people import load
+from tests.journal.journals import journal
+from tests.support import CLIENT_KEY, Rig, blend, eventually, rig
 
-LOCUSTFILE = Path(__file__).parents[2] / "loadtests" / "chat.py"
+ROOT = Path(__file__).parents[2]
+
+COMMAND = (sys.executable, "-m", "locust", "--locustfile", str(ROOT / "loadtests" / "chat.py"))
+LOAD = (
+    *("--users", "4", "--spawn-rate", "4", "--run-time", "3s", "--json"),
+    # How late Locust is on a machine that does other things too says nothing of these users.
+    *("--client-lag-ms", "60000"),
+)
+
+Habits = Callable[..., str]
+
+# So long a machine that does other things too may sleep over an event, in seconds.
+TOO_LATE_S = 2.0
 
 
-COMMAND = (sys.executable, "-m", "locust", "--locustfile", str(LOCUSTFILE), "--headless")
-LOAD = ("--users", "4", "--spawn-rate", "4", "--run-time", "3s", "--json")
+@dataclass(frozen=True)
+class Run:
+    """What is left of one: exit status, Locust's statistics by name, its own last line, the log."""
+
+    status: int
+    statistics: dict[str, Any]
+    result: dict[str, Any]
+    log: str
 
 
 async def started(
     *options: str, model: str = "", key: str = CLIENT_KEY
 ) -> asyncio.subprocess.Process:
-    """Locust, with these options."""
+    """Locust without its web UI, with these options."""
     return await asyncio.create_subprocess_exec(
         *COMMAND,
+        "--headless",
         *options,
+        cwd=ROOT,
         env=os.environ | {"BLENDED_API_KEY": key, "BLENDED_MODEL": model},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
 
 
-async def ended(process: asyncio.subprocess.Process) -> tuple[int, dict[str, Any], str]:
-    """The exit status, the statistics by name, and the log."""
+async def ended(process: asyncio.subprocess.Process) -> Run:
+    """Wait for the end of a Locust that prints its statistics as JSON."""
     out, log = await asyncio.wait_for(process.communicate(), timeout=90)
-    statistics = {entry["name"]: entry for entry in json.loads(out)}
-    return int(process.returncode or 0), statistics, log.decode()
+    printed = out.decode()
+    rows, _ = json.JSONDecoder().raw_decode(printed)
+    last = printed.splitlines()[-1]
+    result = json.loads(last) if last.startswith("{") else {}
+    return Run(int(process.returncode or 0), {r["name"]: r for r in rows}, result, log.decode())
 
 
-async def locust(url: str, *options: str, **named: str) -> tuple[int, dict[str, Any], str]:
+@pytest.fixture
+def people(tmp_path: Path) -> Habits:
+    """Makes a file of people with some habits, and returns its name."""
+
+    def written(**habits: float) -> str:
+        path = tmp_path / f"people-{len(list(tmp_path.iterdir()))}.json"
+        path.write_text(json.dumps(habits))
+        return str(path)
+
+    return written
+
+
+def paced(tokens: int, ttft_ms: float = 0, itl_ms: float = 20) -> BlendConfig:
+    """A blend of one component with exactly these times, for many responses at once."""
+    simulation = {"ttft_ms": ttft_ms, "itl_ms": itl_ms, "tokens": tokens, "jitter": 0}
+    component = {"id": "a", "kind": "simulated", "simulation": simulation | {"concurrency": 1000}}
+    return BlendConfig.model_validate({"name": "blend", "components": [component]})
+
+
+def arrivals(seconds: float, seed: int) -> list[Arrival]:
+    """Those of eight conversations per second."""
+    return list(poisson(load(), lambda at: 1.0, 8.0, seconds, seed, ["blend"]))
+
+
+async def distributed(url: str, *options: str) -> tuple[Run, list[int | None]]:
+    """A master and two workers; and the exit status of each worker."""
+    port = str(unused.port())
+    master = await started(
+        *("--host", url, *LOAD, *options),
+        *("--master", "--master-bind-port", port, "--expect-workers", "2"),
+    )
+    workers = [
+        await started("--worker", "--master-host", "127.0.0.1", "--master-port", port)
+        for _ in range(2)
+    ]
+    run = await ended(master)
+    for worker in workers:
+        await asyncio.wait_for(worker.communicate(), 60)
+    return run, [worker.returncode for worker in workers]
+
+
+async def locust(url: str, *options: str, **named: str) -> Run:
     """Four users for some seconds."""
     return await ended(await started("--host", url, *LOAD, *options, **named))
 
@@ -51,43 +127,147 @@ def turns(front: Rig) -> dict[str, list[int]]:
     return found
 
 
-async def test_users_hold_conversations_that_stream() -> None:
+async def test_users_hold_conversations_that_stream(people: Habits) -> None:
     """No request fails, conversations go on turn by turn, first tokens come before the last, and
     are told apart by turn and component."""
     async with rig(blend("a", "b", api={"reveal_component": True})) as front:
-        status, statistics, log = await locust(front.url, "--run-time", "8s")
+        run = await locust(front.url, "--run-time", "8s", "--people", people(think_s=1))
 
-    assert status == 0, log
-    chat, first = statistics["chat"], statistics["first token"]
+    assert run.status == 0, run.log
+    chat, first = run.statistics["chat"], run.statistics["first token"]
     assert chat["num_requests"] == first["num_requests"] >= 4
     assert first["total_response_time"] < chat["total_response_time"]
     for names in (["turn 1", "turn 2 to 4", "turn 5 on"], ["a", "b"]):
-        rows = [statistics.get(f"first token, {name}", {"num_requests": 0}) for name in names]
+        rows = [run.statistics.get(f"first token, {n}", {"num_requests": 0}) for n in names]
         assert rows[0]["num_requests"] > 0
         assert sum(row["num_requests"] for row in rows) == first["num_requests"]
-    assert statistics["between tokens"]["num_requests"] > 0
+    assert run.statistics["between tokens"]["num_requests"] > 0
     assert all(found == list(range(1, len(found) + 1)) for found in turns(front).values())
     assert any(len(found) > 1 for found in turns(front).values())
+
+
+async def test_the_last_line_has_all_figures(people: Habits) -> None:
+    """By component, turn and model they add up to those of all, and to the router's records."""
+    async with rig(blend("a", "b", api={"reveal_component": True})) as front:
+        run = await locust(front.url, "--people", people(think_s=0.1, direct=0.3, abandoned=0))
+        answered = Counter(record.component for record in front.records)
+
+    result = run.result
+    assert result["load"]["loop"] == "closed"
+    assert result["all"]["finished"] == len(front.records)
+    for kind in ("by_component", "by_turn", "by_model"):
+        assert sum(of["finished"] for of in result[kind].values()) == len(front.records)
+    assert {name: of["finished"] for name, of in result["by_component"].items()} == answered
+    assert result["by_model"].keys() == {"blend", "a", "b"}
+    assert sum(result["shares"].values()) == pytest.approx(1)
+    found = result["all"]
+    assert found["tokens"] > found["finished"]
+    for name in ("ttft_ms", "itl_ms", "tpot_ms", "e2e_ms"):
+        assert 0 < found[name]["p50"] <= found[name]["p99"]
+    assert found["ttft_ms"]["p50"] <= found["e2e_ms"]["p50"]
+    (client,) = result["client"]
+    assert 0 < client["cpu"] < 1
+    assert result["command"].startswith("locust ")
 
 
 async def test_a_failure_is_counted_once_and_has_no_latency() -> None:
     """A model that is not there: every request fails, by the router's words."""
     async with rig(blend("a", "b")) as front:
-        status, statistics, log = await locust(front.url, model="nobody")
+        run = await locust(front.url, model="nobody")
 
-    assert status == 1
-    assert statistics["chat"]["num_failures"] == statistics["chat"]["num_requests"] > 0
-    assert "first token" not in statistics
-    assert "404: " in log
+    assert run.status == 1
+    assert run.statistics["chat"]["num_failures"] == run.statistics["chat"]["num_requests"] > 0
+    assert "first token" not in run.statistics
+    assert run.result["all"]["failed"] == run.result["all"]["responses"] > 0
+    assert run.result["all"]["e2e_ms"] is None
+    ((error, occurrences),) = run.result["errors"].items()
+    assert "404: " in error
+    assert occurrences == run.result["all"]["failed"]
+    assert "404: " in run.log
+
+
+async def test_a_response_that_is_abandoned_neither_fails_nor_has_a_latency(people: Habits) -> None:
+    """The client closes the stream after its second token, and the component stops generating."""
+    async with rig(paced(tokens=10_000)) as front:
+        run = await locust(
+            front.url, "--people", people(streamed=1, abandoned=1, abandoned_tokens=1)
+        )
+        await eventually(lambda: len(front.records) == run.result["all"]["abandoned"])
+
+    assert run.status == 0, run.log
+    assert run.result["all"]["abandoned"] == run.result["all"]["responses"] > 0
+    assert run.result["all"]["ttft_ms"] is None
+    assert run.statistics["abandoned"]["num_failures"] == 0
+    assert "chat" not in run.statistics
+    assert "first token" not in run.statistics
+    assert {record.state for record in front.records} == {"cancelled"}
+
+
+async def test_a_regeneration_sends_the_same_history_again(people: Habits) -> None:
+    """Every turn is answered twice, to messages as long."""
+    async with rig(blend("a", "b")) as front:
+        await locust(front.url, "--people", people(regenerated=1, think_s=0.2, abandoned=0))
+
+    for found in turns(front).values():
+        assert found == [1 + place // 2 for place in range(len(found))]
+    lengths = defaultdict[tuple[str, int], set[int | None]](set)
+    for record in front.records:
+        lengths[record.conversation, record.turn].add(record.prompt_tokens)
+    assert all(len(found) == 1 for found in lengths.values())
+
+
+async def test_people_come_back(people: Habits, tmp_path: Path) -> None:
+    """With others' conversations, under their own names; where nobody does all are new."""
+    users = []
+    for share in (0.0, 0.9):
+        with journal(tmp_path / str(share)) as kept:
+            async with rig(blend("a", "b"), kept) as front:
+                options = people(returning=share, turns=1, think_s=0.1)
+                await locust(front.url, "--users", "1", "--people", options)
+        conversations = {(record.conversation, record.user) for record in front.records}
+        users.append(len({user for _, user in conversations}) / len(conversations))
+
+    # At least 15 conversations; each of them is new with a chance of 0.1.
+    assert users[0] == 1
+    assert users[1] < 0.6
+
+
+async def test_single_components_are_asked_too(people: Habits) -> None:
+    """Their ids are those that the API lists."""
+    async with rig(blend("a", "b")) as front:
+        run = await locust(front.url, "--people", people(direct=1, think_s=0.1))
+
+    assert run.result["by_model"].keys() == {"a", "b"}
+    assert {record.model for record in front.records} == {"a", "b"}
+
+
+async def test_what_is_not_streamed_has_no_first_token(people: Habits) -> None:
+    """Only its end is measured."""
+    async with rig(blend("a", "b")) as front:
+        run = await locust(front.url, "--people", people(streamed=0))
+
+    assert run.status == 0, run.log
+    assert not any(record.stream for record in front.records)
+    assert run.result["all"]["ttft_ms"] is None
+    assert run.result["all"]["e2e_ms"]["p50"] > 0
+
+
+async def test_keys_are_shared_among_the_users(people: Habits) -> None:
+    """Each has one for good: whoever has the wrong one is never answered, the others always."""
+    async with rig(blend("a", "b")) as front:
+        options = people(returning=0.5, turns=2, think_s=0.1, abandoned=0)
+        run = await locust(front.url, "--people", options, key=f"{CLIENT_KEY}, wrong")
+
+    assert run.result["all"]["failed"] > 0
+    assert run.result["all"]["finished"] == len(front.records) > 0
 
 
 async def test_a_seed_decides_what_is_said() -> None:
     """One user alone holds the same conversations in two runs, and others with another seed."""
-    options = ("--users", "1", "--spawn-rate", "1")
     said = []
     for seed in ("7", "7", "8"):
         async with rig(blend("a", "b")) as front:
-            await locust(front.url, *options, "--seed", seed)
+            await locust(front.url, "--users", "1", "--seed", seed)
         said.append(next(record.conversation for record in front.records))
 
     assert said[0] == said[1] != said[2]
@@ -96,41 +276,197 @@ async def test_a_seed_decides_what_is_said() -> None:
 async def test_a_wrong_key_is_a_failure_that_says_so() -> None:
     """Nobody asks anything, and the exit status tells."""
     async with rig(blend("a", "b")) as front:
-        status, statistics, log = await locust(front.url, key="wrong")
+        run = await locust(front.url, key="wrong")
 
-    assert status == 1
-    assert "chat" not in statistics
-    assert "401: " in log
+    assert run.status == 1
+    assert "chat" not in run.statistics
+    assert "401: " in run.log
 
 
 async def test_a_service_level_decides_the_exit_status() -> None:
-    """Kept or missed, it is said by how many responses."""
-    async with rig(blend("a", "b")) as front:
-        kept, _, said = await locust(front.url, "--first-token-ms", "5000")
-        missed, _, told = await locust(front.url, "--first-token-ms", "0.001")
+    """Kept or missed, it is said by how many responses; of two bounds either can be missed."""
+    async with rig(paced(tokens=5)) as front:
+        kept = await locust(front.url, "--first-token-ms", "9000", "--between-tokens-ms", "9000")
+        late = await locust(front.url, "--first-token-ms", "0.001")
+        slow = await locust(front.url, "--first-token-ms", "9000", "--between-tokens-ms", "0.001")
 
-    assert kept == 0, said
-    assert "100.00% of" in said
-    assert missed == 1, told
-    assert "0.00% of" in told
+    assert kept.status == 0, kept.log
+    assert "100.00% of" in kept.log
+    assert late.status == slow.status == 1
+    assert "0.00% of" in late.log
+    assert slow.result["all"]["goodput"] < 0.5
+
+
+async def test_a_client_that_is_the_bottleneck_is_refused() -> None:
+    """By a sentence, and by the exit status."""
+    async with rig(blend("a", "b")) as front:
+        run = await locust(front.url, "--client-cpu", "0.0001")
+
+    assert run.status == 1
+    assert run.statistics["chat"]["num_failures"] == 0
+    assert "so that it was the bottleneck" in run.log
+    assert len(run.result["refused"]) == 1
+
+
+async def test_impossible_options_are_told_before_anything_starts(people: Habits) -> None:
+    """With what to do."""
+    for options, sentence in (
+        (("--people", people(tarns=3)), "'tarns' is unknown"),
+        (("--rate", "-1"), "--rate must be 0 or more"),
+        (("--shape", "ramp"), "give --run-time"),
+    ):
+        process = await started("--host", "http://127.0.0.1:1", *options)
+        _, log = await asyncio.wait_for(process.communicate(), timeout=60)
+
+        assert process.returncode == 1
+        assert sentence in log.decode()
+
+
+async def test_the_web_ui_starts_runs() -> None:
+    """One after the other, with other options; a mistake ends its run alone."""
+    port = unused.port()
+    async with rig(blend("a", "b")) as front:
+        process = await started(
+            *("--headful", "--web-host", "127.0.0.1", "--web-port", str(port)),
+            *("--host", front.url, "--client-lag-ms", "60000"),
+        )
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as ui:
+            await answers(ui)
+            await swarm(ui, {"Aggregated"}, shape="ramp")
+            impossible = len(front.records)
+            await swarm(ui, {"Aggregated", "chat"}, rate=8, run_time="2s")
+        process.send_signal(signal.SIGINT)
+        out, log = await asyncio.wait_for(process.communicate(), timeout=60)
+
+    assert process.returncode == 0, log.decode()
+    assert impossible == 0
+    assert "give --run-time" in log.decode()
+    result = json.loads(out.decode().splitlines()[-1])
+    assert result["load"]["loop"] == "open"
+    assert result["all"]["responses"] == len(front.records) > 0
+
+
+async def answers(ui: httpx.AsyncClient) -> None:
+    """Wait for the web UI."""
+    async with asyncio.timeout(60):
+        while True:
+            with suppress(httpx.TransportError):
+                await ui.get("/")
+                return
+            await asyncio.sleep(0.1)
+
+
+async def swarm(ui: httpx.AsyncClient, rows: set[str], **fields: str | float) -> None:
+    """Start a run in the web UI, and wait for its end with these rows of statistics."""
+    form = {"user_count": 1, "spawn_rate": 1, **fields}
+    assert (await ui.post("/swarm", data=form)).json()["success"]
+    async with asyncio.timeout(60):
+        while True:
+            found = (await ui.get("/stats/requests")).json()
+            if found["state"] == "stopped" and rows <= {row["name"] for row in found["stats"]}:
+                return
+            await asyncio.sleep(0.1)
+
+
+async def test_an_open_loop_does_not_wait_for_its_answers(people: Habits) -> None:
+    """Every conversation begins at its time, although none has ended by then."""
+    alone = {"turns": 1, "regenerated": 0, "abandoned": 0, "streamed": 1}
+    expected = [at_s for at_s, _ in arrivals(seconds=3, seed=5)]
+    async with rig(paced(tokens=2, ttft_ms=3000)) as front:
+        options = ("--rate", "8", "--seed", "5", "--people", people(**alone))
+        run = await locust(front.url, *options)
+        began = [record.started_at for record in front.records]
+
+    assert run.status == 0, run.log
+    assert run.result["load"]["loop"] == "open"
+    assert run.result["all"]["finished"] == len(began) == len(expected) > 10
+    # All have been sent when the first may be answered.
+    assert max(began) - min(began) < 3 + TOO_LATE_S
 
 
 async def test_a_master_and_two_workers_share_the_users() -> None:
     """Both have joined; statistics and level are those of all; workers end with their master."""
-    port = str(unused.port())
     async with rig(blend("a", "b")) as front:
-        master = await started(
-            *("--host", front.url, *LOAD, "--first-token-ms", "5000"),
-            *("--master", "--master-bind-port", port, "--expect-workers", "2"),
-        )
-        workers = [
-            await started("--worker", "--master-host", "127.0.0.1", "--master-port", port)
-            for _ in range(2)
-        ]
-        status, statistics, said = await ended(master)
-        logs = [await asyncio.wait_for(worker.communicate(), 60) for worker in workers]
+        run, workers = await distributed(front.url, "--first-token-ms", "5000")
 
-    assert status == 0, said
-    assert statistics["chat"]["num_requests"] > 0
-    assert statistics["chat"]["num_failures"] == 0
-    assert [worker.returncode for worker in workers] == [0, 0], logs
+    assert run.status == 0, run.log
+    assert run.statistics["chat"]["num_requests"] == run.result["all"]["finished"] > 0
+    assert run.statistics["chat"]["num_failures"] == 0
+    assert len(run.result["client"]) == 2
+    assert workers == [0, 0]
+
+
+async def test_workers_share_the_arrivals_of_an_open_loop(people: Habits) -> None:
+    """Together they are those of one process: every conversation once, whoever has it."""
+    alone = {"turns": 1, "regenerated": 0, "abandoned": 0, "direct": 0}
+    async with rig(blend("a", "b")) as front:
+        options = ("--rate", "8", "--seed", "6", "--people", people(**alone))
+        run, _ = await distributed(front.url, *options)
+        one = await locust(front.url, *options)
+
+    assert run.status == one.status == 0, run.log
+    assert run.result["all"]["finished"] == one.result["all"]["finished"] > 10
+    assert set(Counter(record.conversation for record in front.records).values()) == {2}
+
+
+async def test_a_journal_is_replayed_faster(people: Habits, tmp_path: Path) -> None:
+    """Conversations, users, turns, regenerations and models are those of the records."""
+    source = tmp_path / "responses.jsonl"
+    # Three conversations of two users; the first turn of "x" was answered twice.
+    lines = [("x", "u", 1, 0.0), ("y", "v", 1, 4.0), ("x", "u", 1, 8.0), ("x", "u", 2, 16.0)]
+    rows = [
+        {"started_at": 1e9 + at, "conversation": c, "user": u, "turn": turn, "model": "blend"}
+        for c, u, turn, at in [*lines, ("z", "u", 1, 20.0)]
+    ]
+    source.write_text("".join(f"{json.dumps(row | {'stream': True})}\n" for row in rows))
+    with journal(tmp_path) as kept:
+        async with rig(blend("a", "b"), kept) as front:
+            options = ("--replay", str(source), "--speed", "10", "--people", people(abandoned=0))
+            run = await locust(front.url, "--run-time", "4s", *options)
+
+    assert run.status == 0, run.log
+    records = sorted(front.records, key=lambda record: record.started_at)
+    assert [record.turn for record in records] == [1, 1, 1, 2, 1]
+    assert [len(found) for found in turns(front).values()] == [3, 1, 1]
+    assert records[0].user == records[4].user != records[1].user
+    assert records[0].lineage == records[2].lineage
+    gaps = [later.started_at - records[0].started_at for later in records]
+    assert gaps == pytest.approx([0.0, 0.4, 0.8, 1.6, 2.0], abs=TOO_LATE_S)
+
+
+async def test_the_pods_files_are_all_that_is_needed(tmp_path: Path) -> None:
+    """Laid out as in Kubernetes, without any package but those of Locust."""
+    documents = list(yaml.safe_load_all((ROOT / "k8s" / "loadtest" / "locust.yaml").read_text()))
+    master, worker = (d["spec"]["template"]["spec"] for d in documents if d["kind"] == "Deployment")
+    (volume,) = master["volumes"]
+    assert worker["volumes"] == [volume]
+    lay_out(volume["configMap"]["items"], tmp_path)
+    for name in ("yaml", "pydantic", "numpy", "blended", "pyarrow"):
+        (tmp_path / f"{name}.py").write_text("raise ImportError('not in the pod')\n")
+    (container,) = master["containers"]
+    arguments = [a for a in container["args"] if not a.startswith(("--master", "--host"))]
+
+    async with rig(blend("a", "b")) as front:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "locust", *arguments, "--host", front.url),
+            *("--headless", *LOAD),
+            cwd=tmp_path,
+            env={"PATH": os.environ["PATH"], "BLENDED_API_KEY": CLIENT_KEY},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, log = await asyncio.wait_for(process.communicate(), timeout=60)
+
+    assert process.returncode == 0, log.decode()
+    assert json.loads(out.decode().splitlines()[-1])["all"]["finished"] > 0
+
+
+def lay_out(items: list[dict[str, str]], folder: Path) -> None:
+    """The ConfigMap's files at their places, made as k8s/README.md says."""
+    found = [ROOT / "loadtests" / "chat.py", ROOT / "loadtests" / "bench" / "machine.py"]
+    sources = {path.name: path for path in [*found, *(ROOT / "loadtests" / "crowd").iterdir()]}
+    for item in items:
+        path = folder / item["path"]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(asdict(load())) if item["key"] == "people.json" else ""
+        path.write_text(text or sources[item["key"]].read_text())

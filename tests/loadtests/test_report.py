@@ -11,14 +11,14 @@ from loadtests.figures import Quantiles
 from loadtests.wire.generator import Sample
 
 PACED = Measure("paced", 32, 1.0)
-SAMPLE = Sample(10, 0, "", 100.0, None, None, None)
+SAMPLE = Sample(10, 0, "", 100.0, None, None, None, 100.0)
 
 
 def passed(target: str, kind: str, clients: int, ms: float, per_s: float = 100.0) -> Pass:
     """A pass all of whose times are the same."""
     times: Quantiles = {"p50": ms, "p99": 2 * ms}
     streamed = None if kind == "unary" else times
-    sample = Sample(10, 0, "", per_s, times, streamed, streamed)
+    sample = Sample(10, 0, "", per_s, times, streamed, streamed, per_s)
     cpu_ms = {"router": ms / 10, "rest": 1.0}
     return Pass(target, Measure(kind, clients, 1.0), 0.5, cpu_ms, {"a": 3, "b": 1}, sample)
 

@@ -9,7 +9,7 @@ import math
 import random
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -29,26 +29,32 @@ _WORD = " simulated"
 
 @dataclass(frozen=True)
 class Plan:
-    """When and how much one response says: seconds to the first token, then between tokens."""
+    """What is drawn for one response: for each token how much later than the mean it comes."""
 
-    ttft_s: float
-    itls_s: tuple[float, ...]
+    lateness: tuple[float, ...]
     finish_reason: str
 
     @property
     def tokens(self) -> int:
         """The number of tokens of the response."""
-        return len(self.itls_s) + 1
+        return len(self.lateness)
 
 
 def plan(simulation: Simulation, rng: random.Random, max_tokens: int | None) -> Plan:
-    """Draw a response's length and times, cut at `max_tokens`."""
+    """Draw a response's length, cut at `max_tokens`, and the factors of its times."""
     length = _geometric(simulation.tokens, rng)
     cut = max_tokens is not None and max_tokens < length
     tokens = max(1, max_tokens) if cut and max_tokens is not None else length
-    times = _log_normal(simulation.itl_ms / 1e3, simulation.jitter, rng)
-    ttft_s = next(_log_normal(simulation.ttft_ms / 1e3, simulation.jitter, rng))
-    return Plan(ttft_s, tuple(islice(times, tokens - 1)), "length" if cut else "stop")
+    lateness = tuple(islice(_log_normal(simulation.jitter, rng), tokens))
+    return Plan(lateness, "length" if cut else "stop")
+
+
+def mean_s(simulation: Simulation, first: bool, running: int, prompt: int) -> float:
+    """Mean seconds until the first token, or between two, while so many responses run."""
+    if not first:
+        return (simulation.itl_ms + simulation.itl_ms_per_running * running) / 1e3
+    load = simulation.ttft_ms_per_running * running
+    return (simulation.ttft_ms + load + simulation.ttft_ms_per_prompt_token * prompt) / 1e3
 
 
 class Simulated:
@@ -114,6 +120,10 @@ class Simulated:
         self.finished += finished
         self.cancelled += not finished
 
+    def mean_s(self, first: bool, prompt: int) -> float:
+        """Mean seconds until the first token, or between two, with what runs now."""
+        return mean_s(self._simulation, first, self.running, prompt)
+
     @property
     def name(self) -> str:
         """The component's id."""
@@ -141,29 +151,36 @@ class _SimulatedResponse:
             self.component.leave(finished)
 
     async def _whole(self, send: Send) -> None:
-        await asyncio.sleep(self.plan.ttft_s + math.fsum(self.plan.itls_s))
+        async for _ in self._tokens():
+            pass
         text = (_WORD * self.plan.tokens).strip()
         document = self._document(text, self.plan.finish_reason, "message") | self._usage()
         await _start(send, b"application/json")
         await send({"type": "http.response.body", "body": json.dumps(document).encode()})
 
     async def _stream(self, send: Send) -> None:
-        await asyncio.sleep(self.plan.ttft_s)
-        await _start(send, b"text/event-stream")
-        for event, wait_s in zip(self._events(), (*self.plan.itls_s, 0.0), strict=True):
-            await send({"type": "http.response.body", "body": event, "more_body": True})
-            await asyncio.sleep(wait_s)
+        async for index in self._tokens():
+            if index == 0:
+                await _start(send, b"text/event-stream")
+            event = {"type": "http.response.body", "body": self._frame(index), "more_body": True}
+            await send(event)
         end = b"data: [DONE]\n\n"
         if (self.body.get("stream_options") or {}).get("include_usage"):
             usage = self._document("", None, "delta") | {"choices": []} | self._usage()
             end = _event(usage) + end
         await send({"type": "http.response.body", "body": end})
 
-    def _events(self) -> Iterator[bytes]:
-        for index in range(self.plan.tokens):
-            last = index == self.plan.tokens - 1
-            reason = self.plan.finish_reason if last else None
-            yield _event(self._document(_WORD, reason, "delta"))
+    async def _tokens(self) -> AsyncIterator[int]:
+        """The index of each token, when it is due: a wake-up that is late makes no later one so."""
+        due, prompt = asyncio.get_running_loop().time(), self._prompt_tokens()
+        for index, lateness in enumerate(self.plan.lateness):
+            due += lateness * self.component.mean_s(index == 0, prompt)
+            await asyncio.sleep(due - asyncio.get_running_loop().time())
+            yield index
+
+    def _frame(self, index: int) -> bytes:
+        last = index == self.plan.tokens - 1
+        return _event(self._document(_WORD, self.plan.finish_reason if last else None, "delta"))
 
     def _document(self, text: str, finish_reason: str | None, field: str) -> dict[str, Any]:
         content: dict[str, Any] = {"text": text}
@@ -178,9 +195,11 @@ class _SimulatedResponse:
             "choices": [{"index": 0, **content, "finish_reason": finish_reason}],
         }
 
+    def _prompt_tokens(self) -> int:
+        return len(json.dumps(self.body.get("messages") or self.body.get("prompt")).split())
+
     def _usage(self) -> dict[str, Any]:
-        prompt = len(json.dumps(self.body.get("messages") or self.body.get("prompt")).split())
-        tokens = self.plan.tokens
+        prompt, tokens = self._prompt_tokens(), self.plan.tokens
         return {
             "usage": {
                 "prompt_tokens": prompt,
@@ -197,11 +216,11 @@ def _geometric(mean: float, rng: random.Random) -> int:
     return 1 + int(math.log(1 - rng.random()) / math.log(1 - 1 / mean))
 
 
-def _log_normal(mean: float, cv: float, rng: random.Random) -> Iterator[float]:
-    """Times with the given mean and coefficient of variation: sigma^2 = ln(1 + cv^2)."""
+def _log_normal(cv: float, rng: random.Random) -> Iterator[float]:
+    """Factors with mean 1 and the given coefficient of variation: sigma^2 = ln(1 + cv^2)."""
     sigma = math.sqrt(math.log(1 + cv * cv))
     while True:
-        yield mean * math.exp(rng.gauss(0, 1) * sigma - sigma * sigma / 2)
+        yield math.exp(rng.gauss(0, 1) * sigma - sigma * sigma / 2)
 
 
 async def _start(send: Send, content_type: bytes) -> None:

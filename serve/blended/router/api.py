@@ -20,6 +20,7 @@ from blended.journal.records import ExperimentRecord, ResponseRecord
 from blended.router import models, openapi, requests
 from blended.router.access import KEY, Access, Gate
 from blended.router.account import response_record
+from blended.router.arrivals import Arrivals
 from blended.router.availability import Availability
 from blended.router.blend import Blend, definitions
 from blended.router.body import read
@@ -53,6 +54,7 @@ class Api:
         self._session: aiohttp.ClientSession | None = None
         self._changed = asyncio.Event()
         self.availability = Availability()
+        self.arrivals = Arrivals()
         self.blend: Blend | None = None
         self.access: Access | None = None
         self.journal: Journal | None = None
@@ -60,6 +62,7 @@ class Api:
     def use(self, blend: Blend, access: Access, journal: Journal | None) -> None:
         """Take a new blend: a change reaches every request that comes after it."""
         self.blend, self.access, self.journal = blend, access, journal
+        self.arrivals.use(blend)
         if journal is not None:
             for d in definitions(blend.config):
                 journal.append(ExperimentRecord(d.name, d.version, time.time(), d.to_json()))
@@ -141,12 +144,13 @@ class Api:
         if path == COMPLETIONS:
             payload.pop("messages", None)  # none of its fields: nobody checked them
         inquiry = self._inquiry(blend, request, path, payload, key, timing.started_at)
+        self.arrivals.count(payload["model"], inquiry.assignment)
         trace = ResponseTrace.begin(request.headers, _OPERATIONS[path], payload["model"])
         return RelayedResponse(
             session=self._connections(),
             inquiry=inquiry,
             availability=self.availability,
-            attempts=Attempts(timing, trace),
+            attempts=Attempts(timing, trace, self.arrivals),
             headers=[(k.encode(), v.encode()) for k, v in allowance.headers.items()],
             keep=self.journal is not None and self.journal.keep_content,
             on_end=partial(self._ended, access, key),

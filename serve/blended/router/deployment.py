@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 
 from blended import config
 from blended.config import BlendConfig
+from blended.expected import metrics
 from blended.journal.journal import Journal
 from blended.journal.opening import open_journal
 from blended.journal.records import ResponseRecord
@@ -57,6 +58,15 @@ class Router:
         gc.freeze()
         self._reporting = asyncio.create_task(self._report())
         return self._api.application()
+
+    async def record_autoscaling_stats(self) -> dict[str, float]:
+        """Ray Serve's hook: the rates that components have to expect, for the policies."""
+        blend = self._api.blend
+        if blend is None:
+            return {}
+        served = (c for c in blend.config.components if not isinstance(c, config.RemoteComponent))
+        capacities = {c.id: c.replicas.capacity for c in served if c.replicas.capacity}
+        return metrics(capacities, self._api.arrivals.expected(blend))
 
     async def _access(self, api: config.Api) -> Access:
         """What is granted; what has been counted of the limits survives a change of the rest."""

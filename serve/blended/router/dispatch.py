@@ -13,6 +13,7 @@ from blended.components import transcript, window
 from blended.errors import ApiError
 from blended.experiments.assignment import Assignment
 from blended.router import relay, requests, selection
+from blended.router.arrivals import Arrivals
 from blended.router.availability import Availability
 from blended.router.blend import Blend, Upstream
 from blended.router.course import Choice, Failure, choose
@@ -64,11 +65,13 @@ class Inquiry:
 class Attempts:
     """How the search for an answer goes: who failed, and the choice that answered, if one did.
 
-    `timing` and `trace` are told of every step.
+    `timing` and `trace` are told of every step, `arrivals` of requests that one component is asked
+    for another.
     """
 
     timing: Timing
     trace: ResponseTrace
+    arrivals: Arrivals
     failures: list[Failure] = field(default_factory=list)
     choice: Choice | None = None
     replica: str | None = None
@@ -94,6 +97,8 @@ async def answered(
         inquiry.distribution, availability.unavailable, attempts.failures, inquiry.uniform
     ):
         upstream = inquiry.blend.upstreams[choice.component]
+        if choice.component != inquiry.first_draw.component and not choice.neighbour:
+            attempts.arrivals.count(choice.component)
         attempts.trace.ask(upstream.kind, upstream.id, upstream.base_url, choice.propensity)
         async with AsyncExitStack() as stack:
             try:

@@ -1,0 +1,65 @@
+"""The memory of processes over time, and what each process is."""
+
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import psutil
+
+_MIB = 2**20
+
+
+@dataclass
+class Memory:
+    """The samples of one process: seconds since the run began, and MiB."""
+
+    name: str
+    times_s: list[float] = field(default_factory=list)
+    uss_mib: list[float] = field(default_factory=list)
+    rss_mib: list[float] = field(default_factory=list)
+
+
+def sample(processes: Sequence[psutil.Process], at_s: float, into: dict[Any, Memory]) -> None:
+    """Look at the memory of every process once; one that has ended meanwhile is left out."""
+    total = into.setdefault("all", Memory("all together"))
+    uss = rss = 0.0
+    for process in processes:
+        with suppress(psutil.Error):
+            memory = process.memory_full_info()
+            key = (process.pid, process.create_time())
+            if key not in into:
+                into[key] = Memory(_named(process))
+            found = into[key]
+            _append(found, at_s, memory.uss / _MIB, memory.rss / _MIB)
+            uss, rss = uss + memory.uss / _MIB, rss + memory.rss / _MIB
+    _append(total, at_s, uss, rss)
+
+
+def named(command: Sequence[str]) -> str:
+    """What a process is, from its command line: its title, its script or module, or its program."""
+    title = " ".join(command).strip()
+    if title.startswith(("ray::", "VLLM::", "ray-dashboard-")):
+        return title.partition(" (")[0]
+    scripts = [part for part in command[1:] if part.endswith(".py")]
+    modules = [later for part, later in pairwise(command) if part == "-m"]
+    parts = re.findall(r"from (multiprocessing\.\w+)", title)
+    return (modules or parts or [part.rpartition("/")[2] for part in (*scripts, command[0])])[0]
+
+
+def _named(process: psutil.Process) -> str:
+    """An engine's own processes are told apart by the component that they belong to."""
+    name = named(process.cmdline() or [process.name()])
+    if not name.startswith("VLLM::"):
+        return name
+    titles = (named(parent.cmdline() or [""]) for parent in process.parents())
+    replicas = (title for title in titles if title.startswith("ray::ServeReplica:"))
+    return next((f"{name} of {title.rpartition(':')[2]}" for title in replicas), name)
+
+
+def _append(memory: Memory, at_s: float, uss_mib: float, rss_mib: float) -> None:
+    memory.times_s.append(at_s)
+    memory.uss_mib.append(uss_mib)
+    memory.rss_mib.append(rss_mib)

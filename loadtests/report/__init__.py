@@ -1,0 +1,1 @@
+"""A load test to look at: `python -m loadtests.report RESULT --html FILE`."""

@@ -1,0 +1,66 @@
+"""The report as one HTML file."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from loadtests.crowd import figures
+from loadtests.report.plots import plots
+
+TIMES = {"ttft_ms": "TTFT", "itl_ms": "ITL", "tpot_ms": "TPOT", "e2e_ms": "E2E"}
+
+
+def page(document: Mapping[str, Any], weights: Mapping[str, float]) -> str:
+    """The page of a load test, or of a soak with the search for the knee before it."""
+    is_soak = "soak" in document
+    run = document["soak"] if is_soak else document
+    search = document["knee_search"] if is_soak else document
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            is_soak=is_soak,
+            run=run,
+            search=search,
+            complaints=document.get("complaints", [*run["missed"], *run["refused"]]),
+            sentences=[*figures.describe(run), figures.verdict(run)],
+            processes=document.get("processes", []),
+            share_of_knee=document.get("share_of_knee"),
+            rows=_rows(run),
+            times=TIMES,
+            weights=weights,
+            plots=plots(run, search, document.get("processes", []), weights),
+            command=document["command"],
+            versions=document["versions"],
+        )
+    )
+
+
+def _rows(run: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The groups of the table, by what they are called."""
+    rows = {"all": run["all"]}
+    for kind in ("component", "turn", "model"):
+        rows |= {f"{kind} {name}": of for name, of in run[f"by_{kind}"].items()}
+    return rows
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": _number, "percent": _percent}
+    return environment
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.2f}"

@@ -1,0 +1,88 @@
+"""On a real Serve, components are scaled by the rate at which the router is asked."""
+
+import asyncio
+import os
+import re
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from blended.loading import load as load_blend
+from tests.live.conftest import Live, running
+from tests.live.load import load
+
+pytestmark = pytest.mark.ray
+
+BODIES = [{"model": "scaled", "messages": [{"role": "user", "content": "Hello!"}]}]
+WITHIN_S = 30
+# Ray's own policy would never add a replica: one may have more requests under way than there are.
+BLEND = """
+name: scaled
+selection: {weights: {a: 1, b: 0}}
+router: {cpus: 0.1, replicas: {min: 1, max: 1, rate_window_s: 6}}
+components:
+  - {id: a, kind: simulated, simulation: &s {ttft_ms: 200, itl_ms: 10, tokens: 4},
+     replicas: &r {min: 1, max: 6, target_ongoing_requests: 64, capacity: [4, 8, 12]}}
+  - {id: b, kind: simulated, simulation: *s, replicas: *r}
+"""
+
+
+def changed(path: Path) -> Path:
+    """The blend with b in place of a, and with other capacities."""
+    other = path.with_name("changed.yaml")
+    text = BLEND.replace("{a: 1, b: 0}", "{a: 0, b: 1}").replace("[4, 8, 12]", "[4, 8, 12, 16]")
+    other.write_text(text)
+    return other
+
+
+async def targets(live: Live) -> dict[str, int]:
+    """How many replicas of each component Serve aims at."""
+    apps = await asyncio.to_thread(live.applications)
+    deployments = {i: apps[f"component-{i}"]["deployments"]["Simulated"] for i in "ab"}
+    return {i: deployment["target_num_replicas"] for i, deployment in deployments.items()}
+
+
+async def reach(live: Live, component: str, replicas: int) -> float:
+    """Wait until Serve aims at so many replicas or more; returns the seconds it took."""
+    began, found = time.monotonic(), dict[str, int]()
+    while time.monotonic() < began + WITHIN_S:
+        found = await targets(live)
+        if found[component] >= replicas:
+            return time.monotonic() - began
+        await asyncio.sleep(0.2)
+    pytest.fail(f"Serve aims at {found} after {WITHIN_S} s, not at {replicas} of {component}")
+
+
+def kill_controller(live: Live) -> None:
+    """End Serve's controller, which Ray starts again."""
+    found = (re.fullmatch(r"controller_(\d+)\.log", p.name) for p in live.logs.glob("serve/*"))
+    (pid,) = [int(match[1]) for match in found if match]
+    os.kill(pid, signal.SIGKILL)
+
+
+async def test_replicas_follow_the_rate_and_the_weights(tmp_path: Path) -> None:
+    """A step in the rate, other weights, a controller that dies: the replicas follow each time.
+
+    Nobody is refused meanwhile, and no replica restarts because of its component's capacity.
+    """
+    path = tmp_path / "scaled.yaml"
+    path.write_text(BLEND)
+    with running(str(path), tmp_path / "state") as live:
+        before = set(await asyncio.to_thread(live.pids, "component-a", "Simulated"))
+        requests = [asyncio.create_task(load(live, 10, 45, BODIES))]
+        await reach(live, "a", 3)
+        assert (await targets(live))["b"] == 1, "nobody asks for b"
+
+        await asyncio.to_thread(live.deploy, load_blend(str(changed(path))))
+        await reach(live, "b", 3)
+
+        kill_controller(live)
+        requests.append(asyncio.create_task(load(live, 10, 15, BODIES)))
+        await reach(live, "b", 5)
+        results = [result for task in requests for result in await task]
+        after = set(await asyncio.to_thread(live.pids, "component-a", "Simulated"))
+
+    assert {result.end for result in results} == {"finished"}
+    assert before <= after
