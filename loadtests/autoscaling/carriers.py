@@ -9,6 +9,7 @@ What is timed is a step from no requests to ten a second: until Serve wants the 
 import argparse
 import asyncio
 import json
+import os
 import sys
 import tempfile
 import time
@@ -31,7 +32,7 @@ from blended.config import BlendConfig
 from blended.launch import unused
 from loadtests.bench.blends import made_by, up
 from loadtests.bench.processes import Unavailable, spawned
-from loadtests.bench.targets import Place
+from loadtests.bench.targets import ROOT, Place
 from loadtests.client import Ask, drive
 
 _QUERY = "sum(increase(ray_blended_draws_total[20s]))"
@@ -82,6 +83,8 @@ def measured(place: Place) -> dict[str, dict[str, float]]:
         Unavailable: the blend did not come up; nothing is left running.
     """
     config = blend()
+    # Serve imports the policy below on the cluster, where only the package is installed.
+    os.environ["PYTHONPATH"] = str(ROOT)
     with ExitStack() as stack:
         target = up(config.model_dump(mode="json", exclude_none=True), place, stack)
         state = place.folder / f"state-{config.name}"
@@ -121,6 +124,7 @@ class _Site:
             await asking
             cpu.append((self._controller_s() - before) / (time.monotonic() - began))
             await self._until(1)
+        print(f"{carrier.says}: {[round(step, 1) for step in steps]} s", file=sys.stderr)
         return {
             "step_to_decision_median_s": round(median(steps), 1),
             "step_to_decision_longest_s": round(max(steps), 1),

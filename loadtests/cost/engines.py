@@ -2,8 +2,8 @@
 
 An engine is the replica of its component, which speaks HTTP and turns text into tokens and back,
 with the processes under it: vLLM's core, which schedules, and its worker, which has the model. At
-any moment one of these two works, and the other waits for it at full speed. So the worker's CPU time
-is all the time that the engine is taken, and the core's is not counted on top of it.
+any moment one of these two works, and the other waits for it at full speed. So the worker's CPU
+time is all the time that the engine is taken, and the core's is not counted on top of it.
 """
 
 import time

@@ -1,10 +1,12 @@
 """Conversations through the front door and what engines take, on simulated components."""
 
 import asyncio
+import shutil
 import time
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import httpx
 import psutil
@@ -13,7 +15,7 @@ import pytest
 from blended.config import BlendConfig, SimulatedComponent, Simulation
 from blended.errors import ConfigError
 from blended.loading import load
-from loadtests.bench.processes import Unavailable
+from loadtests.bench.processes import Unavailable, family, spawned, wait_until
 from loadtests.cost import engines
 from loadtests.cost.__main__ import setup_of
 from loadtests.cost.asking import Door, Failed, Group, Meter
@@ -136,6 +138,24 @@ def test_cpu_time_is_the_kernels() -> None:
     after = time.process_time()
 
     assert before <= found <= after
+
+
+def test_a_core_that_waits_for_its_worker_is_not_counted(tmp_path: Path) -> None:
+    """Time in which the worker works, or waits for the core, would else be counted twice."""
+    worker = tmp_path / "VLLM::Worker"
+    worker.symlink_to(shutil.which("sleep") or "sleep")
+    log = tmp_path / "log"
+    with spawned(["sh", "-c", f"{worker} 60 & wait"], log) as process:
+
+        def works() -> bool:
+            return any(one.name() == worker.name for one in family(process.pid))
+
+        wait_until(works, process, log, 20)
+        both = family(process.pid)
+
+        found = engines.counted(both)
+
+    assert [one.pid for one in found] == [both[1].pid]
 
 
 def test_a_blend_without_engines_here_has_no_processes_to_measure() -> None:

@@ -70,7 +70,7 @@ def test_the_papers_sizes_are_refused_without_a_gpu() -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU of 64 GB")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU of 80 GB")
 def test_the_papers_sizes_run_on_a_gpu() -> None:
     """The larger component takes longer than the smaller ones, and the output names the GPU."""
     _, found, _ = run("--sizes", "paper", "--rounds", "3")
