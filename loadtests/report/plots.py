@@ -10,34 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from blended.experiments.drawing import GREY, INK, LEGEND, WIDTH
+from blended.experiments.drawing import GREY, INK, LEGEND, STYLE, WIDTH
 
 # Okabe and Ito's colours for all eyes.
 BLUE, ORANGE, GREEN = "#0072b2", "#d55e00", "#009e73"
 _COLOURS = (BLUE, ORANGE, GREEN, "#cc79a7", "#e69f00", "#56b4e9")
-_STYLE: Any = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "loadtests",
-    "font.family": "sans-serif",
-    "font.size": 9.5,
-    "axes.titlesize": 9.5,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.labelcolor": INK,
-    "axes.edgecolor": GREY,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#e5e7eb",
-    "grid.linewidth": 0.7,
-    "xtick.color": GREY,
-    "ytick.color": GREY,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "legend.frameon": False,
-    "figure.constrained_layout.use": True,
-}
 TITLES = {
     "load": "Latency and goodput against load",
     "turns": "First tokens by turn",
@@ -50,7 +27,7 @@ _DRAWN = 6
 Document = Mapping[str, Any]
 
 
-@mpl.rc_context(_STYLE)
+@mpl.rc_context(STYLE)
 def plots(
     run: Document, search: Document | None, processes: Sequence[Document], weights: Document
 ) -> dict[str, str]:

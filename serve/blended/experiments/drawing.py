@@ -22,6 +22,32 @@ CONTROL, INK, GREY = "#3b3f46", "#30343b", "#9ca3af"
 # Inches: two plots stand side by side on a screen, and one is readable on a phone.
 WIDTH = 5.0
 LEGEND: Any = {"loc": "outside upper left", "columnspacing": 1.2, "handlelength": 1.5}
+# Matplotlib's parameters, for SVGs that are the same each time.
+STYLE: Any = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "blended",
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 9.5,
+    "text.parse_math": False,
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelcolor": INK,
+    "axes.edgecolor": GREY,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e5e7eb",
+    "grid.linewidth": 0.7,
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "legend.frameon": False,
+    "figure.constrained_layout.use": True,
+}
 
 # Okabe and Ito's colours for all eyes, less the yellow that white paper swallows; wine is Tol's.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#882255")

@@ -12,7 +12,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from blended.experiments.curve_plots import LINES, levels, ratios
-from blended.experiments.drawing import GREY, INK, Document
+from blended.experiments.drawing import STYLE, Document
 from blended.experiments.effect_plots import forest, shares
 from blended.experiments.metrics import GUARDRAILS
 
@@ -26,34 +26,9 @@ TITLES = {
     "shares": "Components that were drawn",
 }
 _WARNING = "#b42318"
-_STYLE: Any = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "blended",
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],
-    "font.size": 9.5,
-    "text.parse_math": False,
-    "axes.titlesize": 9.5,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.labelcolor": INK,
-    "axes.edgecolor": GREY,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#e5e7eb",
-    "grid.linewidth": 0.7,
-    "xtick.color": GREY,
-    "ytick.color": GREY,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "legend.frameon": False,
-    "figure.constrained_layout.use": True,
-}
 
 
-@mpl.rc_context(_STYLE)
+@mpl.rc_context(STYLE)
 def plots(document: Document) -> dict[str, str]:
     """The SVG of each plot that there is something for, by its name in TITLES."""
     figures = {
