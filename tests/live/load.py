@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Literal
 
 import aiohttp
@@ -31,6 +32,14 @@ class Result:
     status: int
     headers: Mapping[str, str]
     detail: str = ""
+
+    @property
+    def had_begun(self) -> bool:
+        """Whether the client knew of an answer: its status comes with a component's first bytes.
+
+        The bytes themselves are lost where the connection breaks before the client has read them.
+        """
+        return self.status == HTTPStatus.OK
 
     def is_on_its_way(self, at_s: float, margin_s: float = 1.0) -> bool:
         """Whether the request had been sent and had not ended at a time, give or take."""

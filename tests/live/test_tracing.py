@@ -1,5 +1,6 @@
 """One trace of one response, from the client through router and draw to the engine."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -17,6 +18,8 @@ pytestmark = pytest.mark.ray
 
 SERVER, CLIENT = 2, 3
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+WARM_UP_TRACE = "5f0c3a9be1d24c7797d3d6d2a8f1b604"
+OF_THE_COMPONENT = "replica_handle_request LLMServer:ember __call__"
 
 
 @pytest.fixture(scope="module")
@@ -47,29 +50,42 @@ def live(collector: Collector, tmp_path_factory: pytest.TempPathFactory) -> Iter
         yield live
 
 
-async def ask(live: Live, sampled: bool, **fields: Any) -> httpx.Response:
+async def ask(live: Live, sampled: bool, trace: str = TRACE, **fields: Any) -> httpx.Response:
     headers = {
         "Authorization": f"Bearer {live.api_key}",
         "X-Request-ID": "my-request",
-        "traceparent": f"00-{TRACE}-{SPAN}-0{int(sampled)}",
+        "traceparent": f"00-{trace}-{SPAN}-0{int(sampled)}",
     }
     body = {"model": "traced", "messages": HELLO, "stream": True, **fields}
     async with httpx.AsyncClient(timeout=60) as client:
         return await client.post(f"{live.url}/v1/chat/completions", json=body, headers=headers)
 
 
+async def reach_the_component_by_haproxy(live: Live, collector: Collector) -> None:
+    """Ask until a replica of the component has sent a span.
+
+    Serve passes requests on by its fallback proxy, which traces nothing, until HAProxy has been
+    started anew with a replica that has just come up.
+    """
+    async with asyncio.timeout(60):
+        while OF_THE_COMPONENT not in {span.name for span in collector.spans}:
+            await ask(live, sampled=True, trace=WARM_UP_TRACE)
+            await asyncio.sleep(1)
+
+
 async def test_a_streamed_response_is_one_trace(live: Live, collector: Collector) -> None:
     """Span by span: the replica of Ray Serve, the response, its component, the engine."""
+    await reach_the_component_by_haproxy(live, collector)
     response = await ask(live, sampled=True, stream_options={"include_usage": True})
     usage = next(e["usage"] for e in events(response.content)[::-1] if "usage" in e)
-    await eventually(lambda: len(collector.spans) >= 5, timeout_s=30)
+    await eventually(lambda: len(of_trace(collector, TRACE)) >= 5, timeout_s=30)
 
-    spans = {span.name: span for span in collector.spans}
+    spans = {span.name: span for span in of_trace(collector, TRACE)}
     replica = spans["replica_handle_request Router __call__"]
     whole, asked = spans["chat traced"], spans["chat ember"]
-    component = spans["replica_handle_request LLMServer:ember __call__"]
+    component = spans[OF_THE_COMPONENT]
     engine = spans["llm_request"]
-    assert {span.trace for span in collector.spans} == {TRACE}
+    assert {span.trace for span in collector.spans} == {TRACE, WARM_UP_TRACE}
     assert chain(engine, spans) == [engine, asked, whole, replica]
     assert component.parent == asked.id
     assert replica.parent == SPAN
@@ -99,6 +115,11 @@ async def test_a_streamed_response_is_one_trace(live: Live, collector: Collector
     assert asked.attributes["blended.propensity"] == 1
     assert engine.attributes["gen_ai.request.id"] == response_id
     assert "Hello" not in json.dumps([span.attributes for span in collector.spans])
+
+
+def of_trace(collector: Collector, trace: str) -> list[Received]:
+    """The spans of one trace."""
+    return [span for span in collector.spans if span.trace == trace]
 
 
 async def test_what_is_not_sampled_leaves_no_span(live: Live, collector: Collector) -> None:
