@@ -1,5 +1,6 @@
 """Throughput by replicas: what is served and reported, and the simulation that carries it on."""
 
+import json
 import random
 from pathlib import Path
 
@@ -65,3 +66,18 @@ def test_what_is_served_is_a_blend() -> None:
         assert component.kind == "simulated"
         assert component.replicas.min == component.replicas.max == 8
         assert component.replicas.max_ongoing_requests == component.simulation.concurrency == 4
+
+
+def test_the_committed_result_is_linear_in_its_replicas() -> None:
+    """From 1 to 16 of each component within 5 %, then to where the machine ends; on paper to 1,000
+    replicas."""
+    result = json.loads(RESULT.read_text())
+    rows = [Row(**found) for found in result["measured"]]
+    growing = [found for found in rows if found.places == rows[0].places]
+
+    assert [found.replicas for found in growing] == [1, 2, 4, 8, 16]
+    assert scaling.linearity(growing) == result["off_linear"] <= 0.05
+    assert all(found.refused == 0 for found in rows)
+    assert rows[-1].per_s < 0.95 * rows[-1].capacity
+    assert rows[-1].machine_busy > 0.95
+    assert max(found["components"] * found["replicas"] for found in result["on_paper"]) == 999

@@ -1,6 +1,7 @@
 """Plans held against what was measured: the cases, the verdict, and the open loop's client."""
 
 import asyncio
+import json
 import random
 from pathlib import Path
 from statistics import fmean
@@ -122,3 +123,19 @@ async def test_an_open_loop_does_not_wait_for_answers() -> None:
 
     assert [o.response for o in refused] == [None, None]
     assert all(o.failure.startswith("401: ") for o in refused)
+
+
+def test_the_committed_plans_are_right() -> None:
+    """All ten cases were served, with the planned replicas and with one fewer; nine are right."""
+    result = json.loads(RESULT.read_text())
+    _, demands = cases.read()
+    runs = [verification.Run(**found) for found in result["runs"]]
+    pairs = [[run for run in runs if run.number == number] for number in range(len(demands))]
+
+    assert [Case.model_validate(case) for case in result["cases"]] == list(demands)
+    assert all(run.responses >= 900 for run in runs)
+    assert all(planned.is_fewer < fewer.is_fewer for planned, fewer in pairs)
+    verdicts = [
+        verification.right(pair, case) for pair, case in zip(pairs, demands, strict=True)
+    ]
+    assert sum(verdicts) == result["right"] >= 9

@@ -24,6 +24,9 @@ from blended.launch.state import Running
 from blended.router.blend import CLIENT_KEY_ENV, INTERNAL_KEY_ENV
 
 MARKER_ENV = "BLENDED_CLUSTER"
+# glibc gives the threads of a process heaps of their own, up to eight for each core, and what is
+# free in one is of no use to the others: a replica under load would grow by tens of MiB.
+_MEMORY_ENV = {"MALLOC_ARENA_MAX": "2"}
 _START_TIMEOUT_S = 180.0
 _STOP_TIMEOUT_S = 1.0
 # For Ray, the proxies, and two for each replica.
@@ -135,6 +138,7 @@ def _labels(labels: Mapping[str, str]) -> str:
 
 def _environment(marker: str, temp_dir: str) -> dict[str, str]:
     return {
+        **_MEMORY_ENV,
         **os.environ,
         **SERVE_ENV,
         **PRIVACY_ENV,
