@@ -14,28 +14,32 @@ _MIB = 2**20
 
 @dataclass
 class Memory:
-    """The samples of one process: seconds since the run began, and MiB."""
+    """The samples of one process: seconds since the run began, and MiB.
+
+    Anonymous memory is RSS less what is shared with files or with other processes.
+    """
 
     name: str
     times_s: list[float] = field(default_factory=list)
-    uss_mib: list[float] = field(default_factory=list)
+    anonymous_mib: list[float] = field(default_factory=list)
     rss_mib: list[float] = field(default_factory=list)
 
 
 def sample(processes: Sequence[psutil.Process], at_s: float, into: dict[Any, Memory]) -> None:
     """Look at the memory of every process once; one that has ended meanwhile is left out."""
     total = into.setdefault("all", Memory("all together"))
-    uss = rss = 0.0
+    own = rss = 0.0
     for process in processes:
         with suppress(psutil.Error):
-            memory = process.memory_full_info()
+            memory = process.memory_info()
             key = (process.pid, process.create_time())
             if key not in into:
                 into[key] = Memory(_named(process))
             found = into[key]
-            _append(found, at_s, memory.uss / _MIB, memory.rss / _MIB)
-            uss, rss = uss + memory.uss / _MIB, rss + memory.rss / _MIB
-    _append(total, at_s, uss, rss)
+            anonymous_mib, rss_mib = (memory.rss - memory.shared) / _MIB, memory.rss / _MIB
+            _append(found, at_s, anonymous_mib, rss_mib)
+            own, rss = own + anonymous_mib, rss + rss_mib
+    _append(total, at_s, own, rss)
 
 
 def named(command: Sequence[str]) -> str:
@@ -59,7 +63,7 @@ def _named(process: psutil.Process) -> str:
     return next((f"{name} of {title.rpartition(':')[2]}" for title in replicas), name)
 
 
-def _append(memory: Memory, at_s: float, uss_mib: float, rss_mib: float) -> None:
+def _append(memory: Memory, at_s: float, anonymous_mib: float, rss_mib: float) -> None:
     memory.times_s.append(at_s)
-    memory.uss_mib.append(uss_mib)
+    memory.anonymous_mib.append(anonymous_mib)
     memory.rss_mib.append(rss_mib)

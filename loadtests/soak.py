@@ -2,8 +2,9 @@
 
 Brings the blend up, finds its knee with Locust (an open loop whose rate grows by steps, until one
 of them misses the level), and then holds 70 % of it for 10 minutes, after a warm-up, while the
-memory of every process of the cluster is sampled. The memory that counts is what a process has for
-itself (USS): RSS counts Ray's shared memory again in every process.
+memory of every process of the cluster is sampled. The memory that counts is anonymous (RSS less
+what is shared with files or other processes): RSS counts Ray's shared memory in every process, and
+whoever has the kernel count pages one by one (USS) holds up the process for seconds on a busy CPU.
 
 Memory grows when the 99.9 % interval of its slope is above 0, by means of blocks because samples
 are alike (loadtests/growth.py), and when it is more than 4 MiB over the run. Prints a line for each
@@ -134,7 +135,7 @@ def trends(memories: Sequence[Memory], from_s: float, until_s: float) -> list[tu
     found = []
     for memory in memories:
         with suppress(ValueError):
-            line = trend(memory.times_s, memory.uss_mib, from_s, until_s)
+            line = trend(memory.times_s, memory.anonymous_mib, from_s, until_s)
             found.append((memory, line))
     if not found:
         raise NotMeasured("There are too few samples of memory; give more --minutes.")
@@ -154,7 +155,7 @@ def result(
             "growth_mib": line.growth_mib,
             "grows": line.grows,
             "times_s": [round(at_s, 1) for at_s in memory.times_s],
-            "uss_mib": [round(mib, 2) for mib in memory.uss_mib],
+            "anonymous_mib": [round(mib, 2) for mib in memory.anonymous_mib],
             "rss_mib": [round(mib, 1) for mib in memory.rss_mib],
         }
         for memory, line in found
@@ -190,7 +191,7 @@ def complaints(soaked: Mapping[str, Any], found: Sequence[tuple[Memory, Trend]])
 
 def table(found: Sequence[tuple[Memory, Trend]]) -> str:
     """A line for each process: its memory, the slope with its standard error, and the growth."""
-    head = f"{'process':48} {'USS MiB':>8} {'MiB/h':>9} {'± SE':>7} {'growth':>7}"
+    head = f"{'process':48} {'MiB':>8} {'MiB/h':>9} {'± SE':>7} {'growth':>7}"
     lines = (
         f"{memory.name[:48]:48} {t.mib:8.1f} {t.slope_mib_per_h:9.2f} "
         f"{t.standard_error_mib_per_h:7.2f} {t.growth_mib:7.2f}{' grows' if t.grows else ''}"

@@ -126,7 +126,7 @@ def _memory(processes: Sequence[Document]) -> Figure | None:
     axes = figure.subplots()
     for process, colour in zip(processes[:_DRAWN], _COLOURS, strict=False):
         minutes = [at_s / 60 for at_s in process["times_s"]]
-        added = [mib - process["uss_mib"][0] for mib in process["uss_mib"]]
+        added = [mib - process["anonymous_mib"][0] for mib in process["anonymous_mib"]]
         axes.plot(
             minutes,
             added,

@@ -84,7 +84,7 @@ def soaked() -> dict[str, Any]:
         Memory("flat", times_s, [500.0] * 100, [600.0] * 100),
         Memory("leaks", times_s, times_s, times_s),
     ]
-    found = [(m, trend(m.times_s, m.uss_mib, 0, 500)) for m in memories]
+    found = [(m, trend(m.times_s, m.anonymous_mib, 0, 500)) for m in memories]
     return result(document(), document(), found)
 
 

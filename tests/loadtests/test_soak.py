@@ -1,6 +1,7 @@
-"""Whether a process grows: on memories whose truth is known."""
+"""Whether a process grows: on memories whose truth is known, and in the committed soak."""
 
 import asyncio
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from loadtests.memory import Memory, named, sample
 from loadtests.soak import NotMeasured, complaints, locust, trends
 from tests.support import CLIENT_KEY, Rig, blend, rig
 
+RESULT = Path(__file__).parents[2] / "loadtests" / "results" / "soak.json"
 TIMES_S = [5.0 * n for n in range(120)]
 
 
@@ -132,8 +134,8 @@ def test_memory_is_that_of_every_process() -> None:
         sample([psutil.Process(), ended], at_s, found)
 
     total, own = found.values()
-    assert total.uss_mib == own.uss_mib
-    assert all(0 < uss <= rss for uss, rss in zip(own.uss_mib, own.rss_mib, strict=True))
+    assert total.anonymous_mib == own.anonymous_mib
+    assert all(0 < mib <= rss for mib, rss in zip(own.anonymous_mib, own.rss_mib, strict=True))
     assert own.times_s == [0.0, 5.0]
 
 
@@ -165,3 +167,25 @@ def target(front: Rig) -> dict[str, Any]:
     """A router, as a blend that was brought up is described."""
     headers = {"authorization": f"Bearer {CLIENT_KEY}"}
     return {"url": front.url + CHAT, "headers": headers}
+
+
+def test_the_committed_soak_lost_nothing_and_grew_nowhere() -> None:
+    """Ten minutes at 70 % of a knee that was bracketed: judged again from all of its samples."""
+    result = json.loads(RESULT.read_text())
+    soaked, knee = result["soak"], result["knee_search"]["knee"]
+    memories = [
+        Memory(found["process"], found["times_s"], found["anonymous_mib"], found["rss_mib"])
+        for found in result["processes"]
+    ]
+    until_s = soaked["load"]["seconds"]
+
+    assert knee["is_bracketed"]
+    assert until_s == 720
+    assert soaked["parts"][-1]["responses_per_s"] == pytest.approx(
+        0.7 * knee["responses_per_s"], rel=0.1
+    )
+    assert soaked["all"]["responses"] > 10_000
+    assert list(complaints(soaked, trends(memories, until_s - 600, until_s))) == []
+    assert {"ray::ServeController", "haproxy", "ray::ServeReplica:blended:Router"} <= {
+        memory.name for memory in memories
+    }
