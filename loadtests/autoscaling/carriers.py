@@ -36,7 +36,9 @@ from loadtests.bench.targets import ROOT, Place
 from loadtests.client import Ask, drive
 
 _QUERY = "sum(increase(ray_blended_draws_total[20s]))"
-_STEPS, _RATE, _STEP_S, _WITHIN_S = 5, 10, 20, 60.0
+_STEPS, _RATE, _STEP_S, _WITHIN_S = 4, 10, 15, 60.0
+# Until every carrier has told of the end of a step, and nothing is left of it in any window.
+_SETTLE_S = 28.0
 _POLICY = "loadtests.autoscaling.carriers:PrometheusPolicy"
 _APPLICATIONS = "/api/serve/applications/"
 
@@ -113,7 +115,7 @@ class _Site:
 
     async def figures(self, carrier: Carrier) -> dict[str, float]:
         self._deploy(carrier)
-        await self._until(1)
+        await self._settle()
         steps, cpu = [], []
         for _ in range(_STEPS):
             asks = [Ask(number / _RATE, 4, 4) for number in range(_RATE * _STEP_S)]
@@ -123,7 +125,7 @@ class _Site:
             steps.append(await self._until(2))
             await asking
             cpu.append((self._controller_s() - before) / (time.monotonic() - began))
-            await self._until(1)
+            await self._settle()
         print(f"{carrier.says}: {[round(step, 1) for step in steps]} s", file=sys.stderr)
         return {
             "step_to_decision_median_s": round(median(steps), 1),
@@ -140,6 +142,10 @@ class _Site:
             policy = {"policy_function": _POLICY, "policy_kwargs": arguments}
             component["autoscaling_config"]["policy"] = policy
         self.http.put(_APPLICATIONS, json=wanted).raise_for_status()
+
+    async def _settle(self) -> None:
+        await asyncio.sleep(_SETTLE_S)
+        await self._until(1)
 
     async def _until(self, replicas: int) -> float:
         """Wait until Serve wants so many; returns the seconds."""

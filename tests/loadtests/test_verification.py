@@ -133,7 +133,7 @@ def test_the_committed_plans_are_right() -> None:
     pairs = [[run for run in runs if run.number == number] for number in range(len(demands))]
 
     assert [Case.model_validate(case) for case in result["cases"]] == list(demands)
-    assert all(run.responses >= 900 for run in runs)
+    assert all(run.responses >= 800 for run in runs)
     assert all(planned.is_fewer < fewer.is_fewer for planned, fewer in pairs)
     verdicts = [verification.right(pair, case) for pair, case in zip(pairs, demands, strict=True)]
     assert sum(verdicts) == result["right"] >= 9
