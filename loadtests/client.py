@@ -33,7 +33,8 @@ class Failed(Exception):
 class Response:
     """One response that ended: seconds to the first token and to the last, and tokens.
 
-    `attempts` is how often the router asked a component for it.
+    `attempts` is how often the router asked a component for it, `is_redrawn` whether another one
+    than the one drawn first has answered, which only a blend tells that reveals its components.
     """
 
     first_s: float
@@ -41,6 +42,7 @@ class Response:
     prompt: int
     tokens: int
     attempts: int = 1
+    is_redrawn: bool = False
 
     @property
     def itl_s(self) -> float:
@@ -105,10 +107,17 @@ async def ask(
             if any(choice["delta"].get("content") for choice in event["choices"]):
                 last = time.perf_counter() - began
                 first = first or last
-        attempts = int(response.headers.get("x-blended-attempts", 1))
+        headers = response.headers
     if not usage or not first:
         raise Failed("a response ended without tokens, or did not say how many it had")
-    return Response(first, last, usage["prompt_tokens"], usage["completion_tokens"], attempts)
+    return Response(
+        first_s=first,
+        last_s=last,
+        prompt=usage["prompt_tokens"],
+        tokens=usage["completion_tokens"],
+        attempts=int(headers.get("x-blended-attempts", 1)),
+        is_redrawn=headers.get("x-blended-component") != headers.get("x-blended-intended"),
+    )
 
 
 async def drive(

@@ -51,6 +51,7 @@ def test_what_is_served_is_a_blend_with_the_plans_limits() -> None:
     served = BlendConfig.model_validate(data)
 
     assert served.weights == demands[0].weights
+    assert served.api.reveal_component
     for component in served.components:
         planned = expected.plan.components[component.id]
         assert component.kind == "simulated"
@@ -68,7 +69,7 @@ def test_what_is_served_is_a_blend_with_the_plans_limits() -> None:
         (Response(0.6, 0.9, 50, 11), 0.5),
         (Response(0.4, 1.0, 50, 11), 0.5),
         (Response(0.4, 0.8, 50, 11, attempts=2), 1.0),
-        (Response(0.4, 0.8, 50, 11, attempts=3), 0.5),
+        (Response(0.4, 0.8, 50, 11, attempts=2, is_redrawn=True), 0.5),
     ],
 )
 def test_a_good_response_is_whole_in_time_and_from_who_was_drawn(
@@ -133,7 +134,7 @@ def test_the_committed_plans_are_right() -> None:
     pairs = [[run for run in runs if run.number == number] for number in range(len(demands))]
 
     assert [Case.model_validate(case) for case in result["cases"]] == list(demands)
-    assert all(run.responses >= 800 for run in runs)
+    assert all(run.responses >= 500 for run in runs)
     assert all(planned.is_fewer < fewer.is_fewer for planned, fewer in pairs)
     verdicts = [verification.right(pair, case) for pair, case in zip(pairs, demands, strict=True)]
     assert sum(verdicts) == result["right"] >= 9
