@@ -1,10 +1,12 @@
 """What a response of a blend costs: the arithmetic, held against enumeration and simulation."""
 
 import itertools
+import json
 import random
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from statistics import fmean, stdev
 
 import pytest
@@ -23,6 +25,7 @@ from loadtests.cost.series import (
     responses,
 )
 
+RESULT = Path(__file__).parents[2] / "loadtests" / "results" / "cost.json"
 USER, RESPONSE, BLOCK, TURNS, AT_ONCE = 21, 32, 32, 8, 2
 BASE_S = {"a": 0.2, "b": 0.3, "c": 0.5}
 TOKEN_S = {"a": 1e-4, "b": 2e-4, "c": 5e-4}
@@ -281,3 +284,14 @@ def test_tables_and_words_say_what_came_of_it() -> None:
 
 def _uncached(rounds: Sequence[Round], component: str) -> list[int]:
     return [r.uncached for r in responses(rounds, Series(component))]
+
+
+def test_the_committed_cost_holds_the_claim() -> None:
+    """Engine seconds within 3 % and the price within 10 %, by this code's own verdict."""
+    result = json.loads(RESULT.read_text())
+    parts = {"cost_ratio": claim.COST_TOLERANCE, "price_ratio": claim.PRICE_TOLERANCE}
+
+    for name, tolerance in parts.items():
+        found = result["claim"][name]
+        assert Verdict(found["ratio"], found["standard_error"], tolerance).holds == found["holds"]
+    assert report.status(result) == 0
