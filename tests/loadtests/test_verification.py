@@ -8,7 +8,14 @@ from statistics import fmean
 
 import pytest
 
-from blended.config import BlendConfig, SimulatedComponent, Simulation
+from blended.config import (
+    Api,
+    BlendConfig,
+    RemoteComponent,
+    Selection,
+    SimulatedComponent,
+    Simulation,
+)
 from loadtests.client import Ask, Failed, Outcome, Response, arrivals, drive
 from loadtests.verification import __main__ as verification
 from loadtests.verification import cases
@@ -124,6 +131,28 @@ async def test_an_open_loop_does_not_wait_for_answers() -> None:
 
     assert [o.response for o in refused] == [None, None]
     assert all(o.failure.startswith("401: ") for o in refused)
+
+
+async def test_a_response_says_that_it_was_redrawn() -> None:
+    """The component that is drawn a thousand times as often is not there: the other one answers."""
+    gone = RemoteComponent(kind="remote", id="gone", base_url="http://127.0.0.1:9/v1", model="x")
+    there = SimulatedComponent(kind="simulated", id="a", simulation=Simulation(ttft_ms=1, itl_ms=1))
+    config = BlendConfig(
+        name="blend",
+        components=(gone, there),
+        selection=Selection(weights={"gone": 1000, "a": 1}, seed="1"),
+        api=Api(reveal_component=True),
+    )
+    async with rig(config) as front:
+        url = f"{front.url}/v1/chat/completions"
+        headers = {"authorization": f"Bearer {CLIENT_KEY}"}
+        (redrawn,) = await drive(url, headers, "blend", [Ask(0, 5, 5)])
+        (direct,) = await drive(url, headers, "a", [Ask(0, 5, 5)])
+
+    assert redrawn.response is not None
+    assert redrawn.response.is_redrawn
+    assert direct.response is not None
+    assert not direct.response.is_redrawn
 
 
 def test_the_committed_plans_are_right() -> None:
