@@ -1,6 +1,7 @@
 """The day that policies are compared on, and the simulation that takes them through it."""
 
 import heapq
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import count
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from blended import expected
 from blended.config import Replicas, Simulation
 from cluster.capacity import ServiceLevel
 from loadtests.autoscaling import report
@@ -18,6 +20,7 @@ from loadtests.autoscaling.paper import Trouble, live_through
 from loadtests.autoscaling.queueing import Replica, Response
 from loadtests.autoscaling.setting import Contender, Setting
 
+RESULTS = Path(__file__).parents[2] / "loadtests" / "results"
 ENGINE = Simulation(ttft_ms=100, ttft_ms_per_running=100, itl_ms=10, itl_ms_per_running=10)
 # A whole day in 24 minutes, whose replicas start in no more than a second of it.
 QUICK = Setting(
@@ -130,3 +133,26 @@ def test_violations_are_all_that_was_not_in_time(tmp_path: Path) -> None:
     assert outcome.violations == pytest.approx(3 / 5)
     assert report.table("a day", {"by rate": outcome}).row_count == 1
     assert (tmp_path / "day.png").stat().st_size > 1000
+
+
+def test_the_committed_day_has_fewer_violations_at_fewer_replica_hours() -> None:
+    """By the expected rate against Ray's policy, on a day as planned, with a component down, and
+    with an hour without word of the rates."""
+    days = json.loads((RESULTS / "autoscaling-paper.json").read_text())["days"]
+
+    assert len(days) == 3
+    for outcomes in days.values():
+        by_rate, rays = outcomes["by the expected rate"], outcomes["Ray's, as planned"]
+        assert by_rate["violations_percent"] < rays["violations_percent"]
+        assert by_rate["replica_hours"] < rays["replica_hours"]
+
+
+def test_the_rate_comes_the_way_that_was_measured_to_be_the_quickest() -> None:
+    """Routers report as often as the quickest carrier of the committed run, and at no more work."""
+    carriers = json.loads((RESULTS / "autoscaling-carriers.json").read_text())["carriers"]
+    quickest = min(carriers, key=lambda name: carriers[name]["step_to_decision_median_s"])
+    least = min(carriers, key=lambda name: carriers[name]["controller_cpu_percent"])
+
+    assert len(carriers) == 3
+    assert quickest == least == "Serve's reports, every second"
+    assert expected.REPORT_S == 1
