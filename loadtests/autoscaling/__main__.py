@@ -1,8 +1,9 @@
 """Compares ways to scale on one day: python -m loadtests.autoscaling paper|real [--save FILE]
 
 `paper` is a whole day in simulated time: Serve's own autoscaling with the real policies decides,
-replicas and their responses are simulated. `real` is half a day in eight minutes on real Ray Serves
-side by side, whose replicas are simulated components; what Ray waits for is a tenth of its default.
+replicas and their responses are simulated. `real` is its part with the change and the crowd on real
+Ray Serves side by side, whose replicas are simulated components. All of it is ten times faster: the
+hours, the responses, and what Ray waits for.
 The last line is JSON, with every figure; `--save` writes it to a file, and a picture beside it.
 """
 
@@ -59,10 +60,11 @@ WHOLE_DAY = Setting(
     ServiceLevel(ttft_s=1.5, itl_s=0.04),
 )
 STARTUP_S = 60.0
-# One that takes 8 at once, and answers with 12 tokens in half a second to two.
+# One that takes 8 at once, and answers with 12 tokens in half a second to two. Its replicas start
+# in three to four seconds, which are half a minute of this day.
 FASTER = 10.0
-HALF_A_DAY = Setting(
-    Day(12, _BEFORE, _AFTER, begin_h=6, end_h=18, hour_s=40),
+WORKING_HOURS = Setting(
+    Day(12, _BEFORE, _AFTER, begin_h=10, end_h=15.5, hour_s=HOUR_S / FASTER),
     Simulation(
         ttft_ms=100,
         ttft_ms_per_running=20,
@@ -90,7 +92,7 @@ def on_paper(seed: int) -> dict[str, dict[str, Outcome]]:
 
 
 def for_real(seed: int) -> tuple[dict[str, Outcome], dict[str, float]]:
-    """The contenders' half days, and how well the machine kept up.
+    """The contenders' working hours, and how well the machine kept up.
 
     Raises:
         Unavailable: a blend did not come up; nothing is left running.
@@ -101,7 +103,7 @@ def for_real(seed: int) -> tuple[dict[str, Outcome], dict[str, float]]:
     ]
     with tempfile.TemporaryDirectory(prefix="day-") as folder:
         place = Place(Path(folder), {})
-        found, run = asyncio.run(real.live_through(HALF_A_DAY, quick, FASTER, seed, place))
+        found, run = asyncio.run(real.live_through(WORKING_HOURS, quick, FASTER, seed, place))
     return {c.says: o for c, o in zip(quick, found, strict=True)}, run.figures()
 
 
@@ -114,7 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             days, setting = on_paper(options.seed), WHOLE_DAY
         else:
             outcomes, machine = for_real(options.seed)
-            days, setting = {"half a day in eight minutes": outcomes}, HALF_A_DAY
+            days, setting = {"10:00 to 15:30 in 33 minutes": outcomes}, WORKING_HOURS
     except Unavailable as exc:
         print(f"The comparison could not be made: {exc}", file=sys.stderr)
         return 1

@@ -1,4 +1,4 @@
-"""The same day, shorter, on real Ray Serves side by side: each contender scales a blend of its own.
+"""The middle of that day on real Ray Serves side by side: each contender scales a blend of its own.
 
 All of them are asked at the same moments (an open loop). Components are simulated; the routers,
 HAProxy, the replicas' starts and Serve's controller are real.
