@@ -1,5 +1,6 @@
 # make demo         three chat models, a conversation, then an API until Ctrl-C (ONCE=1: no API)
-# make test         every test            make check    ruff, ruff format, mypy
+# make test         every test (ARGS="--cov tests/router": some of them, and what they cover)
+# make check        ruff, ruff format, mypy, and whether what is generated is up to date
 # make bench        the price of the router, beside its peers (ARGS="--quick --only blended")
 PYTHON ?= python3.11
 PORT ?= 8000
@@ -11,7 +12,7 @@ demo: .venv/runtime
 	@$(BIN)/blended demo --port $(PORT) $(if $(ONCE),--once)
 
 test: .venv/dev
-	$(BIN)/python -m pytest --cov --cov-report=term
+	$(BIN)/python -m pytest $(ARGS)
 
 check: .venv/dev
 	$(BIN)/ruff check .

@@ -22,7 +22,8 @@ from blended import expected
 from blended.expected import Expected, summed
 
 _HIGHEST = "highest"
-# So many standard deviations tell a rush from chance, which is as far off once in 30,000 windows.
+# So many standard deviations tell a rush from chance, which is as far off once in 15,000 windows of
+# a hundred requests, and once in 3,000 of ten (Poisson): that costs a replica for a while.
 _RUSH = 4.0
 # So many tell replicas that are too full. More than that a single one may never have: it refuses.
 _FULL = 3.0
