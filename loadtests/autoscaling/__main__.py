@@ -61,7 +61,7 @@ WHOLE_DAY = Setting(
 )
 STARTUP_S = 60.0
 # One that takes 8 at once, and answers with 12 tokens in half a second to two. Its replicas start
-# in three to four seconds, which are half a minute of this day.
+# in three to five seconds, which are 30 to 50 of this day.
 FASTER = 10.0
 WORKING_HOURS = Setting(
     Day(12, _BEFORE, _AFTER, begin_h=10, end_h=15.5, hour_s=HOUR_S / FASTER),
