@@ -97,10 +97,7 @@ def for_real(seed: int) -> tuple[dict[str, Outcome], dict[str, float]]:
     Raises:
         Unavailable: a blend did not come up; nothing is left running.
     """
-    quick = [
-        Contender(c.id, c.says, c.is_aware, upscale_delay_s=30 / FASTER, downscale_delay_s=60)
-        for c in (BY_RATE, AS_PLANNED)
-    ]
+    quick = [c.faster(FASTER) for c in (BY_RATE, AS_PLANNED)]
     with tempfile.TemporaryDirectory(prefix="day-") as folder:
         place = Place(Path(folder), {})
         found, run = asyncio.run(real.live_through(WORKING_HOURS, quick, FASTER, seed, place))

@@ -27,6 +27,11 @@ class Contender:
     upscale_delay_s: float = 30
     downscale_delay_s: float = 600
 
+    def faster(self, times: float) -> "Contender":
+        """The same for a day that is so many times faster."""
+        up_s, down_s = self.upscale_delay_s / times, self.downscale_delay_s / times
+        return replace(self, upscale_delay_s=up_s, downscale_delay_s=down_s)
+
 
 @dataclass(frozen=True)
 class Setting:

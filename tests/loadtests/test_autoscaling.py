@@ -148,6 +148,24 @@ def test_a_committed_day_has_fewer_violations_at_fewer_replica_hours(name: str, 
         assert by_rate["replica_hours"] < rays["replica_hours"]
 
 
+def test_in_a_crowd_that_is_over_at_once_the_committed_runs_favour_spare_replicas() -> None:
+    """Five runs: always fewer replica hours by the expected rate, and more violations in four."""
+    runs = json.loads((RESULTS / "autoscaling-real-shorter.json").read_text())
+    pairs = [tuple(outcomes.values()) for run in runs for outcomes in run["days"].values()]
+
+    assert len(pairs) == 5
+    assert all(by_rate["replica_hours"] < rays["replica_hours"] for by_rate, rays in pairs)
+    worse = [b["violations_percent"] > rays["violations_percent"] for b, rays in pairs]
+    assert sum(worse) == 4
+
+
+def test_a_faster_day_has_shorter_delays() -> None:
+    """What Ray waits for is as many times shorter; what the contender aims at stays."""
+    quick = replace(RAYS, goodput=0.999, upscale_delay_s=30).faster(10)
+
+    assert quick == replace(RAYS, goodput=0.999, upscale_delay_s=3, downscale_delay_s=6)
+
+
 def test_the_rate_comes_the_way_that_was_measured_to_be_the_quickest() -> None:
     """Routers report as often as the quickest carrier of the committed run, and at no more work."""
     carriers = json.loads((RESULTS / "autoscaling-carriers.json").read_text())["carriers"]
