@@ -4,6 +4,7 @@ Secrets and addresses come from objects of fixed names in the blend's namespace,
 k8s/common/secret.example.yaml shows and the components under k8s/ bring.
 """
 
+from operator import itemgetter
 from pathlib import PurePosixPath
 
 from blended.config import BlendConfig, RemoteComponent
@@ -102,11 +103,13 @@ def _environment(blend: BlendConfig, group: Group, role: str) -> list[Document]:
     if group.model_cache:
         secret.append(_from_secret("HF_TOKEN", "hf-token", optional=True))
     collector = {"name": COLLECTOR, "key": "endpoint", "optional": True}
-    return [
+    found = [
         *({"name": name, "value": value} for name, value in plain.items()),
         *secret,
         {"name": ENDPOINT_ENV, "valueFrom": {"configMapKeyRef": collector}},
     ]
+    # Another order would be another cluster to KubeRay, whatever moved a line of it.
+    return sorted(found, key=itemgetter("name"))
 
 
 def _of_router(blend: BlendConfig) -> list[Document]:

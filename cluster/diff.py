@@ -1,99 +1,135 @@
 """What a changed manifest will do to a running cluster: python -m cluster.diff OLD NEW
 
 For each change: at once, a component restarts, a second cluster (all GPUs twice until it has taken
-over), or nothing at all, by KubeRay's real rules.
+over), or nothing at all, by KubeRay's real rules. OLD is what was applied last. KubeRay compares
+NEW with the RayCluster that runs, which lacks what it has ignored before: give that by `--live FILE`
+(`kubectl get raycluster -o yaml`). OLD may then be left out.
 """
 
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from blended.errors import BlendedError, ConfigError
 from blended.launch.changes import changes
-from blended.launch.differences import Difference, differences, shown
+from blended.launch.differences import Difference, shown
+from cluster import live, service_edits
+from cluster.edit import Edit
 from cluster.manifests import Document, at, load_file, of_kind, serve_config
-from cluster.rules import cluster_hash, placement
+from cluster.rules import placement
+from cluster.rules.cluster_hash import CAPS, MUTED, Kind, upgrade_type
 
-# What a live cluster does not take over, although the operator accepts it (KubeRay #4568).
-_CAPS = ("replicas", "minReplicas", "maxReplicas")
-_SENTENCES = {
-    "in place": "The running cluster takes it over: {what}.",
-    "ignored": "KubeRay ignores it while this cluster lives: {what}. Delete the RayCluster, or "
-    "set spec.upgradeStrategy.type, to have it.",
-    "second cluster": "A SECOND CLUSTER starts beside the running one, with all of its GPUs, and "
-    "takes over when it is ready: {what}.",
-}
+_ASSUMED = (
+    "Assumed: the running cluster is as OLD says. It is not if KubeRay has ignored an earlier "
+    "edit; --live tells."
+)
+_CLUSTER_ALONE = "Only the cluster is compared; give OLD to hear of the blend and the Service."
+_SECOND = (
+    "A SECOND CLUSTER starts beside the running one, with all of its GPUs, and takes over when it "
+    "is ready: {what}."
+)
+_IN_PLACE = "The running cluster takes it over: {what}."
+_PATCH = (
+    "KubeRay ignores it while this cluster lives: {what}. Patch the RayCluster as well; replicas "
+    "within these bounds are changed in serveConfigV2."
+)
+_MUTED = (
+    "KubeRay leaves it out of every comparison, whatever the upgrade strategy: {what}. Patch the "
+    "RayCluster as well, for pods that start later, or delete it."
+)
+_IGNORED = (
+    "KubeRay ignores it while this cluster lives, and every group that is added after it: {what}. "
+    "Delete the RayCluster, or set spec.upgradeStrategy.type, to have it."
+)
+_BEFORE = "Since an earlier edit "
+_OPERATOR = (
+    "An upgrade of the operator applies what is pending, to pods that start later: beside old ones."
+)
+_BACK = "What KubeRay has ignored before is taken back: {what}."
+_HELD_UP = "The new group would have been taken over, but for what was ignored before."
 
 
-def sentences(old: Document, new: Document) -> list[str]:
-    """Every change from one RayService to another, in the order of their weight.
+def sentences(edit: Edit) -> list[str]:
+    """Every change that an edit makes, in the order of their weight.
 
     Raises:
         ConfigError: a Serve config is no YAML, or none of a blend.
     """
-    before, after = (str(at(manifest, "metadata").get("name")) for manifest in (old, new))
+    if (old := edit.old) is None:
+        return [*_of_cluster(edit), *_unplaced(edit)]
+    before, after = (str(at(manifest, "metadata").get("name")) for manifest in (old, edit.new))
     if before != after:
         return [
             f"'{after}' is ANOTHER RayService: a second cluster with all of its GPUs, beside "
             f"'{before}' until somebody deletes that. Keep the name in the settings, if it is not "
             "meant."
         ]
-    if cluster_hash.change(old, new) == "suspended":
+    if at(edit.new, "spec").get("suspend") and not at(old, "spec").get("suspend"):
         return ["The RayService is suspended: KubeRay deletes its cluster, until `suspend` goes."]
-    found = [*_of_cluster(old, new), *_unplaced(old, new), *_of_service(old, new)]
-    return [*found, *_of_blend(old, new)]
-
-
-def _of_cluster(old: Document, new: Document) -> Iterator[str]:
-    kind = cluster_hash.cluster_change(old, new)
-    found = _changed(old, new)
-    caps = [d for d in found if d[0][-1] in _CAPS]
-    others = [d for d in found if d[0][-1] not in _CAPS]
-    if caps and kind == "ignored":
-        what = shown(caps)
-        yield (
-            f"KubeRay ignores it while this cluster lives: {what}. Patch the RayCluster as well; "
-            "replicas within these bounds are changed in serveConfigV2."
-        )
-        found = others
-    if kind != "same" and found:
-        yield _SENTENCES[kind].format(what=shown(found))
-
-
-def _unplaced(old: Document, new: Document) -> Iterator[str]:
-    """What the new Serve config, which is taken over, asks of the old groups, which stay."""
-    if cluster_hash.cluster_change(old, new) != "ignored":
-        return
-    stays = {**new, "spec": {**new["spec"], "rayClusterConfig": old["spec"]["rayClusterConfig"]}}
-    for problem in placement.problems(stays, serve_config(new)):
-        yield f"On the cluster that stays, REPLICAS WAIT FOR EVER: {problem}."
-
-
-def _changed(old: Document, new: Document) -> list[Difference]:
-    """What differs between two clusters, the order of groups that are in both included."""
-    before, after = (_by_name(at(m, "spec", "rayClusterConfig")) for m in (old, new))
-    orders = [list(cluster["workerGroupSpecs"]) for cluster in (before, after)]
-    both = set(orders[0]) & set(orders[1])
-    kept = ([name for name in order if name in both] for order in orders)
     return [
-        *differences(before, after),
-        *differences(next(kept), next(kept), ("order of the groups",)),
+        *_of_strategy(old, edit),
+        *_of_cluster(edit),
+        *_unplaced(edit),
+        *service_edits.sentences(old, edit.new, edit.kind),
+        *_of_blend(old, edit.new, edit.kind),
     ]
 
 
-def _of_service(old: Document, new: Document) -> Iterator[str]:
-    before, after = (
-        {k: v for k, v in at(m, "spec").items() if k not in ("rayClusterConfig", "serveConfigV2")}
-        | {k: v for k, v in at(m, "metadata").items() if k in ("annotations", "labels")}
-        for m in (old, new)
-    )
-    if found := differences(before, after):
-        yield f"The operator takes it over: {shown(found)}."
+def _of_strategy(old: Document, edit: Edit) -> Iterator[str]:
+    before, after = upgrade_type(old), upgrade_type(edit.new)
+    if before == after:
+        return
+    if before == "None" and edit.live is None:
+        yield (
+            f"The upgrade strategy leaves None ({after}): if KubeRay has ignored an earlier edit, "
+            "A SECOND CLUSTER starts with it now. --live tells."
+        )
+    elif before == "None" and edit.kind == "second cluster" and edit.pending():
+        yield f"The upgrade strategy leaves None ({after}), which sets free what was ignored."
+    else:
+        yield f"The upgrade strategy changes ({before} → {after}), from now on."
 
 
-def _of_blend(old: Document, new: Document) -> Iterator[str]:
+def _of_cluster(edit: Edit) -> Iterator[str]:
+    kind, lacking, pending = edit.kind, edit.lacking(), edit.pending()
+    paths = {path for path, _, _ in lacking}
+    if back := [d for d in pending if d[0] not in paths]:
+        yield _BACK.format(what=shown(back))
+    first = [d for d in lacking if d in pending]
+    fresh = [d for d in lacking if d not in pending]
+    if kind == "ignored":
+        yield from (f"{_BEFORE}{sentence}" for sentence in _ignored(first))
+        if first:
+            yield _OPERATOR
+        yield from _ignored(fresh)
+        if edit.held_up:
+            yield _HELD_UP
+    elif kind != "same":
+        sentence = _SECOND if kind == "second cluster" else _IN_PLACE
+        earlier = [f"{shown(first)} (asked for before)"] if first else []
+        yield sentence.format(what=", ".join([*earlier, *([shown(fresh)] if fresh else [])]))
+
+
+def _ignored(found: list[Difference]) -> Iterator[str]:
+    caps = [d for d in found if d[0][-1] in CAPS]
+    muted = [d for d in found if d not in caps and set(MUTED) & set(d[0])]
+    others = [d for d in found if d not in (*caps, *muted)]
+    for sentence, what in ((_PATCH, caps), (_MUTED, muted), (_IGNORED, others)):
+        if what:
+            yield sentence.format(what=shown(what))
+
+
+def _unplaced(edit: Edit) -> Iterator[str]:
+    """What the new Serve config, which is taken over, asks of the groups, which stay."""
+    if edit.kind != "ignored":
+        return
+    stays = {**edit.new, "spec": {**edit.new["spec"], "rayClusterConfig": edit.running}}
+    for problem in placement.problems(stays, serve_config(edit.new)):
+        yield f"On the cluster that stays, REPLICAS WAIT FOR EVER: {problem}."
+
+
+def _of_blend(old: Document, new: Document, kind: Kind) -> Iterator[str]:
     running, wanted = (
         {app["name"]: app for app in serve_config(m).get("applications", ())} for m in (old, new)
     )
@@ -103,35 +139,36 @@ def _of_blend(old: Document, new: Document) -> Iterator[str]:
         raise ConfigError(
             f"A serveConfigV2 is not one of a blend (it lacks {exc}); render it with Blended."
         ) from exc
+    if found and kind == "second cluster":
+        yield "Until then the running cluster keeps its Serve config; the second one begins with:"
     yield from (change.sentence for change in found)
-
-
-def _by_name(value: Any) -> Any:
-    """Lists of things with names as mappings, so that what differs between them is small."""
-    if isinstance(value, list):
-        names = [
-            item.get("groupName", item.get("name")) for item in value if isinstance(item, dict)
-        ]
-        if len(names) == len(value) and None not in names and value:
-            return dict(zip(names, map(_by_name, value), strict=True))
-        return value
-    return {k: _by_name(v) for k, v in value.items()} if isinstance(value, dict) else value
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Compare; returns the exit status: 2 for what cannot be read."""
     parser = argparse.ArgumentParser(prog="python -m cluster.diff", description=__doc__)
-    parser.add_argument("old", type=Path)
-    parser.add_argument("new", type=Path)
+    parser.add_argument("manifests", type=Path, nargs="+", metavar="OLD NEW")
+    parser.add_argument("--live", type=Path, help="the RayCluster that runs; OLD may be left out")
     options = parser.parse_args(arguments)
+    if len(options.manifests) not in ((2,) if options.live is None else (1, 2)):
+        parser.error("give OLD and NEW, or --live FILE with NEW")
     try:
-        old, new = (_rayservice(path) for path in (options.old, options.new))
-        found = sentences(old, new)
+        edit = _read(options.manifests, options.live)
+        found = sentences(edit)
     except (BlendedError, OSError) as exc:
         print(exc, file=sys.stderr)
         return 2
     print("\n".join(found or ["Nothing changes."]))
+    if edit.live is None or edit.old is None:
+        print(_ASSUMED if edit.live is None else _CLUSTER_ALONE)
     return 0
+
+
+def _read(manifests: Sequence[Path], live_file: Path | None) -> Edit:
+    *olds, new = (_rayservice(path) for path in manifests)
+    name = str(at(olds[0] if olds else new, "metadata").get("name"))
+    running = None if live_file is None else live.load(live_file, name)
+    return Edit(new, olds[0] if olds else None, running)
 
 
 def _rayservice(path: Path) -> Document:

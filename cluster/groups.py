@@ -13,7 +13,14 @@ from blended.config import (
     VllmComponent,
 )
 from blended.errors import ConfigError
-from cluster.settings import ComponentPods, Pods, Settings, Toleration, weights_memory
+from cluster.settings import (
+    ComponentPods,
+    Pods,
+    Settings,
+    Toleration,
+    WorkerPods,
+    weights_memory,
+)
 
 ROUTER = "router"
 GPU = "nvidia.com/gpu"
@@ -113,10 +120,9 @@ def _refuse_shared(blend: BlendConfig) -> None:
 def _router(blend: BlendConfig, settings: Settings) -> Group:
     # Beside the replica there are HAProxy, Ray's own processes, and what picks the replicas.
     limits = _limits(settings.router, str(math.ceil(blend.router.cpus) + 1), "4Gi")
-    replicas = blend.router.replicas
-    return _group(
-        str(blend.router.replica_group), settings.router, limits, replicas.max, replicas.min
-    )
+    replicas, pods = blend.router.replicas, settings.router
+    most = replicas.max + _spare(pods, gpus=0)
+    return _group(str(blend.router.replica_group), pods, limits, most, replicas.min)
 
 
 def _component(component: VllmComponent | SimulatedComponent, settings: Settings) -> Group:
@@ -179,9 +185,20 @@ def _memory(component: VllmComponent | SimulatedComponent) -> str:
     return _CPU_ENGINE_MEMORY if on_cpu else weights_memory(component.parameters)
 
 
+def _spare(pods: WorkerPods, gpus: int) -> int:
+    if pods.spare is not None:
+        return pods.spare
+    return 0 if gpus else 1
+
+
 def _max_pods(component: VllmComponent | SimulatedComponent, pods: ComponentPods, gpus: int) -> int:
     if pods.gpus is None:
-        return component.replicas.max
+        return component.replicas.max + _spare(pods, gpus)
+    if pods.spare is not None:
+        raise ConfigError(
+            f"Component '{component.id}' has a budget of {pods.gpus} GPUs and {pods.spare} spare "
+            "pods; write one of them. What the budget holds beyond replicas.max is spare."
+        )
     if gpus == 0 or pods.gpus < gpus:
         raise ConfigError(
             f"The budget of component '{component.id}' is {pods.gpus} GPUs, and a replica takes "

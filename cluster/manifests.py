@@ -1,5 +1,6 @@
 """Kubernetes manifests as plain documents: read strictly, written, found by kind, taken apart."""
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import yaml
 
 from blended.errors import ConfigError
 from blended.loading import StrictLoader
+from cluster.readers import AMBIGUOUS
 
 Document = dict[str, Any]
 
@@ -75,7 +77,10 @@ def load_file(path: Path) -> list[Document]:
 
 
 def dump(document: Document) -> str:
-    """A document as YAML for people: keys in their order, texts of several lines as blocks."""
+    """A document as YAML for people: keys in their order, texts of several lines as blocks.
+
+    Every text that some reader of YAML would take for something else is quoted.
+    """
     return yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=100, allow_unicode=True)
 
 
@@ -111,10 +116,16 @@ def serve_config(rayservice: Document) -> Document:
     Raises:
         ConfigError: the text is no YAML, has a key twice, or is not one mapping.
     """
-    documents = load(at(rayservice, "spec").get("serveConfigV2") or "", SERVE)
+    text = at(rayservice, "spec").get("serveConfigV2") or ""
+    documents = load(text, SERVE)
     if len(documents) != 1:
         raise ConfigError(f"{SERVE} holds {len(documents)} documents; give one Serve config")
-    return documents[0]
+    try:
+        # JSON's numbers are not all numbers to PyYAML: 1e-05.
+        found: Document = json.loads(text)
+    except ValueError:
+        return documents[0]
+    return found
 
 
 def environment(container: Document) -> Document:
@@ -149,7 +160,7 @@ def quantity(text: str | int | float) -> Decimal:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Texts of several lines as they are read, and no anchors."""
+    """Texts of several lines as they are read, no anchors, nothing plain that is ambiguous."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
@@ -161,3 +172,5 @@ def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
 
 
 _Dumper.add_representer(str, _text)
+# A text that resolves to another tag than a text's is quoted.
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:ambiguous", AMBIGUOUS, None)

@@ -1,5 +1,6 @@
 """A blend as a RayService of KubeRay, and the disruption budgets of its pods."""
 
+import json
 from collections.abc import Sequence
 
 import ray
@@ -9,11 +10,10 @@ from blended.config import BlendConfig, VllmComponent
 from cluster import settings as cluster_settings
 from cluster.containers import HTTP_PORT, RIGHTS, container, drain_s, volumes
 from cluster.groups import Group, groups, head, placed
-from cluster.manifests import Document, dump
+from cluster.manifests import Document
 from cluster.rules.service import TIMEOUT
 from cluster.settings import Settings
 
-SERVICE = "blended"
 ACCOUNT = "blended"
 TOKEN = "blended-ray-token"
 
@@ -58,8 +58,9 @@ def manifests(
         "spec": {
             "upgradeStrategy": {"type": "None"},
             "excludeHeadPodFromServeSvc": True,
-            "serveService": {"metadata": {"name": SERVICE}, "spec": {"type": "ClusterIP"}},
-            "serveConfigV2": dump(serve_config(blend, HTTP_PORT)),
+            # JSON is the same to every reader of YAML; without a name, each RayService has a
+            # Service of its own.
+            "serveConfigV2": json.dumps(serve_config(blend, HTTP_PORT), indent=2) + "\n",
             "rayClusterConfig": _cluster(blend, settings, name, workers, earlier),
         },
     }

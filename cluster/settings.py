@@ -67,8 +67,18 @@ class Pods(Frozen):
     tolerations: tuple[Toleration, ...] = ()
 
 
-class ComponentPods(Pods):
-    """The pods of one component; `gpus` is its budget, over all of its replicas.
+class WorkerPods(Pods):
+    """Pods that hold replicas, of which there may be `spare` ones beyond what all replicas fill.
+
+    A pod that drains counts until it has ended: a group without a spare pod cannot replace it. One
+    is the default without GPUs, none with them.
+    """
+
+    spare: Annotated[int, Field(ge=0, le=1000)] | None = None
+
+
+class ComponentPods(WorkerPods):
+    """The pods of one component; `gpus` is its budget, over all of its replicas and spare pods.
 
     `accelerator` puts it on another type of GPU than the blend's file names.
     """
@@ -95,7 +105,7 @@ class Settings(Frozen):
     name: Identifier | None = None
     image: str | None = None
     head: Pods = Pods(cpu="2", memory="8Gi")
-    router: Pods = Pods()
+    router: WorkerPods = WorkerPods()
     components: Mapping[str, ComponentPods] = {}
     accelerators: Mapping[str, Accelerator] = {}
     model_cache: str | None = MODEL_CACHE

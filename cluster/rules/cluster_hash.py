@@ -12,14 +12,14 @@ from typing import Any, Literal
 
 from cluster.manifests import Document, at, quantity
 
-Kind = Literal["same", "in place", "second cluster", "ignored", "partly ignored", "suspended"]
+Kind = Literal["same", "in place", "second cluster", "ignored"]
 
 # The autoscaler and Kueue write these themselves: the operator leaves them out of the hash.
 _OF_CLUSTER = ("upgradeStrategy", "suspend")
-_OF_GROUP = ("replicas", "minReplicas", "maxReplicas")
-_OF_POD = ("tolerations", "schedulingGates")
+CAPS = ("replicas", "minReplicas", "maxReplicas")
+MUTED = ("tolerations", "schedulingGates")
 # The API server fills these in, so that writing them down changes nothing.
-_DEFAULTS = {"numOfHosts": 1, "protocol": "TCP"}
+_DEFAULTS = {"numOfHosts": 1, "priority": 0, "protocol": "TCP"}
 # Go writes these always or, when they are empty, never: `{}` says no more than nothing does. Of
 # all other mappings, which are pointers to it, `{}` is something of its own (`emptyDir: {}`).
 _STRUCTS = ("metadata", "resources", "scaleStrategy")
@@ -31,32 +31,23 @@ _MAPS = (
     "nodeSelector",
     "rayStartParams",
 )
-_QUANTITIES = ("limits", "requests")
+_QUANTITIES = ("limits", "requests", "overhead")
 _EMPTY = (*_STRUCTS, *_MAPS, *_QUANTITIES)
+_QUANTITY = ("sizeLimit", "divisor")
 
 
-def change(old: Document, new: Document) -> Kind:
-    """What becomes of a RayService's change; both are whole manifests of the same name.
+def change(running: Document, new: Document) -> Kind:
+    """What becomes of a cluster when its RayService changes.
 
-    "ignored": the operator takes it and does nothing, "partly ignored": only the Serve config is
-    taken over, "suspended": everything is deleted until `suspend` goes.
+    `running` is the spec of the RayCluster, `new` the whole manifest that is applied. "ignored":
+    the operator takes it and does nothing.
     """
-    if at(new, "spec").get("suspend") and not at(old, "spec").get("suspend"):
-        return "suspended"
-    kind = cluster_change(old, new)
-    if kind == "second cluster" or _beside(old) == _beside(new):
-        return kind
-    return "partly ignored" if kind == "ignored" else "in place"
-
-
-def cluster_change(old: Document, new: Document) -> Kind:
-    """What becomes of the change of `rayClusterConfig` alone."""
-    before, after = (at(manifest, "spec", "rayClusterConfig") for manifest in (old, new))
-    if _normal(before) == _normal(after):
+    wanted = at(new, "spec", "rayClusterConfig")
+    if normal(running) == normal(wanted):
         return "same"
-    if cluster_hash(before) == cluster_hash(after):
+    if cluster_hash(running) == cluster_hash(wanted):
         return "ignored"
-    if _appended(before, after):
+    if appended(running, wanted):
         return "in place"
     return "ignored" if upgrade_type(new) == "None" else "second cluster"
 
@@ -72,24 +63,19 @@ def cluster_hash(ray_cluster_spec: Document) -> str:
     _without(spec, _OF_CLUSTER)
     workers = spec.get("workerGroupSpecs") or []
     for group in workers:
-        _without(group, _OF_GROUP)
+        _without(group, CAPS)
         _without(at(group, "scaleStrategy"), ("workersToDelete",))
     for group in (at(spec, "headGroupSpec"), *workers):
-        _without(at(group, "template", "spec"), _OF_POD)
-    text = json.dumps(_normal(spec), sort_keys=True)
+        _without(at(group, "template", "spec"), MUTED)
+    text = json.dumps(normal(spec), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _appended(before: Document, after: Document) -> bool:
+def appended(before: Document, after: Document) -> bool:
     """Whether worker groups were added at the end, and nothing else is different."""
     count = len(before.get("workerGroupSpecs") or [])
     first = after | {"workerGroupSpecs": (after.get("workerGroupSpecs") or [])[:count]}
     return cluster_hash(first) == cluster_hash(before)
-
-
-def _beside(rayservice: Document) -> Any:
-    """All of a RayService's spec but the cluster: it never takes another cluster to change it."""
-    return {k: v for k, v in _normal(at(rayservice, "spec")).items() if k != "rayClusterConfig"}
 
 
 def _without(document: Document, keys: tuple[str, ...]) -> None:
@@ -97,13 +83,15 @@ def _without(document: Document, keys: tuple[str, ...]) -> None:
         document.pop(key, None)
 
 
-def _normal(value: Any, key: str = "") -> Any:
-    """A value as Go reads and writes it, after the API server's defaults."""
+def normal(value: Any, key: str = "") -> Any:
+    """A value, which stands under `key`, as Go reads and writes it after the server's defaults."""
+    if key in _QUANTITY:
+        return _quantity(value, key)
     if isinstance(value, list):
-        return [_normal(item) for item in value]
+        return [normal(item) for item in value]
     if not isinstance(value, dict) or key in _MAPS:
         return value
-    read: Callable[[Any, str], Any] = _quantity if key in _QUANTITIES else _normal
+    read: Callable[[Any, str], Any] = _quantity if key in _QUANTITIES else normal
     items = {k: read(v, k) for k, v in value.items() if _DEFAULTS.get(k) != v}
     return {k: v for k, v in items.items() if not _unsaid(k, v)}
 
@@ -113,7 +101,7 @@ def _unsaid(key: str, value: Any) -> bool:
 
 
 def _quantity(value: Any, key: str) -> Any:
-    """`1000m` and `1` are the same to Go, `1Gi` and `1073741824` are not."""
+    """`1000m` and `1`, `1024Mi` and `1Gi` are the same to Go; `1Gi` and `1073741824` are not."""
     try:
         return [str(quantity(value).normalize()), str(value).endswith("i")]
     except ValueError:

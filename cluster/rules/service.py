@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from blended.errors import ConfigError, Problem
 from cluster.manifests import CLUSTER, SERVE, Document, at, environment, ray_version, serve_config
+from cluster.readers import unclear
 from cluster.rules import groups as group_rules
 from cluster.rules import placement, pods, serve_keys
 
@@ -48,6 +49,11 @@ def problems(rayservice: Document) -> list[Problem]:
 
 
 def _served(rayservice: Document, serve: Document) -> Iterator[Problem]:
+    for path, scalar in unclear(at(rayservice, "spec")["serveConfigV2"]):
+        message = (
+            f"{scalar} is a text to some readers of YAML and to others, as the operator's, not"
+        )
+        yield Problem(f"{SERVE}.{path}", f"{message}; quote it, or write serveConfigV2 as JSON")
     for problem in serve_keys.problems(serve):
         yield Problem(f"{SERVE}.{problem.path}", problem.message)
     if serve_keys.by_ray(serve):

@@ -1,11 +1,10 @@
 """A RayService as it should be, for tests to spoil: two components on GPUs, and the router."""
 
 import copy
+import json
 from collections.abc import Callable
 from functools import cache
 from typing import Any
-
-import yaml
 
 from blended.app import serve_config
 from blended.config import BlendConfig
@@ -45,9 +44,9 @@ def spoilt(spoil: Spoil) -> Document:
 def spoilt_serve(spoil: Spoil) -> Document:
     """The manifest after a change of the Serve config in it."""
     manifest = rayservice()
-    serve = yaml.safe_load(manifest["spec"]["serveConfigV2"])
+    serve = json.loads(manifest["spec"]["serveConfigV2"])
     spoil(serve)
-    manifest["spec"]["serveConfigV2"] = yaml.safe_dump(serve)
+    manifest["spec"]["serveConfigV2"] = json.dumps(serve)
     return manifest
 
 
@@ -113,7 +112,7 @@ def _rayservice() -> Document:
         "spec": {
             "upgradeStrategy": {"type": "None"},
             "excludeHeadPodFromServeSvc": True,
-            "serveConfigV2": yaml.safe_dump(serve()),
+            "serveConfigV2": json.dumps(serve()),
             "rayClusterConfig": {
                 "rayVersion": "2.60.0",
                 "enableInTreeAutoscaling": True,
@@ -155,6 +154,7 @@ def _workers(name: str, least: int, most: int, gpus: int = 0) -> Document:
                 "restartPolicy": "Never",
                 "terminationGracePeriodSeconds": GRACE_S,
                 "containers": [_container("ray-worker", resources) | {"readinessProbe": _READY}],
+                "volumes": [{"name": "shared-memory", "emptyDir": {"sizeLimit": "1Gi"}}],
             }
         },
     }

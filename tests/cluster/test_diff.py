@@ -7,7 +7,9 @@ import pytest
 import yaml
 
 from cluster import check, diff
+from cluster.edit import Edit
 from cluster.manifests import Document
+from tests.cluster.edits import live
 from tests.cluster.manifest import (
     Spoil,
     cluster,
@@ -22,6 +24,11 @@ from tests.cluster.manifest import (
 def group(manifest: Document, name: str) -> dict[str, Any]:
     """Another worker group."""
     return {**workers(manifest, 1), "groupName": name}
+
+
+def said(old: Document, new: Document) -> list[str]:
+    """The sentences of an edit of a cluster that nobody has looked at."""
+    return diff.sentences(Edit(new, old))
 
 
 def strategy(manifest: Document, name: str) -> None:
@@ -52,7 +59,7 @@ def engine(serve: Any) -> None:
 )
 def test_the_blend_changes_without_another_cluster(spoil: Spoil, expected: str) -> None:
     """Each change is said with what it takes."""
-    [sentence] = diff.sentences(rayservice(), spoilt_serve(spoil))
+    [sentence] = said(rayservice(), spoilt_serve(spoil))
 
     assert sentence.startswith(expected)
 
@@ -64,7 +71,7 @@ def image(manifest: Any) -> None:
 @pytest.mark.parametrize(
     ("upgrade", "expected"),
     [
-        ("None", "KubeRay ignores it while this cluster lives: "),
+        ("None", "KubeRay ignores it while this cluster lives"),
         ("NewCluster", "A SECOND CLUSTER starts beside the running one"),
     ],
 )
@@ -74,7 +81,7 @@ def test_an_image_is_ignored_or_doubles_the_gpus(upgrade: str, expected: str) ->
     strategy(old, upgrade)
     strategy(new, upgrade)
     image(new)
-    [sentence] = diff.sentences(old, new)
+    [sentence] = said(old, new)
 
     assert sentence.startswith(expected)
     assert "workerGroupSpecs.small.template" in sentence
@@ -83,7 +90,7 @@ def test_an_image_is_ignored_or_doubles_the_gpus(upgrade: str, expected: str) ->
 def test_replica_caps_are_ignored_and_the_remedy_said() -> None:
     """The live cluster keeps its own."""
     new = spoilt(lambda m: workers(m, 1).update(maxReplicas=9))
-    [sentence] = diff.sentences(rayservice(), new)
+    [sentence] = said(rayservice(), new)
 
     assert "workerGroupSpecs.small.maxReplicas 3 → 9" in sentence
     assert "Patch the RayCluster as well" in sentence
@@ -94,9 +101,9 @@ def test_a_group_at_the_end_is_taken_over() -> None:
     last = spoilt(lambda m: cluster(m)["workerGroupSpecs"].append(group(m, "new")))
     middle = spoilt(lambda m: cluster(m)["workerGroupSpecs"].insert(1, group(m, "new")))
 
-    [sentence] = diff.sentences(rayservice(), last)
+    [sentence] = said(rayservice(), last)
     assert sentence.startswith("The running cluster takes it over: workerGroupSpecs.new")
-    [sentence] = diff.sentences(rayservice(), middle)
+    [sentence] = said(rayservice(), middle)
     assert not sentence.startswith("The running cluster")
 
 
@@ -104,7 +111,7 @@ def test_a_suspension_is_all_that_is_said() -> None:
     """Everything goes."""
     new = spoilt(lambda m: m["spec"].update(suspend=True))
 
-    assert diff.sentences(rayservice(), new) == [
+    assert said(rayservice(), new) == [
         "The RayService is suspended: KubeRay deletes its cluster, until `suspend` goes."
     ]
 
@@ -117,11 +124,11 @@ def files(folder: Path, *documents: Document) -> list[str]:
 
 
 def test_files_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The command prints a line for each change, or that there is none."""
+    """The command prints a line for each change, or that there is none, and what it assumes."""
     same = files(tmp_path, rayservice(), rayservice())
 
     assert diff.main(same) == 0
-    assert capsys.readouterr().out == "Nothing changes.\n"
+    assert capsys.readouterr().out.splitlines()[0] == "Nothing changes."
     assert diff.main([same[0], str(tmp_path / "none.yaml")]) == 2
 
 
@@ -139,3 +146,54 @@ def test_files_are_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert "1 documents, no mistakes." in capsys.readouterr().out
     assert check.main(paths) == 1
     assert "PodDisruptionBudget small: spec.maxUnavailable" in capsys.readouterr().out
+
+
+def listed(*clusters: Document) -> Document:
+    """What kubectl prints of several."""
+    return {"apiVersion": "v1", "kind": "List", "items": list(clusters)}
+
+
+def test_the_live_cluster_tells_what_is_pending(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With OLD all is said; without it the cluster alone is compared, which is said too."""
+    first, then = rayservice(), spoilt(image)
+    running = listed(live(first), live(spoilt(lambda m: m["metadata"].update(name="other"))))
+    old, new, cluster = files(tmp_path, then, then, running)
+
+    assert diff.main([old, new, "--live", cluster]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("Since an earlier edit KubeRay ignores it while this cluster lives")
+    assert "Assumed" not in out
+    assert diff.main([new, "--live", cluster]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("KubeRay ignores it while this cluster lives")
+    assert out.endswith("give OLD to hear of the blend and the Service.\n")
+    assert diff.main([old, new]) == 0
+    assert (
+        "Nothing changes.\nAssumed: the running cluster is as OLD says." in capsys.readouterr().out
+    )
+
+
+def test_a_live_file_without_the_cluster_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Or with two of them, of which KubeRay compares with one."""
+    running = live(rayservice())
+    new, none, two = files(tmp_path, rayservice(), listed(), listed(running, running))
+
+    assert diff.main([new, "--live", none]) == 2
+    assert "holds no RayCluster of the RayService 'pair' (there are: none)" in (
+        capsys.readouterr().err
+    )
+    assert diff.main([new, "--live", two]) == 2
+    assert "holds 2 RayClusters of 'pair'" in capsys.readouterr().err
+
+
+def test_one_manifest_alone_is_nothing_to_compare(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The usage is shown."""
+    with pytest.raises(SystemExit, match="2"):
+        diff.main(files(tmp_path, rayservice()))
+    assert "give OLD and NEW, or --live FILE with NEW" in capsys.readouterr().err

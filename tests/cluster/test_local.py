@@ -73,7 +73,7 @@ def test_groups_can_have_fewer_nodes(tmp_path: Path) -> None:
     found = local.bounded(rayservice(), {"qwen": 1})
     most = {group.name: group.spec.get("maxReplicas") for group in groups(found)}
 
-    assert most == {"head": None, "router": 8, "qwen": 1, "mistral": 4, "gemma": 4}
+    assert most == {"head": None, "router": 9, "qwen": 1, "mistral": 4, "gemma": 4}
     with pytest.raises(ConfigError, match="no group 'llama'; there are router, qwen"):
         local.bounded(rayservice(), {"llama": 1})
 

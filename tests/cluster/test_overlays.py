@@ -210,11 +210,15 @@ def test_only_the_api_is_reachable_from_outside(everything: Path) -> None:
 
 
 def test_references_lead_somewhere(everything: Path) -> None:
-    """Claims, accounts and config maps are built; the Service is the one that KubeRay makes."""
+    """Claims, accounts and config maps are built; the Service is the one that KubeRay makes.
+
+    It calls it by the RayService, unless that says otherwise.
+    """
     found = built(everything)
     there = {(d["kind"], d["metadata"]["name"]) for d in found}
     (service,) = of_kind(found, "RayService")
-    made = service["spec"]["serveService"]["metadata"]["name"]
+    assert "serveService" not in service["spec"]
+    made = f"{service['metadata']['name']}-serve-svc"
 
     for _, owner in pods(found):
         for volume in owner["spec"].get("volumes", ()):
@@ -223,8 +227,10 @@ def test_references_lead_somewhere(everything: Path) -> None:
         if account := owner["spec"].get("serviceAccountName"):
             assert ("ServiceAccount", account) in there
     assert ("ConfigMap", "blended-collector") in there
-    (route,) = of_kind(found, "HTTPRoute")
+    (route,), (ingress,) = of_kind(found, "HTTPRoute"), of_kind(found, "Ingress")
     assert {ref["name"] for rule in route["spec"]["rules"] for ref in rule["backendRefs"]} == {made}
+    paths = [path for rule in ingress["spec"]["rules"] for path in rule["http"]["paths"]]
+    assert {path["backend"]["service"]["name"] for path in paths} == {made}
 
 
 def test_the_network_policy_covers_every_pod(everything: Path) -> None:

@@ -86,14 +86,14 @@ def test_ray_derives_the_node_types_that_are_meant() -> None:
             "labels": {},
             "resources": {"CPU": 0, "memory": 8 * GIB},
         },
-        "router": node_type(2, 4, 8, {"blended/router": "true"}),
+        "router": node_type(2, 4, 9, {"blended/router": "true"}),
         "small": node_type(
             5, 40, 6, {"blended/small": "true"}, GPU=1, **{"accelerator_type:L40S": 1}
         ),
         "large": node_type(
             3, 64, 1, {"blended/large": "true"}, GPU=2, **{"accelerator_type:H100": 1}
         ),
-        "toy": node_type(1, 2, 2, {"blended/toy": "true"}),
+        "toy": node_type(1, 2, 3, {"blended/toy": "true"}),
     }
 
 

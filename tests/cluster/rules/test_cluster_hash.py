@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from cluster.manifests import Document
-from cluster.rules.cluster_hash import Kind, change, cluster_change, cluster_hash
+from cluster.rules.cluster_hash import Kind, change, cluster_hash
 from tests.cluster.manifest import (
     Spoil,
     cluster,
@@ -14,7 +14,6 @@ from tests.cluster.manifest import (
     pod,
     rayservice,
     spoilt,
-    spoilt_serve,
     workers,
 )
 
@@ -29,13 +28,6 @@ def replace_image(manifest: Document) -> None:
     container(workers(manifest))["image"] = "registry.example.org/blended:1.0.0"
 
 
-def serve_more(manifest: Document) -> None:
-    def more(serve: Document) -> None:
-        serve["applications"][0]["deployments"][0]["autoscaling_config"]["max_replicas"] = 2
-
-    manifest["spec"]["serveConfigV2"] = spoilt_serve(more)["spec"]["serveConfigV2"]
-
-
 def both(*changes: Spoil) -> Spoil:
     return lambda manifest: [spoil(manifest) for spoil in changes]
 
@@ -48,9 +40,7 @@ def typed(upgrade: str | None, manifest: Document) -> Document:
 # What an edit does with the types None and NewCluster.
 EDITS: list[tuple[str, Spoil, Kind, Kind]] = [
     ("nothing", lambda m: None, "same", "same"),
-    ("Serve config", serve_more, "in place", "in place"),
     ("group at the end", add_group, "in place", "in place"),
-    ("group at the end, and Serve config", both(add_group, serve_more), "in place", "in place"),
     (
         "group at the end, and another's bounds",
         both(add_group, lambda m: workers(m).update(maxReplicas=9)),
@@ -77,12 +67,6 @@ EDITS: list[tuple[str, Spoil, Kind, Kind]] = [
     ),
     ("image", replace_image, "ignored", "second cluster"),
     (
-        "image, and Serve config",
-        both(replace_image, serve_more),
-        "partly ignored",
-        "second cluster",
-    ),
-    (
         "variable",
         lambda m: container(head(m))["env"].append({"name": "A", "value": "1"}),
         "ignored",
@@ -98,19 +82,12 @@ EDITS: list[tuple[str, Spoil, Kind, Kind]] = [
     ("bounds", lambda m: workers(m).update(minReplicas=0, maxReplicas=9), "ignored", "ignored"),
     ("replicas", lambda m: workers(m).update(replicas=2), "ignored", "ignored"),
     (
-        "bounds, and Serve config",
-        both(lambda m: workers(m).update(maxReplicas=9), serve_more),
-        "partly ignored",
-        "partly ignored",
-    ),
-    (
         "tolerations",
         lambda m: pod(workers(m)).update(tolerations=[{"operator": "Exists"}]),
         "ignored",
         "ignored",
     ),
-    ("suspended", lambda m: m["spec"].update(suspend=True), "suspended", "suspended"),
-    ("delay", lambda m: m["spec"].update(rayClusterDeletionDelaySeconds=5), "in place", "in place"),
+    ("what is no cluster's", lambda m: m["spec"].update(suspend=True), "same", "same"),
 ]
 
 
@@ -122,24 +99,15 @@ def test_an_edit_does_what_the_operator_does(edit: Spoil, without: Kind, beside:
     for upgrade, expected in ("None", without), ("NewCluster", beside), (None, beside):
         old, new = typed(upgrade, rayservice()), typed(upgrade, spoilt(edit))
 
-        assert change(old, new) == expected
+        assert change(cluster(old), new) == expected
 
 
 def test_the_new_manifest_says_how_to_upgrade() -> None:
     """Type and image may be changed at once."""
-    old, new = rayservice(), typed("NewCluster", spoilt(replace_image))
+    running = cluster(rayservice())
 
-    assert change(old, new) == "second cluster"
-    assert change(old, typed("NewCluster", rayservice())) == "in place"
-    assert cluster_change(old, typed("NewCluster", rayservice())) == "same"
-
-
-def test_a_service_that_stays_suspended_changes_as_any_other() -> None:
-    """Only becoming suspended is a change of its own."""
-    old, new = (spoilt(lambda m: m["spec"].update(suspend=True)) for _ in range(2))
-    serve_more(new)
-
-    assert change(old, new) == "in place"
+    assert change(running, typed("NewCluster", spoilt(replace_image))) == "second cluster"
+    assert change(running, typed("NewCluster", rayservice())) == "same"
 
 
 @pytest.mark.parametrize(
@@ -150,12 +118,13 @@ def test_a_service_that_stays_suspended_changes_as_any_other() -> None:
         lambda m: pod(head(m)).update(tolerations=[{"key": "a"}], schedulingGates=[{"name": "b"}]),
         lambda m: pod(workers(m)).update(tolerations=[], schedulingGates=[{"name": "b"}]),
         lambda m: cluster(m).update(suspend=True, upgradeStrategy={"type": "None"}),
-        lambda m: workers(m).update(numOfHosts=1),
+        lambda m: workers(m).update(numOfHosts=1, priority=0),
         lambda m: workers(m)["template"].update(metadata={"labels": {}}),
-        lambda m: pod(workers(m)).update(volumes=[], nodeSelector=None),
+        lambda m: pod(workers(m)).update(initContainers=[], nodeSelector=None),
         lambda m: container(head(m))["ports"][0].update(protocol="TCP"),
         lambda m: container(workers(m))["resources"]["limits"].update(cpu="8000m"),
         lambda m: container(workers(m))["resources"]["limits"].update(cpu=8, memory="32768Mi"),
+        lambda m: pod(workers(m))["volumes"][0]["emptyDir"].update(sizeLimit="1024Mi"),
     ],
 )
 def test_what_the_operator_leaves_out_does_not_change_the_hash(edit: Spoil) -> None:
