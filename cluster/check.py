@@ -3,7 +3,9 @@
 `kubectl kustomize OVERLAY | python -m cluster.check` reads them from the standard input, or give
 files. It knows RayServices and disruption budgets; others it passes over. A RayService is held
 against KubeRay's own schema where the environment variable BLENDED_KUBERAY_CRDS names a folder
-with its CRDs, else against a table of the fields that Blended uses.
+with its CRDs, else against a table of the fields that Blended uses. With `--live` it asks the
+cluster of kubectl's context, too, what of all that they need is missing there: kinds, operator,
+namespaces, secrets, Gateways, storage, nodes.
 """
 
 import argparse
@@ -12,13 +14,16 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from blended.errors import BlendedError, Problem
-from cluster.manifests import Document, at, load, load_file
+from cluster.live import lacking
+from cluster.live.asked import title
+from cluster.live.kubectl import Kubectl
+from cluster.manifests import Document, load, load_file
 from cluster.rules import crd, pods, service
 
 
 def problems(documents: Iterable[Document], schema: crd.Schema) -> list[tuple[str, Problem]]:
     """The mistakes of all documents, each with the document's kind and name."""
-    return [(_title(d), problem) for d in documents for problem in _of(d, schema)]
+    return [(title(d), problem) for d in documents for problem in _of(d, schema)]
 
 
 def _of(document: Document, schema: crd.Schema) -> list[Problem]:
@@ -29,25 +34,24 @@ def _of(document: Document, schema: crd.Schema) -> list[Problem]:
     return crd.problems(document, schema) or service.problems(document)
 
 
-def _title(document: Document) -> str:
-    return f"{document.get('kind', 'document')} {at(document, 'metadata').get('name', '')}".strip()
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check; returns the exit status: 1 for mistakes, 2 for what cannot be read."""
     parser = argparse.ArgumentParser(prog="python -m cluster.check", description=__doc__)
     parser.add_argument("files", nargs="*", type=Path, help="the standard input without any")
+    parser.add_argument("--live", action="store_true", help="ask the cluster what it lacks, too")
     options = parser.parse_args(arguments)
     try:
         documents = [document for path in options.files for document in load_file(path)]
         if not options.files:
             documents = load(sys.stdin.read(), "the standard input")
         found = problems(documents, crd.schema(crd.folder()))
+        if options.live:
+            found += lacking.problems(documents, Kubectl())
     except BlendedError as exc:
         print(exc, file=sys.stderr)
         return 2
-    for title, problem in found:
-        print(f"{title}: {problem}")
+    for what, problem in found:
+        print(f"{what}: {problem}")
     count = "1 mistake" if len(found) == 1 else f"{len(found)} mistakes"
     print(f"{len(documents)} documents, {count if found else 'no mistakes'}.")
     return 1 if found else 0

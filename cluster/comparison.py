@@ -33,8 +33,8 @@ def _names(value: Any) -> list[str] | None:
     """The names of a list of things with names of their own; None for any other value."""
     if not (isinstance(value, list) and value and all(isinstance(item, dict) for item in value)):
         return None
-    names = [next((item[key] for key in _NAMES if key in item), None) for item in value]
-    return names if None not in names and len(set(names)) == len(names) else None
+    names = [str(item[key]) for item in value for key in _NAMES if key in item]
+    return names if len(set(names)) == len(names) == len(value) else None
 
 
 def _by_name(value: Any) -> Any:

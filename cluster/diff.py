@@ -2,8 +2,8 @@
 
 For each change: at once, a component restarts, a second cluster (all GPUs twice until it has taken
 over), or nothing at all, by KubeRay's real rules. OLD is what was applied last. KubeRay compares
-NEW with the RayCluster that runs, which lacks what it has ignored before: give that by `--live FILE`
-(`kubectl get raycluster -o yaml`). OLD may then be left out.
+NEW with the RayCluster that runs, which lacks what it has ignored before: give that by `--live
+FILE` (`kubectl get raycluster -o yaml`). OLD may then be left out.
 """
 
 import argparse
@@ -14,8 +14,9 @@ from pathlib import Path
 from blended.errors import BlendedError, ConfigError
 from blended.launch.changes import changes
 from blended.launch.differences import Difference, shown
-from cluster import live, service_edits
+from cluster import service_edits
 from cluster.edit import Edit
+from cluster.live import raycluster
 from cluster.manifests import Document, at, load_file, of_kind, serve_config
 from cluster.rules import placement
 from cluster.rules.cluster_hash import CAPS, MUTED, Kind, upgrade_type
@@ -167,8 +168,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _read(manifests: Sequence[Path], live_file: Path | None) -> Edit:
     *olds, new = (_rayservice(path) for path in manifests)
     name = str(at(olds[0] if olds else new, "metadata").get("name"))
-    running = None if live_file is None else live.load(live_file, name)
-    return Edit(new, olds[0] if olds else None, running)
+    live = None if live_file is None else raycluster.load(live_file, name)
+    return Edit(new, olds[0] if olds else None, live)
 
 
 def _rayservice(path: Path) -> Document:

@@ -47,6 +47,9 @@ def _unclear(node: yaml.Node | None, path: str) -> Iterator[tuple[str, str]]:
     elif isinstance(node, yaml.SequenceNode):
         for i, item in enumerate(node.value):
             yield from _unclear(item, f"{path}[{i}]")
-    elif isinstance(node, yaml.ScalarNode) and node.style is None:
-        if AMBIGUOUS.match(node.value) and not _CLEAR.fullmatch(node.value):
-            yield path, node.value
+    elif isinstance(node, yaml.ScalarNode) and node.style is None and _is_unclear(node.value):
+        yield path, node.value
+
+
+def _is_unclear(scalar: str) -> bool:
+    return AMBIGUOUS.match(scalar) is not None and not _CLEAR.fullmatch(scalar)

@@ -17,6 +17,7 @@ import yaml
 from jsonschema import Draft202012Validator, ValidationError, validators
 
 from blended.errors import Problem
+from blended.loading import SafeLoader
 from cluster.manifests import Document
 from cluster.rules.crd_fields import METADATA, RAY_SERVICE
 
@@ -69,9 +70,7 @@ def problems(document: Document, schema: Schema) -> list[Problem]:
 
 
 def _read(path: Path) -> Document:
-    # A megabyte of YAML takes libyaml a tenth of the time.
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    document: Document = yaml.load(path.read_text("utf-8"), Loader=loader)
+    document: Document = yaml.load(path.read_text("utf-8"), Loader=SafeLoader)
     return document
 
 

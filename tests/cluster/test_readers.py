@@ -77,8 +77,8 @@ def test_what_is_rendered_is_read_as_it_is_meant(name: str) -> None:
     text = service["spec"]["serveConfigV2"]
     meant = shown([json.loads(text)])
     # PyYAML alone takes JSON's 1e-05 for a text, and nothing reads a Serve config by it.
-    found = {reader: shown(read(text)) for reader, read in READERS.items() if reader != "Python"}
-    assert found == dict.fromkeys(found, meant)
+    said = {reader: shown(read(text)) for reader, read in READERS.items() if reader != "Python"}
+    assert said == dict.fromkeys(said, meant)
 
 
 @pytest.mark.parametrize("name", RENDERED)

@@ -41,7 +41,7 @@ def _python(text: str) -> list[Any]:
 def _ruamel(version: tuple[int, int]) -> Callable[[str], list[Any]]:
     def read(text: str) -> list[Any]:
         reader = YAML(typ="safe", pure=True)
-        reader.version = version  # type: ignore[assignment]
+        reader.version = version
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return [d for d in reader.load_all(text) if d is not None]

@@ -37,6 +37,8 @@ pytestmark = pytest.mark.ray
 ROOT = Path(__file__).parents[2]
 GROUPS = ("router", "small", "large", "decoy")
 WITHIN_S = 90
+# Longer than any test waits: what ends earlier has ended by itself.
+DRAIN_S = 600
 # How the ids of nodes begin that the autoscaler has added.
 FAKE = "fff"
 
@@ -308,6 +310,69 @@ def test_a_node_that_is_told_to_end_finishes_its_responses(
 def places(rehearsal: Rehearsal) -> set[str]:
     """The nodes with a replica of `small` that runs."""
     return {replica["node_id"] for replica in rehearsal.replicas()["component-small"]}
+
+
+def drain(rehearsal: Rehearsal, node_id: str) -> None:
+    """Tell Ray that a node is going to end, as a pod does that Kubernetes ends."""
+    environment = psutil.Process(rehearsal.running.pid).environ()
+    head = psutil.Process(rehearsal.running.pid).cmdline()
+    (gcs,) = (word.removeprefix("--port=") for word in head if word.startswith("--port="))
+    command = [
+        *(str(Path(sys.executable).with_name("ray")), "drain-node"),
+        *(f"--address=127.0.0.1:{gcs}", f"--node-id={node_id}"),
+        *("--reason=DRAIN_NODE_REASON_PREEMPTION", "--reason-message=The pod ends."),
+        f"--deadline-remaining-seconds={DRAIN_S}",
+    ]
+    subprocess.run(command, env=environment, check=True, capture_output=True, timeout=60)
+
+
+def home(rehearsal: Rehearsal, app: str) -> set[str]:
+    """The nodes with a replica of an application that runs."""
+    return {replica["node_id"] for replica in rehearsal.replicas()[app]}
+
+
+def most_nodes_until(rehearsal: Rehearsal, group: str, condition: Callable[[], bool]) -> int:
+    """The most nodes that a group has had at once until a condition holds."""
+    seen = {0}
+
+    def watched() -> bool:
+        seen.add(rehearsal.nodes()[group])
+        return condition()
+
+    becomes(watched)
+    return max(seen)
+
+
+def test_a_spare_pod_takes_the_replica_of_one_that_drains(rehearsal: Rehearsal) -> None:
+    """The router's group has room for one more, and the old node goes when its replica has."""
+    (old,) = home(rehearsal, "blended")
+    with talking(rehearsal) as talk:
+        drain(rehearsal, old)
+        t = time.monotonic()
+        most = most_nodes_until(
+            rehearsal, "router", lambda: not home(rehearsal, "blended") & {old, None}
+        )
+        print("moved", time.monotonic() - t)
+        becomes(lambda: rehearsal.nodes()["router"] == 1)
+        print("gone", time.monotonic() - t)
+
+    assert most == 2
+    assert talk.failed == []
+
+
+def test_a_group_at_its_budget_keeps_the_replica_on_the_node_that_drains(
+    rehearsal: Rehearsal,
+) -> None:
+    """`large` has one node and no spare one: a new one comes only when the old one has gone."""
+    (old,) = home(rehearsal, "component-large")
+    drain(rehearsal, old)
+    t = time.monotonic()
+    most = most_nodes_until(
+        rehearsal, "large", lambda: bool(home(rehearsal, "component-large") - {old})
+    )
+    print("large moved", time.monotonic() - t)
+
+    assert most == 1
 
 
 def test_nothing_but_the_serve_config_was_changed() -> None:

@@ -1,0 +1,39 @@
+"""Manifests beside the cluster that they are for, and what is read of both."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from blended.errors import Problem
+from cluster.live.kubectl import Kubernetes
+from cluster.manifests import Document, at, of_kind
+
+# What is missing, by the document that needs it.
+Found = tuple[str, Problem]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The manifests, and the cluster that is asked for what they need."""
+
+    documents: Sequence[Document]
+    cluster: Kubernetes
+
+    def namespaces(self) -> dict[str, Document]:
+        """Those that there are or that the manifests make, by name."""
+        listed = [*self.cluster.get("namespaces"), *of_kind(self.documents, "Namespace")]
+        return {name(found): found for found in listed}
+
+
+def name(document: Document) -> str:
+    """An object's name."""
+    return str(at(document, "metadata").get("name", ""))
+
+
+def namespace(document: Document) -> str:
+    """An object's namespace."""
+    return str(at(document, "metadata").get("namespace", "default"))
+
+
+def title(document: Document) -> str:
+    """An object's kind and name."""
+    return f"{document.get('kind', 'document')} {name(document)}".strip()
