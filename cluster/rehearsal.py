@@ -1,8 +1,9 @@
 """A blend's RayService on one machine: real raylets with fake GPUs, and Ray's real autoscaler.
 
 Nodes and their labels, resources, bounds and idle times are those that Ray's own code for KubeRay
-reads from the manifest. Two things differ: engines are simulated, because there is no GPU, and
-HAProxy runs on the head alone, because all nodes share one address.
+reads from the manifest, and a node that drains counts within its group's budget, as pods do with
+KubeRay. Two things differ: engines are simulated, because there is no GPU, and HAProxy runs on the
+head alone, because all nodes share one address.
 """
 
 import json
@@ -26,7 +27,7 @@ HEAD_TYPE = "ray.head.default"
 
 _PROVIDER = {
     "type": "external",
-    "module": "ray.autoscaler._private.fake_multi_node.node_provider.FakeMultiNodeProvider",
+    "module": "cluster.fake_pods.FakePods",
     "head_node_id": FAKE_HEAD_NODE_ID,
     "launch_multiple": True,
     "disable_node_updaters": True,
@@ -35,6 +36,8 @@ _PROVIDER = {
     "worker_liveness_check": False,
 }
 _ENVIRONMENT = {
+    # Where the autoscaler's process finds the provider.
+    "PYTHONPATH": str(Path(__file__).parents[1]),
     "AUTOSCALER_UPDATE_INTERVAL_S": "1",
     "RAY_FAKE_CLUSTER": "1",
     "RAY_enable_autoscaler_v2": "1",
@@ -76,7 +79,8 @@ def autoscaling(rayservice: Document, gcs_port: int) -> dict[str, Any]:
         # This machine's memory is what there is: Ray would reserve that of all pods.
         kind["resources"].pop("memory", None)
         kind["resources"]["object_store_memory"] = _OBJECT_STORE_BYTES
-    provider = {**_PROVIDER, "gcs_address": f"127.0.0.1:{gcs_port}"}
+    budgets = {name: kind["max_workers"] for name, kind in types.items()}
+    provider = {**_PROVIDER, "gcs_address": f"127.0.0.1:{gcs_port}", "budgets": budgets}
     return {**config, "head_node_type": HEAD_TYPE, "provider": provider}
 
 

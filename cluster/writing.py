@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from blended.errors import ConfigError
 from blended.loading import parse, presets
@@ -33,7 +34,9 @@ def write(path: Path, plan: Plan, weights: Mapping[str, float] | None) -> None:
     most = max(plan.routers, replicas.get("max", 0))
     router["replicas"] = {**replicas, "min": plan.routers, "max": most}
     if weights is not None:
-        data.setdefault("selection", {})["weights"] = dict(weights)
+        # An id may be a word or a number to some reader: `on`, `0777`.
+        found = {DoubleQuotedScalarString(name): weight for name, weight in weights.items()}
+        data.setdefault("selection", {})["weights"] = found
     text = StringIO()
     yaml.dump(data, text)
     parse(text.getvalue(), str(path))

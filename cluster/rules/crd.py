@@ -17,7 +17,7 @@ import yaml
 from jsonschema import Draft202012Validator, ValidationError, validators
 
 from blended.errors import Problem
-from blended.loading import SafeLoader
+from blended.loading import StrictLoader
 from cluster.manifests import Document
 from cluster.rules.crd_fields import METADATA, RAY_SERVICE
 
@@ -70,7 +70,7 @@ def problems(document: Document, schema: Schema) -> list[Problem]:
 
 
 def _read(path: Path) -> Document:
-    document: Document = yaml.load(path.read_text("utf-8"), Loader=SafeLoader)
+    document: Document = yaml.load(path.read_text("utf-8"), Loader=StrictLoader)
     return document
 
 

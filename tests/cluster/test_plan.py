@@ -72,11 +72,16 @@ def profile(component: Any, slow: float = 1) -> Document:
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
     """A folder with the blend and the profiles of its components."""
-    (tmp_path / "blend.yaml").write_text(BLEND)
-    small, large, _ = load(str(tmp_path / "blend.yaml")).components
+    return furnished(tmp_path, BLEND)
+
+
+def furnished(folder: Path, blend: str) -> Path:
+    """The folder with such a blend in it, and with profiles."""
+    (folder / "blend.yaml").write_text(blend)
+    small, large, _ = load(str(folder / "blend.yaml")).components
     for component, slow in ((small, 1.0), (large, 2.0)):
-        (tmp_path / f"{component.id}.json").write_text(json.dumps(profile(component, slow)))
-    return tmp_path
+        (folder / f"{component.id}.json").write_text(json.dumps(profile(component, slow)))
+    return folder
 
 
 def run(site: Path, *options: str) -> int:
@@ -195,6 +200,16 @@ def test_a_plan_is_written_into_the_file(site: Path, capsys: pytest.CaptureFixtu
         assert written[name] == {key: found[name][of] for key, of in keys.items()}
     assert written["far"] is None
     assert blend.weights == {"small": 1, "large": 1, "far": 2}
+
+
+def test_an_id_that_readers_mistake_for_a_number_is_written_as_a_text(tmp_path: Path) -> None:
+    """As the key of a weight, too."""
+    blend = BLEND.replace("small", "'on'").replace("large", "'0777'").replace("e/'on'", "e/on")
+    site = furnished(tmp_path, blend.replace("e/'0777'", "e/large"))
+    weights = ("--weights", "on=1,0777=1,far=2")
+
+    assert run(site, "--rate", "20", *weights, "--write") == 0
+    assert load(str(site / "blend.yaml")).weights == {"on": 1, "0777": 1, "far": 2}
 
 
 @pytest.mark.parametrize(

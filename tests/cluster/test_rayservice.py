@@ -216,6 +216,31 @@ def test_settings_move_a_component_to_other_gpus() -> None:
     assert small.pod_spec["nodeSelector"] == {"nvidia.com/gpu.product": "NVIDIA-A100-SXM4-80GB"}
 
 
+def most_pods(settings: Document) -> dict[str, int]:
+    """The budget of each worker group."""
+    service = rendered(settings=settings)
+    return {g.name: g.spec["maxReplicas"] for g in groups(service) if not g.head}
+
+
+def test_a_pod_that_drains_can_be_replaced() -> None:
+    """A spare pod in every group without GPUs; with GPUs as many as the settings say."""
+    assert most_pods({}) == {"router": 9, "small": 3, "large": 1, "toy": 3}
+    spare = {"router": {"spare": 0}, "components": {"large": {"spare": 2}, "small": {"gpus": 5}}}
+    assert most_pods(spare) == {"router": 8, "small": 5, "large": 3, "toy": 3}
+
+
+def test_the_order_of_the_file_never_moves_the_cluster() -> None:
+    """Another order is another cluster to KubeRay, of groups as of variables and volumes."""
+    far = {**BLEND["components"][3], "id": "far", "api_key_env": "ANOTHER_KEY"}
+    blend = BLEND | {"components": [*BLEND["components"], far]}
+    first = rendered(blend)["spec"]["rayClusterConfig"]
+    turned = BlendConfig.model_validate(blend | {"components": blend["components"][::-1]})
+    settings = Settings.model_validate(SETTINGS)
+    service, _ = manifests(turned, settings, first["workerGroupSpecs"])
+
+    assert cluster_hash(service["spec"]["rayClusterConfig"]) == cluster_hash(first)
+
+
 def test_budgets_guard_whoever_has_company() -> None:
     """The head, because nothing replaces it, and groups of several; one alone may be moved."""
     blend, settings = BlendConfig.model_validate(BLEND), Settings.model_validate(SETTINGS)

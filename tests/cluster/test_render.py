@@ -107,6 +107,12 @@ def test_the_group_of_a_component_that_left_stays(tmp_path: Path) -> None:
     [
         ([component("a")], "components: {b: {gpus: 1}}", "pods for b, which is no component"),
         ([component("a")], "componets: {}", "did you mean 'components'?"),
+        ([component("a")], "head: {spare: 1}", "unknown key 'spare'"),
+        (
+            [component("a")],
+            "components: {a: {gpus: 4, spare: 1}}",
+            "Component 'a' has a budget of 4 GPUs and 1 spare pods; write one of them",
+        ),
         ([component("a")], "head: {memory: 8 GB}", "'8 GB' is no quantity"),
         ([component("a")], "components: {a: {gpus: 4}}\nname: 1a", "'1a' is no DNS label"),
         (

@@ -36,7 +36,9 @@ pytestmark = pytest.mark.ray
 
 ROOT = Path(__file__).parents[2]
 GROUPS = ("router", "small", "large", "decoy")
-WITHIN_S = 90
+WITHIN_S = 180
+# Between two requests of a client, whose load is not the subject.
+PAUSE_S = 0.05
 # Longer than any test waits: what ends earlier has ended by itself.
 DRAIN_S = 600
 # How the ids of nodes begin that the autoscaler has added.
@@ -157,7 +159,7 @@ def talking(rehearsal: Rehearsal) -> Iterator[Talk]:
         headers = {"Authorization": f"Bearer {rehearsal.key}"}
         body = {"model": "pair", "messages": [{"role": "user", "content": "Hello!"}]}
         with httpx.Client(base_url=rehearsal.running.url, headers=headers, timeout=60) as http:
-            while not over.is_set():
+            while not over.wait(PAUSE_S):
                 response = http.post("/v1/chat/completions", json=body)
                 if response.status_code == 200:
                     talk.answered[response.headers.get("x-blended-component", "?")] += 1
@@ -344,35 +346,35 @@ def most_nodes_until(rehearsal: Rehearsal, group: str, condition: Callable[[], b
 
 
 def test_a_spare_pod_takes_the_replica_of_one_that_drains(rehearsal: Rehearsal) -> None:
-    """The router's group has room for one more, and the old node goes when its replica has."""
+    """The router's group has room for one; the old node ends when it is idle, long before it must.
+
+    Nobody is refused meanwhile.
+    """
     (old,) = home(rehearsal, "blended")
     with talking(rehearsal) as talk:
         drain(rehearsal, old)
-        t = time.monotonic()
         most = most_nodes_until(
-            rehearsal, "router", lambda: not home(rehearsal, "blended") & {old, None}
+            rehearsal, "router", lambda: bool(home(rehearsal, "blended") - {old})
         )
-        print("moved", time.monotonic() - t)
         becomes(lambda: rehearsal.nodes()["router"] == 1)
-        print("gone", time.monotonic() - t)
 
     assert most == 2
     assert talk.failed == []
 
 
-def test_a_group_at_its_budget_keeps_the_replica_on_the_node_that_drains(
+def test_a_group_at_its_budget_has_no_new_node_before_the_old_one_has_gone(
     rehearsal: Rehearsal,
 ) -> None:
-    """`large` has one node and no spare one: a new one comes only when the old one has gone."""
+    """`large` may have one node, and no spare one; the blend goes on without it."""
     (old,) = home(rehearsal, "component-large")
-    drain(rehearsal, old)
-    t = time.monotonic()
-    most = most_nodes_until(
-        rehearsal, "large", lambda: bool(home(rehearsal, "component-large") - {old})
-    )
-    print("large moved", time.monotonic() - t)
+    with talking(rehearsal) as talk:
+        drain(rehearsal, old)
+        most = most_nodes_until(
+            rehearsal, "large", lambda: bool(home(rehearsal, "component-large") - {old})
+        )
 
     assert most == 1
+    assert talk.failed == []
 
 
 def test_nothing_but_the_serve_config_was_changed() -> None:

@@ -7,6 +7,8 @@
 # before it passed it on, which takes an option that Ray has no variable for: RETRY_ON is written
 # into HAProxy's configuration as it is, so that the option follows on a line of its own.
 # Serve would keep a thousand lines of its logs back, a failure among them (LOG_BUFFER_SIZE).
+# What a replica tells the controller at its start is 115 kB, of which Ray would keep all beyond 100
+# on the replica's node: which would never be idle, and so never end before its drain time is over.
 SERVE_ENV = {
     "RAY_SERVE_ENABLE_HA_PROXY": "1",
     "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
@@ -16,6 +18,7 @@ SERVE_ENV = {
     "RAY_SERVE_HAPROXY_TUNE_BUFSIZE": "65536",
     "RAY_SERVE_REQUEST_PATH_LOG_BUFFER_SIZE": "1",
     "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "blended.ports:middlewares",
+    "RAY_max_direct_call_object_size": "1048576",
 }
 
 # Nothing is reported to anybody.
