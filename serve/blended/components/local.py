@@ -1,21 +1,24 @@
-"""A vLLM component as a Ray Serve application: the only module that imports ray.serve.llm."""
+"""A vLLM component as a Ray Serve application, described without loading vLLM, or Ray before it."""
 
+import gc
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
-from ray import serve
-from ray.serve import Application
 from starlette.types import ASGIApp
 
 from blended import demo
 from blended.components.guard import Guard
-from blended.components.placement import bundle_selectors, worker_bundles
+from blended.components.placement import bundle_selectors, replica_options, worker_bundles
 from blended.config import Engine, Tracing
 from blended.errors import ConfigError
 from blended.router.blend import INTERNAL_KEY_ENV
 from blended.tracing import ENDPOINT_ENV, environment
+
+if TYPE_CHECKING:
+    from ray.serve import Application
 
 # vLLM would pin the threads of all replicas to the same cores, and import a compiler that eager
 # mode never uses with the first request. oneDNN would keep its kernels for a thousand sizes of a
@@ -35,8 +38,36 @@ class EngineGuard(Guard):
     """The guard as vLLM makes it, which asks for the key only under /v1 by itself."""
 
     def __init__(self, app: ASGIApp) -> None:
+        from ray import serve
+
         replica = serve.get_replica_context().replica_tag
         super().__init__(app, os.environ[INTERNAL_KEY_ENV], replica)
+
+
+class EngineReplica:
+    """One replica of a component: Ray's LLMServer, which is loaded here and nowhere before.
+
+    Ray's own builder loads vLLM as well, in another process and only to describe the application.
+    """
+
+    async def __init__(self, arguments: Mapping[str, Any]) -> None:  # type: ignore[misc]
+        # A third of a million objects are made by imports and stay: not worth looking for garbage.
+        gc.disable()
+        try:
+            from blended.components.engine import server
+        finally:
+            gc.enable()
+        self._server: Any = server(arguments)
+        await self._server.start()
+
+    async def __serve_build_asgi_app__(self) -> ASGIApp:
+        """Ray Serve's hook for an application that is made when the replica starts."""
+        app: ASGIApp = await self._server.__serve_build_asgi_app__()
+        return app
+
+    async def check_health(self) -> None:
+        """Ray Serve's hook; raises what is wrong with the engine."""
+        await self._server.check_health()
 
 
 class VllmArgs(BaseModel):
@@ -49,7 +80,7 @@ class VllmArgs(BaseModel):
     tracing: Tracing | None = None
 
 
-def build_vllm(args: VllmArgs) -> Application:
+def build_vllm(args: VllmArgs) -> "Application":
     """Build the application of one component, for a Serve config's `import_path`.
 
     Raises:
@@ -61,10 +92,16 @@ def build_vllm(args: VllmArgs) -> Application:
             "this node, so that the component would answer anybody. Set it before Ray starts."
         )
     arguments = llm_config(args.id, args.engine, args.tracing)
-    # Takes seconds and needs vLLM, which the router's nodes may not have.
-    from ray.serve.llm import LLMConfig, build_openai_app
+    from ray import serve
 
-    return build_openai_app({"llm_configs": [LLMConfig(**arguments)]})
+    from blended.components.picker import picked
+
+    deployment = serve.deployment(
+        name=f"LLMServer:{args.id}",
+        ray_actor_options={"runtime_env": arguments["runtime_env"]},
+        **(arguments["deployment_config"] | replica_options(args.engine)),
+    )
+    return picked(deployment(serve.ingress()(EngineReplica)).bind(arguments))
 
 
 def llm_config(component: str, engine: Engine, tracing: Tracing | None = None) -> dict[str, Any]:

@@ -1,0 +1,100 @@
+"""Ray's LLM server and vLLM's engine, in as few processes as they need.
+
+The only module that imports ray.serve.llm and vLLM: in a replica, because it takes seconds. What is
+private of them and changed here stands here only.
+"""
+
+import gc
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from multiprocessing.context import ForkContext, ForkProcess
+from typing import Any
+
+from ray import _raylet
+from ray.llm._internal.serve.engines.vllm.vllm_engine import VLLMEngine
+from ray.serve.llm import LLMConfig
+from ray.serve.llm.deployment import LLMServer
+from vllm.model_executor.models import registry
+from vllm.v1.engine import utils as launching
+
+
+class Server(LLMServer):
+    """Ray's server without its telemetry, which keeps a process for what nobody is told."""
+
+    async def _start_engine(self) -> None:
+        engine: Any = self.engine
+        await engine.start()
+
+
+class CpuEngine(VLLMEngine):
+    """vLLM's engine on a CPU, where nothing has been initialised that only one process may have."""
+
+    def _prepare_engine_config(self, *args: Any) -> Any:
+        with _replaced(registry, "_run_in_subprocess", lambda inspect: inspect()):
+            return super()._prepare_engine_config(*args)
+
+    def _start_async_llm_engine(self, arguments: Any, config: Any, *args: Any) -> Any:
+        if config.parallel_config.world_size_across_dp > 1:
+            return super()._start_async_llm_engine(arguments, config, *args)
+        # Ray and vLLM would have a process for the only worker, to set its number of threads: the
+        # environment sets it here.
+        config.parallel_config.distributed_executor_backend = "uni"
+        # What is loaded stays for good, so that both processes can keep one copy of it.
+        gc.collect()
+        gc.freeze()
+        with _replaced(launching, "get_mp_context", _Context):
+            return super()._start_async_llm_engine(arguments, config, *args)
+
+
+def server(arguments: Mapping[str, Any]) -> Any:
+    """The server of one component, by the arguments of Ray's LLMConfig; `start` is still to come.
+
+    Raises:
+        ValueError: the arguments are none of Ray's or vLLM's.
+    """
+    config = LLMConfig(**arguments)
+    return Server.sync_init(config, engine_cls=engine_class(config))
+
+
+def engine_class(config: LLMConfig) -> type[VLLMEngine]:
+    """The class of a component's engine: Ray's own unless it runs on a CPU."""
+    kind = config.accelerator_config.kind if config.accelerator_config else None
+    return CpuEngine if kind == "cpu" else VLLMEngine
+
+
+class _Core(ForkProcess):
+    """The engine's own process: a copy of the replica instead of another load of vLLM.
+
+    vLLM spawns it in Ray's actors, whose connections a copy would keep open after their death.
+    """
+
+    def run(self) -> None:
+        # vLLM's own way to set it fails in a process whose title Ray has set before.
+        _raylet.setproctitle("VLLM::EngineCore")  # type: ignore[attr-defined]
+        _let_go_of_connections()
+        super().run()
+
+
+class _Context(ForkContext):
+    Process = _Core
+
+
+def _let_go_of_connections() -> None:
+    # Their numbers stay taken, so that nothing that was copied can close another one's file.
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for number in map(int, os.listdir("/proc/self/fd")):
+        with suppress(OSError):
+            if stat.S_ISSOCK(os.fstat(number).st_mode):
+                os.dup2(nothing, number, inheritable=False)
+
+
+@contextmanager
+def _replaced(module: Any, name: str, other: Any) -> Iterator[None]:
+    before = getattr(module, name)
+    setattr(module, name, other)
+    try:
+        yield
+    finally:
+        setattr(module, name, before)
