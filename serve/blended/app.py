@@ -1,14 +1,13 @@
 """From a blend to a Ray Serve config: one application for each component, one for the router.
 
-The builders here are what `serve deploy`, KubeRay and `blended up` import on the cluster.
+The builders here are what `serve deploy`, KubeRay and `blended up` import on the cluster. They
+alone load Ray, which takes seconds: who only describes a blend need not wait for it.
 """
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
-from ray import serve
-from ray.serve import Application
 
 from blended.components.local import build_vllm
 from blended.components.placement import replica_options, selector
@@ -24,13 +23,16 @@ from blended.config import (
 )
 from blended.expected import REPORT_S
 from blended.router.blend import INTERNAL_KEY_ENV
-from blended.router.deployment import ROUTER_DEPLOYMENT
 from blended.tracing import environment
+
+if TYPE_CHECKING:
+    from ray.serve import Application
 
 ROUTER_APP = "blended"
 COMPONENT_APP_PREFIX = "component-"
-# Ray's deployment beside every engine, which HAProxy asks for the replica of a request.
+# The deployment beside every engine, which HAProxy asks for the replica of a request.
 PICKER = "LLMRouter"
+SIMULATED = "Simulated"
 _ROUTER_POLICY = {"policy_function": "blended.autoscaling:router_policy"}
 _COMPONENT_POLICY = "blended.autoscaling:ComponentPolicy"
 # A line for each request costs some percent of it; metrics count them, failures are logged.
@@ -54,14 +56,19 @@ class SimulatedArgs(BaseModel):
     simulation: Simulation
 
 
-def build_router(args: RouterArgs) -> Application:
+def build_router(args: RouterArgs) -> "Application":
     """Build the router's application, for a Serve config's `import_path`."""
+    from blended.router.deployment import ROUTER_DEPLOYMENT
+
     return ROUTER_DEPLOYMENT.bind()
 
 
-def build_simulated(args: SimulatedArgs) -> Application:
+def build_simulated(args: SimulatedArgs) -> "Application":
     """Build a simulated component's application, for a Serve config's `import_path`."""
-    return _SIMULATED_DEPLOYMENT.bind(args.id, args.simulation)
+    from ray import serve
+
+    deployment = serve.deployment(name=SIMULATED)(serve.ingress()(_SimulatedReplica))
+    return deployment.bind(args.id, args.simulation)
 
 
 def serve_config(blend: BlendConfig, http_port: int) -> dict[str, Any]:
@@ -98,7 +105,7 @@ def _component_app(
         args = {"simulation": simulation.model_dump(mode="json", exclude_none=True)}
         deployments = [
             {
-                "name": "Simulated",
+                "name": SIMULATED,
                 **_component_scaling(component),
                 **_simulated(simulation, f"blended-{component.id}", blend.tracing),
             }
@@ -208,11 +215,10 @@ def _scaling(replicas: Replicas, policy: dict[str, Any], **more: float) -> dict[
 
 class _SimulatedReplica:
     def __init__(self, name: str, simulation: Simulation) -> None:
+        from ray import serve
+
         replica = serve.get_replica_context().replica_tag
         self._component = Simulated(name, simulation, os.environ[INTERNAL_KEY_ENV], replica)
 
     async def __serve_build_asgi_app__(self) -> Any:
         return self._component.application()
-
-
-_SIMULATED_DEPLOYMENT = serve.deployment(name="Simulated")(serve.ingress()(_SimulatedReplica))

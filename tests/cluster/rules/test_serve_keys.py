@@ -217,4 +217,4 @@ def test_deployments_have_the_names_that_builders_give_them() -> None:
     simulated = {"import_path": "blended.app:build_simulated"}
 
     assert deployment_names(router) == (ROUTER_DEPLOYMENT.name,)
-    assert deployment_names(simulated) == (app._SIMULATED_DEPLOYMENT.name,)
+    assert deployment_names(simulated) == (app.SIMULATED,)
