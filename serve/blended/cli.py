@@ -157,7 +157,7 @@ def demo(
     once: Annotated[bool, typer.Option(help="Stop after the conversation.")] = False,
 ) -> None:
     """Start the demo blend, play a conversation, and keep serving until Ctrl-C."""
-    from blended.demo import CONVERSATION
+    from blended.demo import CONVERSATION, GOING_ON
     from blended.launch import node
 
     start = time.perf_counter()
@@ -166,7 +166,10 @@ def demo(
     up_s = round(time.perf_counter() - start, 1)
     try:
         client = Client(running.url, state.client_key())
-        replies = conversation.converse(client, console, blend.name, CONVERSATION)
+        components = [component.id for component in blend.components]
+        replies = conversation.converse(
+            client, console, blend.name, CONVERSATION, GOING_ON, components
+        )
     except BaseException:
         node.stop_node(running)
         raise

@@ -13,7 +13,17 @@ CONVERSATION: tuple[str, ...] = (
     "Thank you, good night!",
 )
 
-__all__ = ["CONVERSATION", "MODEL_FOLDER", "MODEL_IDS", "model_path"]
+# What the person goes on with while a component has had no turn.
+GOING_ON: tuple[str, ...] = (
+    "Good morning! How are you?",
+    "What should I do today?",
+    "I like tea with honey.",
+    "Tell me something nice.",
+    "Do you remember my name?",
+    "Thank you, goodbye!",
+)
+
+__all__ = ["CONVERSATION", "GOING_ON", "MODEL_FOLDER", "MODEL_IDS", "model_path"]
 
 
 def model_path(model_id: str) -> Path:

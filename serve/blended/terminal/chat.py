@@ -1,7 +1,7 @@
 """A conversation in the terminal: typed by a person, or played from a list of turns."""
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from rich.console import Console
 from rich.markup import escape
@@ -105,16 +105,36 @@ def speak(
     return reply
 
 
-def converse(client: Client, console: Console, model: str, turns: Iterable[str]) -> list[Reply]:
-    """Play the user's side of a conversation and show both sides."""
+def converse(
+    client: Client,
+    console: Console,
+    model: str,
+    turns: Sequence[str],
+    going_on: Sequence[str] = (),
+    components: Collection[str] = (),
+) -> list[Reply]:
+    """Play the user's side of a conversation and show both sides.
+
+    After `turns` it goes on, as far as `going_on` reaches, until all `components` have answered;
+    those that have not are named.
+    """
     names = [entry["id"] for entry in client.models()]
     history: list[Message] = []
-    replies = []
+    replies = list[Reply]()
     conversation = uuid.uuid4().hex
-    for turn in turns:
+    for number, turn in enumerate([*turns, *going_on]):
+        if number >= len(turns) and not _silent(components, replies):
+            break
         console.print(f"\n[bold]you[/]  {escape(turn)}")
         history.append({"role": "user", "content": turn})
         reply = speak(client, console, model, names, history, conversation)
         history.append({"role": "assistant", "content": reply.text})
         replies.append(reply)
+    if silent := _silent(components, replies):
+        console.print(f"\nNo turn fell to {escape(' and '.join(silent))}: every draw is fair.")
     return replies
+
+
+def _silent(components: Collection[str], replies: Iterable[Reply]) -> list[str]:
+    answered = {reply.component for reply in replies}
+    return [component for component in components if component not in answered]
