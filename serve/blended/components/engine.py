@@ -5,8 +5,10 @@ private of them and changed here stands here only.
 """
 
 import gc
+import logging
 import os
 import stat
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from multiprocessing.context import ForkContext, ForkProcess
@@ -74,11 +76,20 @@ class _Core(ForkProcess):
         # vLLM's own way to set it fails in a process whose title Ray has set before.
         _raylet.setproctitle("VLLM::EngineCore")  # type: ignore[attr-defined]
         _let_go_of_connections()
+        _speak_for_itself()
         super().run()
 
 
 class _Context(ForkContext):
     Process = _Core
+
+
+def _speak_for_itself() -> None:
+    # Serve has made the replica's output part of its own log.
+    sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
+    for output in logging.getLogger("vllm").handlers:
+        if isinstance(output, logging.StreamHandler):
+            output.setStream(sys.stdout)
 
 
 def _let_go_of_connections() -> None:

@@ -111,7 +111,7 @@ class ServeApi:
     def _request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         try:
             return self._http.request(method, path, **arguments)
-        except httpx.RemoteProtocolError:
+        except (httpx.RemoteProtocolError, httpx.ReadError):
             # A busy dashboard may drop a connection; every request here may safely be repeated.
             return self._http.request(method, path, **arguments)
 
