@@ -9,6 +9,7 @@ import pytest
 import ray
 from ray.llm._internal.serve.engines.vllm.vllm_engine import VLLMEngine
 from ray.serve import Application
+from ray.serve._private import logging_utils
 from ray.serve.llm import LLMConfig
 from ray.serve.llm.deployment import LLMServer
 from vllm.model_executor.models import registry
@@ -30,6 +31,7 @@ from blended.config import Engine
         (launching, "get_mp_context"),
         (Application, "_with_ingress_request_router"),
         (ray._raylet, "setproctitle"),
+        (logging_utils, "buildin_print"),
     ],
 )
 def test_what_is_changed_is_there(owner: Any, name: str) -> None:

@@ -4,6 +4,7 @@ The only module that imports ray.serve.llm and vLLM: in a replica, because it ta
 private of them and changed here stands here only.
 """
 
+import builtins
 import gc
 import logging
 import os
@@ -16,6 +17,7 @@ from typing import Any
 
 from ray import _raylet
 from ray.llm._internal.serve.engines.vllm.vllm_engine import VLLMEngine
+from ray.serve._private import logging_utils
 from ray.serve.llm import LLMConfig
 from ray.serve.llm.deployment import LLMServer
 from vllm.model_executor.models import registry
@@ -85,7 +87,8 @@ class _Context(ForkContext):
 
 
 def _speak_for_itself() -> None:
-    # Serve has made the replica's output part of its own log.
+    # Serve has made the replica's output part of its own log, and tracebacks one line.
+    builtins.print = logging_utils.buildin_print
     sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
     for output in logging.getLogger("vllm").handlers:
         if isinstance(output, logging.StreamHandler):

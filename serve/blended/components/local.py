@@ -20,10 +20,12 @@ from blended.tracing import ENDPOINT_ENV, environment
 if TYPE_CHECKING:
     from ray.serve import Application
 
+# What an engine logs goes to a file, which vLLM takes for a terminal where Serve redirects output.
 # vLLM would pin the threads of all replicas to the same cores, and import a compiler that eager
 # mode never uses with the first request. oneDNN would keep its kernels for a thousand sizes of a
 # batch, which are most of a GiB; with fewer of them a tiny model is as fast.
 _CPU_ENV = {
+    "VLLM_LOGGING_COLOR": "0",
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
     "OMP_NUM_THREADS": "1",
     "TORCHDYNAMO_DISABLE": "1",
