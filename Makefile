@@ -7,6 +7,13 @@ PORT ?= 8000
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-deps
 
+# One line for each step; what it prints goes to a log, whose end is shown when it fails.
+LOG := .venv/install.log
+define step
+	@echo "$(1)"
+	@$(2) >>$(LOG) 2>&1 || { tail -n 20 $(LOG); echo "More in $(LOG)."; exit 1; }
+endef
+
 .PHONY: demo test check bench
 demo: .venv/runtime
 	@$(BIN)/blended demo --port $(PORT) $(if $(ONCE),--once)
@@ -25,12 +32,14 @@ check: .venv/dev
 bench: .venv/runtime
 	@$(BIN)/python -m loadtests.bench $(ARGS)
 
+# Of what is installed an engine loads a tenth, which is compiled by loading it once.
 .venv/runtime: requirements-cpu.lock pyproject.toml
-	$(PYTHON) -m venv .venv
-	$(PIP) -r requirements-cpu.lock
-	$(PIP) -e .
+	@$(PYTHON) -m venv .venv
+	$(call step,Installing Ray and vLLM (minutes) ...,$(PIP) --no-compile -r requirements-cpu.lock)
+	$(call step,Installing Blended ...,$(PIP) -e .)
+	$(call step,Loading all of it once ...,$(BIN)/python -c "import blended.components.engine")
 	@touch $@
 
 .venv/dev: .venv/runtime requirements-dev.lock
-	$(PIP) -r requirements-dev.lock
+	$(call step,Installing the tools for tests ...,$(PIP) --no-compile -r requirements-dev.lock)
 	@touch $@
