@@ -124,6 +124,8 @@ def _command(
         "--dashboard-host=127.0.0.1",
         "--include-dashboard=true",
         "--disable-usage-stats",
+        # It would pass on what all processes log, and nobody listens.
+        "--include-log-monitor=false",
         f"--temp-dir={temp_dir}",
         f"--num-cpus={cpus}",
         "--object-store-memory=134217728",
