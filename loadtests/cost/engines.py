@@ -1,9 +1,10 @@
 """The engines of a blend that runs here: the CPU time and the memory of their processes.
 
 An engine is the replica of its component, which speaks HTTP and turns text into tokens and back,
-with the processes under it: vLLM's core, which schedules, and its worker, which has the model. At
-any moment one of these two works, and the other waits for it at full speed. So the worker's CPU
-time is all the time that the engine is taken, and the core's is not counted on top of it.
+with the processes under it: vLLM's core, which has the model or, with several workers, schedules
+theirs. At any moment either the core or its workers work, and the other side waits at full speed.
+So the workers' CPU time, where there are any, is all the time that the engine is taken, and the
+core's is not counted on top of it.
 """
 
 import time
@@ -14,7 +15,7 @@ import psutil
 
 from loadtests.bench.processes import Unavailable, family
 
-# vLLM's worker waits for its next step at full speed for a second before it sleeps: so the engines
+# vLLM's workers wait for their next step at full speed for a second before they sleep: so engines
 # rest when all of them together take less than this share of a CPU.
 _RESTING = 0.3
 _WORKER = "VLLM::Worker"

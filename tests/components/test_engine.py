@@ -78,12 +78,19 @@ def test_a_copy_of_the_replica_keeps_no_connection_open() -> None:
         peer.close()
 
 
-def test_only_engines_on_a_cpu_are_changed() -> None:
-    """With another accelerator the engine is Ray's own."""
-    on_cpu, on_gpu = (
-        replica.engine_class(LLMConfig(**llm_config("a", Engine(model="m", accelerator=kind))))
-        for kind in ("cpu", "H100")
-    )
+@pytest.mark.parametrize(
+    ("accelerator", "threads", "expected"),
+    [
+        ("cpu", "1", replica.CpuEngine),
+        ("cpu", "8", VLLMEngine),
+        ("H100", "1", VLLMEngine),
+    ],
+)
+def test_only_engines_of_one_thread_on_a_cpu_are_changed(
+    accelerator: str, threads: str, expected: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Any other engine is Ray's own."""
+    monkeypatch.setenv("OMP_NUM_THREADS", threads)
+    config = LLMConfig(**llm_config("a", Engine(model="m", accelerator=accelerator)))
 
-    assert on_cpu is replica.CpuEngine
-    assert on_gpu is VLLMEngine
+    assert replica.engine_class(config) is expected

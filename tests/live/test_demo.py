@@ -131,6 +131,19 @@ def test_the_router_process_has_no_engine_in_it(demo: Live) -> None:
     assert [name for name in libraries(engine["pid"]) if "torch" in name]
 
 
+def test_an_engine_is_two_processes_that_share_what_they_have_loaded(demo: Live) -> None:
+    """The replica and vLLM's core, a copy of it: each keeps less by itself than it shares."""
+    for component in ("ember", "flint", "willow"):
+        deployments = demo.applications()[f"component-{component}"]["deployments"]
+        (replica,) = deployments[f"LLMServer:{component}"]["replicas"]
+        below = psutil.Process(replica["pid"]).children(recursive=True)
+        (core,) = (process for process in below if process.name().startswith("VLLM::"))
+        memory = core.memory_full_info()
+
+        assert core.name().startswith("VLLM::EngineCor")
+        assert memory.uss < memory.rss / 2
+
+
 def test_strange_requests_are_never_a_500(demo: Live) -> None:
     """Combinations of odd values are answered or refused, and the engines live on."""
     odd: dict[str, list[Any]] = {

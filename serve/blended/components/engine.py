@@ -63,9 +63,13 @@ def server(arguments: Mapping[str, Any]) -> Any:
 
 
 def engine_class(config: LLMConfig) -> type[VLLMEngine]:
-    """The class of a component's engine: Ray's own unless it runs on a CPU."""
+    """The class of a component's engine: Ray's own unless it runs on a CPU, in one thread.
+
+    OpenMP's threads would not be there in a copy of the process that has started them.
+    """
     kind = config.accelerator_config.kind if config.accelerator_config else None
-    return CpuEngine if kind == "cpu" else VLLMEngine
+    alone = os.environ.get("OMP_NUM_THREADS") == "1"
+    return CpuEngine if kind == "cpu" and alone else VLLMEngine
 
 
 class _Core(ForkProcess):
