@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from blended.errors import BlendedError, Problem
+from blended.errors import BlendedError, ConfigError, Problem
 from cluster.live import lacking
 from cluster.live.asked import title
 from cluster.live.kubectl import Kubectl
@@ -44,6 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         documents = [document for path in options.files for document in load_file(path)]
         if not options.files:
             documents = load(sys.stdin.read(), "the standard input")
+        if not documents:
+            raise ConfigError("There is no manifest in it; did what makes them fail?")
         found = problems(documents, crd.schema(crd.folder()))
         if options.live:
             found += lacking.problems(documents, Kubectl())

@@ -25,6 +25,9 @@ def _brief(value: Any) -> Any:
 
 def _equal(path: tuple[str, ...], before: Any, after: Any) -> bool:
     """Whether both are the same where they stand: `protocol: TCP` and nothing, 1Gi and 1024Mi."""
+    if path == ("suspend",):
+        # Kueue writes it; false is what nothing means.
+        return not before and not after
     key, above = path[-1], path[-2] if len(path) > 1 else ""
     return bool(normal({above: {key: before}}) == normal({above: {key: after}}))
 

@@ -37,7 +37,7 @@ _PATCH = (
 )
 _MUTED = (
     "KubeRay leaves it out of every comparison, whatever the upgrade strategy: {what}. Patch the "
-    "RayCluster as well, for pods that start later, or delete it."
+    "RayCluster as well, or delete it."
 )
 _IGNORED = (
     "KubeRay ignores it while this cluster lives, and every group that is added after it: {what}. "
@@ -47,6 +47,7 @@ _BEFORE = "Since an earlier edit "
 _OPERATOR = (
     "An upgrade of the operator applies what is pending, to pods that start later: beside old ones."
 )
+_HAS = "The running cluster has it already: {what}."
 _BACK = "What KubeRay has ignored before is taken back: {what}."
 _HELD_UP = "The new group would have been taken over, but for what was ignored before."
 
@@ -57,17 +58,11 @@ def sentences(edit: Edit) -> list[str]:
     Raises:
         ConfigError: a Serve config is no YAML, or none of a blend.
     """
-    if (old := edit.old) is None:
+    old = edit.old
+    if whole := [*_another(old or edit.new, edit.new), *_suspension(old, edit.new)]:
+        return whole
+    if old is None:
         return [*_of_cluster(edit), *_unplaced(edit)]
-    before, after = (str(at(manifest, "metadata").get("name")) for manifest in (old, edit.new))
-    if before != after:
-        return [
-            f"'{after}' is ANOTHER RayService: a second cluster with all of its GPUs, beside "
-            f"'{before}' until somebody deletes that. Keep the name in the settings, if it is not "
-            "meant."
-        ]
-    if at(edit.new, "spec").get("suspend") and not at(old, "spec").get("suspend"):
-        return ["The RayService is suspended: KubeRay deletes its cluster, until `suspend` goes."]
     return [
         *_of_strategy(old, edit),
         *_of_cluster(edit),
@@ -75,6 +70,28 @@ def sentences(edit: Edit) -> list[str]:
         *service_edits.sentences(old, edit.new, edit.kind),
         *_of_blend(old, edit.new, edit.kind),
     ]
+
+
+def _another(old: Document, new: Document) -> Iterator[str]:
+    for field in ("name", "namespace"):
+        before, after = (at(manifest, "metadata", field) for manifest in (old, new))
+        if before and after and before != after:
+            yield (
+                f"'{after}' is ANOTHER RayService (its {field}): a second cluster with all of its "
+                f"GPUs, beside the one of '{before}' until somebody deletes that. Keep the "
+                f"{field}, if it is not meant."
+            )
+
+
+def _suspension(old: Document | None, new: Document) -> Iterator[str]:
+    before, after = (bool(at(m or {}, "spec").get("suspend")) for m in (old, new))
+    if before:
+        goes = (
+            "stays suspended, and the next cluster is" if after else "goes on: its cluster is made"
+        )
+        yield f"The RayService {goes} as NEW says, whatever was there before."
+    elif after:
+        yield "The RayService is suspended: KubeRay deletes its cluster, until `suspend` goes."
 
 
 def _of_strategy(old: Document, edit: Edit) -> Iterator[str]:
@@ -95,7 +112,11 @@ def _of_strategy(old: Document, edit: Edit) -> Iterator[str]:
 def _of_cluster(edit: Edit) -> Iterator[str]:
     kind, lacking, pending = edit.kind, edit.lacking(), edit.pending()
     paths = {path for path, _, _ in lacking}
-    if back := [d for d in pending if d[0] not in paths]:
+    gone = [d for d in pending if d[0] not in paths]
+    # Bounds and tolerations come by a patch of the RayCluster as well.
+    if patched := [(path, after, before) for path, before, after in gone if _is_patched(path)]:
+        yield _HAS.format(what=shown(patched))
+    if back := [d for d in gone if not _is_patched(d[0])]:
         yield _BACK.format(what=shown(back))
     first = [d for d in lacking if d in pending]
     fresh = [d for d in lacking if d not in pending]
@@ -112,9 +133,13 @@ def _of_cluster(edit: Edit) -> Iterator[str]:
         yield sentence.format(what=", ".join([*earlier, *([shown(fresh)] if fresh else [])]))
 
 
+def _is_patched(path: tuple[str, ...]) -> bool:
+    return path[-1] in CAPS or bool({*MUTED, "suspend"} & set(path))
+
+
 def _ignored(found: list[Difference]) -> Iterator[str]:
     caps = [d for d in found if d[0][-1] in CAPS]
-    muted = [d for d in found if d not in caps and set(MUTED) & set(d[0])]
+    muted = [d for d in found if d not in caps and _is_patched(d[0])]
     others = [d for d in found if d not in (*caps, *muted)]
     for sentence, what in ((_PATCH, caps), (_MUTED, muted), (_IGNORED, others)):
         if what:
@@ -131,12 +156,11 @@ def _unplaced(edit: Edit) -> Iterator[str]:
 
 
 def _of_blend(old: Document, new: Document, kind: Kind) -> Iterator[str]:
-    running, wanted = (
-        {app["name"]: app for app in serve_config(m).get("applications", ())} for m in (old, new)
-    )
+    configs = [serve_config(manifest) for manifest in (old, new)]
     try:
+        running, wanted = ({app["name"]: app for app in c["applications"]} for c in configs)
         found = changes(running, wanted)
-    except (KeyError, IndexError, TypeError) as exc:
+    except (AttributeError, KeyError, IndexError, TypeError) as exc:
         raise ConfigError(
             f"A serveConfigV2 is not one of a blend (it lacks {exc}); render it with Blended."
         ) from exc

@@ -30,6 +30,10 @@ def script(source: str, head: str, hosts: Mapping[str, Sequence[str]]) -> str:
         ConfigError: the blend is wrong, or a group has no host or does not exist.
     """
     blend = load(source)
+    if not hosts:
+        raise ConfigError(
+            "No host holds replicas, and the head alone has none; write --host HOST=."
+        )
     _refuse_homeless(blend, hosts)
     parts = [
         "# On every host, in the shell that starts Ray: the same secrets everywhere, random texts.",

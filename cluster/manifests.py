@@ -49,7 +49,9 @@ class Group:
 
 
 def load(text: str, source: str) -> list[Document]:
-    """The documents of a YAML text; empty ones are left out, `source` names it in errors.
+    """The documents of a YAML text, and those in a List, as kubectl prints several objects.
+
+    Empty ones are left out; `source` names the text in errors.
 
     Raises:
         ConfigError: the text is no YAML, has a key twice, or a document is not a mapping.
@@ -61,7 +63,12 @@ def load(text: str, source: str) -> list[Document]:
     for document in documents:
         if not isinstance(document, dict):
             raise ConfigError(f"{source} holds {document!r}, which is no manifest; give a mapping")
-    return documents
+    return [found for document in documents for found in _listed(document)]
+
+
+def _listed(document: Document) -> list[Document]:
+    is_list = str(document.get("kind", "")).endswith("List") and "items" in document
+    return (document["items"] or []) if is_list else [document]
 
 
 def load_file(path: Path) -> list[Document]:
@@ -72,7 +79,7 @@ def load_file(path: Path) -> list[Document]:
     """
     try:
         return load(path.read_text(), str(path))
-    except OSError as exc:
+    except (OSError, UnicodeDecodeError) as exc:
         raise ConfigError(f"'{path}' cannot be read: {exc}") from exc
 
 
@@ -93,7 +100,7 @@ def at(document: Mapping[str, Any], *keys: str) -> Any:
     """What stands at a path of keys; an empty mapping where there is nothing."""
     found: Any = document
     for key in keys:
-        found = found.get(key) or {}
+        found = (found.get(key) if isinstance(found, Mapping) else None) or {}
     return found
 
 

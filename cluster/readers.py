@@ -12,6 +12,8 @@ from collections.abc import Iterator
 
 import yaml
 
+from blended.loading import StrictLoader
+
 _WORDS = r"y|n|yes|no|on|off|true|false|null|~|=|<<|[-+]?\.inf|\.nan"
 _INTEGER = r"[-+]?(0b[01_]+|0o[0-7_]+|0x[0-9a-f_]+|[0-9][0-9_]*)"
 _SEXAGESIMAL = r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?"
@@ -34,7 +36,7 @@ def unclear(text: str) -> list[tuple[str, str]]:
         json.loads(text)
         return []
     except ValueError:
-        documents = yaml.compose_all(text, Loader=yaml.SafeLoader)
+        documents = yaml.compose_all(text, Loader=StrictLoader)
         return [found for document in documents for found in _unclear(document, "")]
 
 
@@ -47,7 +49,7 @@ def _unclear(node: yaml.Node | None, path: str) -> Iterator[tuple[str, str]]:
     elif isinstance(node, yaml.SequenceNode):
         for i, item in enumerate(node.value):
             yield from _unclear(item, f"{path}[{i}]")
-    elif isinstance(node, yaml.ScalarNode) and node.style is None and _is_unclear(node.value):
+    elif isinstance(node, yaml.ScalarNode) and not node.style and _is_unclear(node.value):
         yield path, node.value
 
 

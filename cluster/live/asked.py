@@ -18,6 +18,13 @@ class Asked:
     documents: Sequence[Document]
     cluster: Kubernetes
 
+    def knows(self, group: str, kind: str) -> bool:
+        """Whether the cluster has a kind that Kubernetes has not by itself."""
+        return (group, kind) in {
+            (crd["spec"]["group"], crd["spec"]["names"]["kind"])
+            for crd in self.cluster.get("customresourcedefinitions")
+        }
+
     def namespaces(self) -> dict[str, Document]:
         """Those that there are or that the manifests make, by name."""
         listed = [*self.cluster.get("namespaces"), *of_kind(self.documents, "Namespace")]
@@ -26,12 +33,12 @@ class Asked:
 
 def name(document: Document) -> str:
     """An object's name."""
-    return str(at(document, "metadata").get("name", ""))
+    return str(at(document, "metadata", "name") or "")
 
 
 def namespace(document: Document) -> str:
     """An object's namespace."""
-    return str(at(document, "metadata").get("namespace", "default"))
+    return str(at(document, "metadata", "namespace") or "default")
 
 
 def title(document: Document) -> str:

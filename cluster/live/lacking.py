@@ -1,5 +1,6 @@
 """What a Kubernetes cluster lacks of what manifests need, before anything is applied."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 
 from blended.errors import Problem
@@ -8,7 +9,9 @@ from cluster.live.asked import Asked, Found, name, namespace, title
 from cluster.live.kubectl import Kubernetes
 from cluster.manifests import Document, at, of_kind
 
-_OPERATOR, _VERSION = "kuberay-operator", "v1.7."
+_OPERATOR = "kuberay-operator"
+# A tag of 1.7, whatever its patch, with or without a digest behind it.
+_VERSION = re.compile(r":v?1\.7(\.\d+)?(@.*)?$")
 _BY_NAME = "kubernetes.io/metadata.name"
 # Kinds that Kubernetes has not by itself, and what brings them.
 _BROUGHT = {
@@ -27,19 +30,13 @@ def problems(documents: Sequence[Document], cluster: Kubernetes) -> list[Found]:
         ConfigError: the cluster cannot be asked.
     """
     asked = Asked(documents, cluster)
-    # Objects of a kind that is not there cannot be asked for.
-    missing = list(_kinds(asked))
-    return missing or [problem for rule in _RULES for problem in rule(asked)]
+    return [problem for rule in _RULES for problem in rule(asked)]
 
 
 def _kinds(asked: Asked) -> Iterator[Found]:
-    there = {
-        (crd["spec"]["group"], crd["spec"]["names"]["kind"])
-        for crd in asked.cluster.get("customresourcedefinitions")
-    }
     for document in asked.documents:
-        group, kind = str(document.get("apiVersion")).rpartition("/")[0], document.get("kind")
-        if group in _BROUGHT and (group, kind) not in there:
+        group, kind = str(document.get("apiVersion")).rpartition("/")[0], str(document.get("kind"))
+        if group in _BROUGHT and not asked.knows(group, kind):
             yield title(document), Problem("kind", f"there is no {kind} yet; {_BROUGHT[group]}")
 
 
@@ -59,9 +56,8 @@ def _operator(asked: Asked) -> Iterator[Found]:
 
 def _version(operator: Document) -> Iterator[Found]:
     image = str(operator["spec"]["template"]["spec"]["containers"][0]["image"])
-    version = image.rpartition(":")[2]
-    if not version.startswith(_VERSION):
-        message = f"is '{version}', and the rules that are checked here are those of 1.7"
+    if not _VERSION.search(image):
+        message = f"is '{image}', and the rules that are checked here are those of 1.7"
         yield title(operator), Problem("image", f"{message}; install that")
 
 
@@ -75,14 +71,15 @@ def _admits(policy: Document, operator: str) -> Iterator[Found]:
 
 def _namespaces(asked: Asked) -> Iterator[Found]:
     wanted = dict.fromkeys(namespace(d) for d in asked.documents if d.get("kind") != "Namespace")
-    for missing in (found for found in wanted if found not in asked.namespaces()):
+    there = asked.namespaces()
+    for missing in (found for found in wanted if found not in there and found != "default"):
         message = f"is not there; `kubectl create namespace {missing}`"
         yield f"Namespace {missing}", Problem("metadata.name", message)
 
 
 def _services(asked: Asked) -> Iterator[Found]:
     """KubeRay lets two RayServices have one Service, which then changes from one to the other."""
-    there = asked.cluster.get("rayservices.ray.io")
+    there = asked.cluster.get("rayservices.ray.io") if asked.knows("ray.io", "RayService") else []
     for wanted in of_kind(asked.documents, "RayService"):
         for other in there:
             beside = namespace(other) == namespace(wanted) and name(other) != name(wanted)
@@ -98,11 +95,13 @@ def _service(rayservice: Document) -> str:
 
 
 _RULES: tuple[Callable[[Asked], Iterator[Found]], ...] = (
+    _kinds,
     _operator,
     _namespaces,
     _services,
     secrets.problems,
     outside.gateways,
+    outside.scrapers,
     outside.claims,
     outside.nodes,
 )

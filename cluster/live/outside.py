@@ -8,7 +8,9 @@ from cluster.live.asked import Asked, Found, name, namespace, title
 from cluster.manifests import Document, at, groups, of_kind
 from cluster.rules.pods import amount
 
-_CLIENT = "blended/client"
+_GATEWAY_API = "gateway.networking.k8s.io"
+_LABELS = ("metadata", "labels")
+_CLIENT, _SCRAPER = "blended/client", "blended/prometheus"
 _DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 # Storage that one node writes at a time: pods on others would wait for it for ever.
 _ONE_NODE = (
@@ -22,21 +24,35 @@ _ONE_NODE = (
 
 
 def gateways(asked: Asked) -> Iterator[Found]:
-    """Routes whose Gateway is not there, or may not reach the API by the network policy."""
-    routes = of_kind(asked.documents, "HTTPRoute")
-    listed = asked.cluster.get("gateways.gateway.networking.k8s.io") if routes else []
-    there, places = {(namespace(g), name(g)) for g in listed}, asked.namespaces()
+    """Routes whose Gateway is not there, does not take them, or may not reach the API."""
+    routes, known = of_kind(asked.documents, "HTTPRoute"), asked.knows(_GATEWAY_API, "Gateway")
+    listed = asked.cluster.get(f"gateways.{_GATEWAY_API}") if routes and known else []
+    there, places = {(namespace(g), name(g)): g for g in listed}, asked.namespaces()
     for route in routes:
         for parent in at(route, "spec").get("parentRefs") or []:
             place = str(parent.get("namespace", namespace(route)))
-            labels = at(places.get(place, {}), "metadata", "labels")
-            if (place, parent["name"]) not in there:
-                message = f"there is no Gateway '{parent['name']}' in '{place}'; make it, or name"
-                yield title(route), Problem("spec.parentRefs", f"{message} yours")
-            elif labels.get(_CLIENT) != "true":
-                command = f"kubectl label namespace {place} {_CLIENT}=true"
-                message = f"'{place}' may not reach the API by the network policy; `{command}`"
+            gateway, labels = (
+                there.get((place, parent["name"])),
+                at(places.get(place, {}), *_LABELS),
+            )
+            if gateway is None:
+                message = (
+                    f"there is no Gateway '{parent['name']}' in '{place}'; make it, or name yours"
+                )
                 yield title(route), Problem("spec.parentRefs", message)
+            elif place != namespace(route) and not _takes_others(gateway):
+                message = f"the Gateway '{parent['name']}' takes routes of '{place}' alone; write"
+                yield title(route), Problem("spec.parentRefs", f"{message} allowedRoutes there")
+            elif labels.get(_CLIENT) != "true":
+                yield title(route), Problem("spec.parentRefs", _unlabelled(place, _CLIENT))
+
+
+def scrapers(asked: Asked) -> Iterator[Found]:
+    """Monitors of pods that no namespace may scrape by the network policy."""
+    marked = [n for n, found in asked.namespaces().items() if at(found, *_LABELS).get(_SCRAPER)]
+    for monitor in of_kind(asked.documents, "PodMonitor"):
+        if not marked:
+            yield title(monitor), Problem("spec.selector", _unlabelled("PROMETHEUS", _SCRAPER))
 
 
 def claims(asked: Asked) -> Iterator[Found]:
@@ -63,9 +79,22 @@ def nodes(asked: Asked) -> Iterator[Found]:
             if not any(_holds(node, wanted, gpus) for node in there):
                 needs = [f"{key}={value}" for key, value in wanted.items()]
                 needs += [f"{count} of {key}" for key, count in gpus.items()]
-                message = f"no node has {' and '.join(needs)}; add one, unless an autoscaler does"
+                what = f"no node has {' and '.join(needs)}" if needs else "there is no node"
+                message = f"{what}; add one, unless an autoscaler does"
                 path = f"{group.path}.template.spec.nodeSelector"
                 yield title(service), Problem(path, message)
+
+
+def _takes_others(gateway: Document) -> bool:
+    """Whether a listener takes routes of other namespaces, by the Gateway API's rules."""
+    listeners = at(gateway, "spec").get("listeners") or []
+    origins = [at(listener, "allowedRoutes", "namespaces").get("from") for listener in listeners]
+    return any(origin in ("All", "Selector") for origin in origins)
+
+
+def _unlabelled(place: str, label: str) -> str:
+    command = f"kubectl label namespace {place} {label}=true"
+    return f"'{place}' is not admitted by the network policy; `{command}`"
 
 
 def _is_shared(claim: Document) -> bool:

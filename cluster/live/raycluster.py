@@ -14,8 +14,7 @@ def load(path: Path, rayservice: str) -> Document:
     Raises:
         ConfigError: the file has none of it, or several.
     """
-    documents = [item for d in load_file(path) for item in _items(d)]
-    clusters = of_kind(documents, "RayCluster")
+    clusters = of_kind(load_file(path), "RayCluster")
     owned = [c for c in clusters if at(c, "metadata", "labels").get(_OWNER) == rayservice]
     if len(owned) == 1:
         return owned[0]
@@ -31,10 +30,6 @@ def load(path: Path, rayservice: str) -> Document:
         f"'{path}' holds no RayCluster of the RayService '{rayservice}' (there are: {names}); "
         "write it by `kubectl get raycluster -o yaml`."
     )
-
-
-def _items(document: Document) -> list[Document]:
-    return document["items"] if document.get("kind", "").endswith("List") else [document]
 
 
 def _name(document: Document) -> str:

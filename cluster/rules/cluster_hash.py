@@ -33,6 +33,12 @@ _MAPS = (
 )
 _QUANTITIES = ("limits", "requests", "overhead")
 _EMPTY = (*_STRUCTS, *_MAPS, *_QUANTITIES)
+# Go leaves these out when they are false or 0; others are pointers, of which false is something.
+_ZEROES = (
+    *("hostIPC", "hostNetwork", "hostPID", "readOnly", "stdin", "stdinOnce", "tty"),
+    *("failureThreshold", "initialDelaySeconds", "periodSeconds", "successThreshold"),
+    *("timeoutSeconds", "hostPort"),
+)
 _QUANTITY = ("sizeLimit", "divisor")
 
 
@@ -97,6 +103,8 @@ def normal(value: Any, key: str = "") -> Any:
 
 
 def _unsaid(key: str, value: Any) -> bool:
+    if key in _ZEROES and value in (False, 0):
+        return True
     return value in (None, [], "") or (value == {} and key in _EMPTY)
 
 

@@ -122,7 +122,7 @@ def _unknown_keys(value: Any, annotation: Any, path: str) -> Iterator[Problem]:
         if key in fields:
             yield from _unknown_keys(item, fields[key].annotation, where)
         else:
-            yield Problem(where, f"Ray does not know the key '{key}'; {_closest(key, fields)}")
+            yield Problem(where, f"Ray does not know the key '{key}'; {_closest(str(key), fields)}")
 
 
 def _by_ray(value: Document, model: Model, path: str) -> Iterator[Problem]:

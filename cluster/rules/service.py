@@ -51,9 +51,10 @@ def problems(rayservice: Document) -> list[Problem]:
 def _served(rayservice: Document, serve: Document) -> Iterator[Problem]:
     for path, scalar in unclear(at(rayservice, "spec")["serveConfigV2"]):
         message = (
-            f"{scalar} is a text to some readers of YAML and to others, as the operator's, not"
+            f"{scalar} is one thing to some readers of YAML and another to others, of which the"
         )
-        yield Problem(f"{SERVE}.{path}", f"{message}; quote it, or write serveConfigV2 as JSON")
+        remedy = "operator is one; quote it, or write serveConfigV2 as JSON"
+        yield Problem(f"{SERVE}.{path}".rstrip("."), f"{message} {remedy}")
     for problem in serve_keys.problems(serve):
         yield Problem(f"{SERVE}.{problem.path}", problem.message)
     if serve_keys.by_ray(serve):

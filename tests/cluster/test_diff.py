@@ -9,6 +9,7 @@ import yaml
 from cluster import check, diff
 from cluster.edit import Edit
 from cluster.manifests import Document
+from cluster.rules import crd
 from tests.cluster.edits import live
 from tests.cluster.manifest import (
     Spoil,
@@ -116,6 +117,24 @@ def test_a_suspension_is_all_that_is_said() -> None:
     ]
 
 
+def test_another_namespace_is_another_service() -> None:
+    """Unless one of the manifests leaves it to kubectl."""
+    here, there = (spoilt(lambda m, n=n: m["metadata"].update(namespace=n)) for n in ("a", "b"))
+
+    [sentence] = said(here, there)
+    assert sentence.startswith("'b' is ANOTHER RayService (its namespace): a second cluster")
+    assert said(rayservice(), there) == []
+
+
+def test_what_was_patched_into_the_cluster_is_no_edit_taken_back() -> None:
+    """The RayCluster had the larger budget first."""
+    larger = spoilt(lambda m: workers(m, 1).update(maxReplicas=9))
+
+    assert diff.sentences(Edit(larger, rayservice(), live(larger))) == [
+        "The running cluster has it already: workerGroupSpecs.small.maxReplicas 3 → 9."
+    ]
+
+
 def files(folder: Path, *documents: Document) -> list[str]:
     paths = [folder / f"{number}.yaml" for number in range(len(documents))]
     for path, document in zip(paths, documents, strict=True):
@@ -130,6 +149,43 @@ def test_files_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert diff.main(same) == 0
     assert capsys.readouterr().out.splitlines()[0] == "Nothing changes."
     assert diff.main([same[0], str(tmp_path / "none.yaml")]) == 2
+
+
+def test_what_cannot_be_read_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing, a binary file, and what is no manifest of a blend."""
+    empty, binary = tmp_path / "empty.yaml", tmp_path / "binary.yaml"
+    empty.write_text("")
+    binary.write_bytes(b"\xff\xfe\x00")
+    service, odd = files(
+        tmp_path,
+        rayservice(),
+        spoilt(lambda m: m["spec"].update(serveConfigV2='{"applications": 5}')),
+    )
+
+    assert check.main([str(empty)]) == 2
+    assert "There is no manifest in it" in capsys.readouterr().err
+    assert check.main([str(binary)]) == 2
+    assert diff.main([odd, service]) == 2
+    assert "is not one of a blend" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "text", ["1: a", "null: a", "true: a", "x: a\tb", "applications: 5", "a: [", ""]
+)
+def test_check_has_a_sentence_for_any_serve_config(text: str) -> None:
+    """Keys that are no texts, tabs, and what is no YAML."""
+    manifest = spoilt(lambda m: m["spec"].update(serveConfigV2=text))
+
+    assert check.problems([manifest], crd.schema(None)) != []
+
+
+def test_a_list_is_what_is_in_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As kubectl prints several objects."""
+    wrong = spoilt(lambda m: m["spec"].update(upgradeStrategy={}))
+    (path,) = files(tmp_path, listed(wrong))
+
+    assert check.main([path]) == 1
+    assert "RayService pair: spec.upgradeStrategy.type" in capsys.readouterr().out
 
 
 def test_files_are_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -148,5 +148,5 @@ def test_check_refuses_a_serve_config_that_is_read_in_two_ways() -> None:
     found = [str(problem) for _, problem in check.problems([manifest], crd.schema(None))]
 
     assert len(found) == 2
-    assert all(".sampling: n is a text to some readers" in problem for problem in found)
+    assert all(".sampling: n is one thing to some readers of YAML" in problem for problem in found)
     assert all("write serveConfigV2 as JSON" in problem for problem in found)

@@ -64,6 +64,12 @@ def storage(provisioner: str, default: str = "true") -> Any:
     return found
 
 
+def gateway(origin: str) -> Any:
+    """The Gateway, whose listener takes routes of these namespaces."""
+    listener = {"name": "https", "allowedRoutes": {"namespaces": {"from": origin}}}
+    return named("blended", "gateways", spec={"listeners": [listener]})
+
+
 def complete() -> Cluster:
     """A cluster that has all that production needs."""
     return {
@@ -72,12 +78,16 @@ def complete() -> Cluster:
         "customresourcedefinitions": [
             crd("ray.io", "RayService"),
             crd("gateway.networking.k8s.io", "HTTPRoute"),
+            crd("gateway.networking.k8s.io", "Gateway"),
             crd("monitoring.coreos.com", "PodMonitor"),
             crd("monitoring.coreos.com", "PrometheusRule"),
         ],
-        "namespaces": [named("gateways", labels={"blended/client": "true"})],
+        "namespaces": [
+            named("gateways", labels={"blended/client": "true"}),
+            named("monitoring", labels={"blended/prometheus": "true"}),
+        ],
         "deployments": [operator()],
-        "gateways.gateway.networking.k8s.io": [named("blended", "gateways")],
+        "gateways.gateway.networking.k8s.io": [gateway("All")],
         "storageclasses": [storage("nfs.csi.k8s.io")],
         "nodes": nodes(),
     }
@@ -137,7 +147,7 @@ LACKING: dict[str, tuple[Callable[[Cluster], object], str]] = {
     "operator": (without("deployments"), "RayService modern: kind: there is no operator that acts"),
     "older operator": (
         lambda c: c.update(deployments=[operator("v1.6.2")]),
-        "Deployment kuberay-operator: image: is 'v1.6.2', and the rules",
+        "Deployment kuberay-operator: image: is 'quay.io/kuberay/operator:v1.6.2', and the rules",
     ),
     "operator elsewhere": (
         lambda c: c.update(deployments=[operator(namespace="ray")]),
@@ -156,9 +166,18 @@ LACKING: dict[str, tuple[Callable[[Cluster], object], str]] = {
         "HTTPRoute blended: spec.parentRefs: there is no Gateway 'blended' in 'gateways'",
     ),
     "label of the gateway's namespace": (
-        lambda c: c.update(namespaces=[named("gateways")]),
+        lambda c: c["namespaces"][0]["metadata"].update(labels={}),
         "`kubectl label namespace gateways blended/client=true`",
     ),
+    "a Gateway that takes its own namespace's routes": (
+        lambda c: c.update({"gateways.gateway.networking.k8s.io": [gateway("Same")]}),
+        "the Gateway 'blended' takes routes of 'gateways' alone; write allowedRoutes there",
+    ),
+    "label of Prometheus' namespace": (
+        lambda c: c["namespaces"].pop(),
+        "`kubectl label namespace PROMETHEUS blended/prometheus=true`",
+    ),
+    "nodes": (without("nodes"), "there is no node; add one, unless an autoscaler does"),
     "storage": (
         without("storageclasses"),
         "PersistentVolumeClaim blended-models: spec.storageClassName: no class is the default",
@@ -206,6 +225,22 @@ def test_what_a_cluster_lacks_is_named(checked: Check, what: str) -> None:
 
     assert found.status == 1, found.err
     assert expected in found.out
+
+
+@pytest.mark.parametrize("tag", ["v1.7.0", "1.7.3", "v1.7.0@sha256:0a8f"])
+def test_any_image_of_the_version_will_do(checked: Check, tag: str) -> None:
+    """A mirror's tags, and a digest behind it."""
+    assert checked(complete() | {"deployments": [operator(tag)]}).status == 0
+
+
+def test_a_blank_cluster_lacks_everything_at_once(checked: Check) -> None:
+    """What cannot be asked for, since its kind is not there, is missing too."""
+    blank: Cluster = {key: [] for key in complete()} | {"secrets": {}}
+    out = checked(blank).out
+
+    for missing in ("there is no RayService yet", "there is no operator", "there is no Gateway"):
+        assert missing in out
+    assert "Secret blended-keys: data.api-key: is not there" in out
 
 
 def test_claims_that_have_their_volume_are_left_alone(checked: Check) -> None:
