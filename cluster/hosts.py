@@ -30,11 +30,11 @@ def script(source: str, head: str, hosts: Mapping[str, Sequence[str]]) -> str:
         ConfigError: the blend is wrong, or a group has no host or does not exist.
     """
     blend = load(source)
+    _refuse_homeless(blend, hosts)
     if not hosts:
         raise ConfigError(
-            "No host holds replicas, and the head alone has none; write --host HOST=."
+            "No host may hold a replica, and the head alone holds none: --host HOST=."
         )
-    _refuse_homeless(blend, hosts)
     parts = [
         "# On every host, in the shell that starts Ray: the same secrets everywhere, random texts.",
         *(f"export {name}=…" for name in (*_SECRETS, *_remote_keys(blend))),

@@ -119,7 +119,8 @@ def test_a_suspension_is_all_that_is_said() -> None:
 
 def test_another_namespace_is_another_service() -> None:
     """Unless one of the manifests leaves it to kubectl."""
-    here, there = (spoilt(lambda m, n=n: m["metadata"].update(namespace=n)) for n in ("a", "b"))
+    here = spoilt(lambda m: m["metadata"].update(namespace="a"))
+    there = spoilt(lambda m: m["metadata"].update(namespace="b"))
 
     [sentence] = said(here, there)
     assert sentence.startswith("'b' is ANOTHER RayService (its namespace): a second cluster")

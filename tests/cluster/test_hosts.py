@@ -60,6 +60,12 @@ def test_ray_knows_every_option() -> None:
     assert set(re.findall(r"--[a-z-]+", " ".join(lines))) <= known
 
 
+def test_a_head_alone_holds_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    """A blend without groups needs a host all the same."""
+    assert hosts.main(["demo", "--head", "h"]) == 2
+    assert "No host may hold a replica" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
