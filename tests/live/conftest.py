@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
 from blended.app import serve_config
 from blended.config import BlendConfig
@@ -111,10 +110,3 @@ def running(
         )
     finally:
         run_cli(env, "down")
-
-
-@pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    """The demo blend, three real engines."""
-    with running("demo", tmp_path_factory.mktemp("demo")) as live:
-        yield live

@@ -4,9 +4,11 @@ import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
+from itertools import count
 from typing import Any, Literal
 
 import aiohttp
@@ -53,20 +55,58 @@ async def load(
 
     `bodies` are sent in turn.
     """
-    headers = {"Authorization": f"Bearer {live.api_key}"}
-    connector = aiohttp.TCPConnector(limit=0)
-    timeout = aiohttp.ClientTimeout(total=120)
-    start = time.monotonic()
-    async with aiohttp.ClientSession(
-        live.url, headers=headers, connector=connector, timeout=timeout
-    ) as session:
-        tasks = []
-        for index in range(int(rate_per_s * duration_s)):
-            await asyncio.sleep(start + index / rate_per_s - time.monotonic())
-            tasks.append(asyncio.create_task(_ask(session, bodies[index % len(bodies)], start)))
-        results = await asyncio.gather(*tasks)
-    await asyncio.sleep(0.1)  # aiohttp's transports close in the loop's next turns
+    results: list[Result] = []
+    number = int(rate_per_s * duration_s)
+    await _send(live, rate_per_s, bodies, results, lambda sent: sent == number)
     return results
+
+
+@asynccontextmanager
+async def steady(
+    live: Live, rate_per_s: float, bodies: list[dict[str, Any]]
+) -> AsyncIterator[list[Result]]:
+    """Send requests at an even rate until the block is left; its results come as they end.
+
+    A slow machine has as much time as it takes to see what the block waits for.
+    """
+    results: list[Result] = []
+    left = asyncio.Event()
+    sending = asyncio.create_task(_send(live, rate_per_s, bodies, results, lambda _: left.is_set()))
+    try:
+        yield results
+    finally:
+        left.set()
+        await sending
+
+
+async def _send(
+    live: Live,
+    rate_per_s: float,
+    bodies: list[dict[str, Any]],
+    results: list[Result],
+    is_over: Callable[[int], bool],
+) -> None:
+    """Send until `is_over` says so of the number sent; `results` is complete when this returns."""
+    start = time.monotonic()
+
+    async def ask(session: aiohttp.ClientSession, index: int) -> None:
+        results.append(await _ask(session, bodies[index % len(bodies)], start))
+
+    async with (
+        aiohttp.ClientSession(
+            live.url,
+            headers={"Authorization": f"Bearer {live.api_key}"},
+            connector=aiohttp.TCPConnector(limit=0),
+            timeout=aiohttp.ClientTimeout(total=120),
+        ) as session,
+        asyncio.TaskGroup() as group,
+    ):
+        for index in count():
+            if is_over(index):
+                break
+            await asyncio.sleep(start + index / rate_per_s - time.monotonic())
+            group.create_task(ask(session, index))
+    await asyncio.sleep(0.1)  # aiohttp's transports close in the loop's next turns
 
 
 def summary(results: list[Result]) -> Counter[str]:

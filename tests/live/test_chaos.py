@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,12 @@ import pytest
 from blended import loading
 from tests.journal.databases import kept
 from tests.live.conftest import Live, running
-from tests.live.load import Result, load, summary
+from tests.live.load import Result, steady, summary
 from tests.support import eventually
 
 pytestmark = pytest.mark.ray
 
-RATE_PER_S, DURATION_S, KILL_EVERY_S = 50, 60, 5
+RATE_PER_S, PAUSE_S, PATIENCE_S = 20, 3, 120
 ID = "x-blended-response-id"
 
 BLEND = """
@@ -32,27 +33,53 @@ components:
 """
 
 
-async def kill_components(live: Live, times: int) -> None:
-    """Kill a replica of a, b and c in turn."""
-    for index in range(times):
-        await asyncio.sleep(KILL_EVERY_S)
-        app = f"component-{'abc'[index % 3]}"
-        victims = await asyncio.to_thread(live.pids, app, "Simulated")
-        if victims:
-            os.kill(victims[0], signal.SIGKILL)
+@dataclass
+class Trouble:
+    """What kills processes of a blend that runs, one after the other.
 
-
-async def trouble(live: Live, blend: Path) -> float:
-    """A killed component replica every five seconds; then a router's; then a redeployment.
-
-    Returns when the router was killed, in seconds since the start.
+    A component's next process dies when both of its replicas run again, so that one is always left,
+    however long a machine takes to start another.
     """
-    start = time.monotonic()
-    await kill_components(live, 6)
-    os.kill((await asyncio.to_thread(live.pids, "blended", "Router"))[0], signal.SIGKILL)
+
+    live: Live
+    killed: set[int] = field(default_factory=set)
+
+    async def whole(self, app: str, deployment: str) -> list[int]:
+        """Wait until a deployment has its two replicas, none of them killed; their processes."""
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                pids = await asyncio.to_thread(self.live.pids, app, deployment)
+                if len(pids) == 2 and not self.killed & set(pids):
+                    return pids
+                await asyncio.sleep(0.5)
+
+    async def kill(self, app: str, deployment: str) -> None:
+        """Kill one of a deployment's two replicas."""
+        victim = (await self.whole(app, deployment))[0]
+        self.killed.add(victim)
+        os.kill(victim, signal.SIGKILL)
+
+    async def kill_components(self, times: int) -> None:
+        """Kill a replica of a, b and c in turn."""
+        for index in range(times):
+            await self.kill(f"component-{'abc'[index % 3]}", "Simulated")
+            await asyncio.sleep(PAUSE_S)
+
+
+async def everything(live: Live, blend: Path, start: float) -> float:
+    """Six component replicas are killed; then a router's; then three more; then a redeployment.
+
+    Returns when the router was killed, in seconds since `start`.
+    """
+    trouble = Trouble(live)
+    await trouble.kill_components(6)
+    await trouble.kill("blended", "Router")
     killed_s = time.monotonic() - start
-    await kill_components(live, 3)
+    await trouble.kill_components(3)
+    before = await trouble.whole("component-a", "Simulated")
+    trouble.killed.update(before)  # the redeployment replaces them
     await asyncio.to_thread(redeploy, live, blend)
+    await trouble.whole("component-a", "Simulated")
     return killed_s
 
 
@@ -73,13 +100,12 @@ async def test_clients_notice_nothing_that_had_not_begun(tmp_path: Path) -> None
     message = {"role": "user", "content": "Hello!"}
     bodies = [{"model": "chaos", "messages": [message], "stream": s} for s in (False, True)]
     with running(str(blend), tmp_path / "state") as live:
-        router_killed_s, results = await asyncio.gather(
-            trouble(live, blend), load(live, RATE_PER_S, DURATION_S, bodies)
-        )
+        async with steady(live, RATE_PER_S, bodies) as results:
+            router_killed_s = await everything(live, blend, time.monotonic())
         rows = await records(tmp_path / "state", results, router_killed_s)
 
     print(json.dumps(summary(results)))
-    assert len(results) == RATE_PER_S * DURATION_S
+    assert len(results) > 500
     failed = [r for r in results if r.end != "finished"]
     assert all(r.stream and r.had_begun for r in failed), failed
     broken_off = [r for r in failed if r.end != "error_event"]

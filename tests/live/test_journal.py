@@ -23,7 +23,7 @@ from tests.support import HELLO, eventually
 
 pytestmark = pytest.mark.ray
 
-RATE_PER_S, BEFORE_S, AWAY_S, AFTER_S = 50, 15, 15, 15
+RATE_PER_S, BEFORE_S, AWAY_S, AFTER_S = 20, 10, 15, 10
 BODIES = [{"model": "kept", "messages": HELLO, "stream": True}]
 
 

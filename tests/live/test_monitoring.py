@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,14 +23,14 @@ from cluster.monitoring.files import rules_yaml
 from cluster.monitoring.panels import WINDOW, rows
 from loadtests.postgres import Postgres, postgres
 from tests.live.conftest import Live, running
-from tests.live.load import load, summary
+from tests.live.load import load, steady, summary
 from tests.live.prometheus import Prometheus, prometheus
 from tests.support import HELLO, eventually, serving
 
 pytestmark = [pytest.mark.ray, pytest.mark.asyncio(loop_scope="module")]
 
 LEVELS = Levels("10s", "4s", "16s", "4s", short_hold="15s", spool_age_s=5)
-RATE_PER_S, CALM_S, ROUND_S = 12, 16, 2
+RATE_PER_S, CALM_S = 12, 16
 SLOW_S = 4
 
 WORDS = "Tell me a story of the sea, of a ship and of the people on it, and take your time. " * 3
@@ -120,27 +120,6 @@ def _blend(folder: Path, url: str) -> Path:
     return path
 
 
-@asynccontextmanager
-async def under_load(
-    live: Live, bodies: list[dict[str, Any]], rate_per_s: float = RATE_PER_S
-) -> AsyncIterator[None]:
-    """Requests come until the context is left, however long responses take."""
-    leaving = asyncio.Event()
-
-    async def rounds() -> None:
-        async with asyncio.TaskGroup() as group:
-            while not leaving.is_set():
-                group.create_task(load(live, rate_per_s, ROUND_S, bodies))
-                await asyncio.sleep(ROUND_S)
-
-    task = asyncio.create_task(rounds())
-    try:
-        yield
-    finally:
-        leaving.set()
-        await task
-
-
 async def only(site: Site, alerts: set[tuple[str, str]], timeout_s: float = 60) -> None:
     """Wait until exactly these alerts fire."""
     try:
@@ -190,7 +169,7 @@ async def test_a_component_in_trouble_is_told_of(
 ) -> None:
     """The alerts of that trouble fire, and in the end no others, whatever was wrong before."""
     site.far.mode = mode
-    async with under_load(site.live, bodies):
+    async with steady(site.live, RATE_PER_S, bodies):
         await only(site, alerts)
 
 
@@ -200,9 +179,9 @@ async def test_a_journal_without_its_database_is_told_of(site: Site) -> None:
     lost = {("BlendedRecordsDropped", "content"), ("BlendedRecordsDropped", "records")}
     await asyncio.to_thread(site.database.stop)
     try:
-        async with under_load(site.live, BLEND):
+        async with steady(site.live, RATE_PER_S, BLEND):
             await only(site, waits)
-        async with under_load(site.live, LARGE, rate_per_s=60):
+        async with steady(site.live, 60, LARGE):
             await only(site, waits | lost, timeout_s=120)
     finally:
         await asyncio.to_thread(site.database.start)

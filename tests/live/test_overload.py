@@ -12,25 +12,26 @@ from tests.live.load import Result, load, summary
 
 pytestmark = pytest.mark.ray
 
-# Three components, four responses at once each, half a second for each response.
-CAPACITY_PER_S = 3 * 4 / 0.5
+# Three components, two responses at once each, a second for each response: so few that the
+# requests wait for a place at a component, not for a busy machine.
+CAPACITY_PER_S = 3 * 2 / 1.0
 DURATION_S = 20
 
 BLEND = """
 name: small
 router: {cpus: 0.1, replicas: {min: 1, max: 1}}
 components:
-  - {id: a, kind: simulated, simulation: &s {ttft_ms: 100, itl_ms: 20, tokens: 21, concurrency: 4},
-     replicas: &r {max_ongoing_requests: 4, target_ongoing_requests: 3, max_queued_requests: 1}}
+  - {id: a, kind: simulated, simulation: &s {ttft_ms: 200, itl_ms: 40, tokens: 21, concurrency: 2},
+     replicas: &r {max_ongoing_requests: 2, target_ongoing_requests: 1, max_queued_requests: 1}}
   - {id: b, kind: simulated, simulation: *s, replicas: *r}
   - {id: c, kind: simulated, simulation: *s, replicas: *r}
 """
 
 
-def p99_ttft_ms(results: list[Result]) -> float:
+def p95_ttft_ms(results: list[Result]) -> float:
     """Of the responses that came."""
     times = [r.ttft_ms for r in results if r.end == "finished" and r.ttft_ms is not None]
-    return statistics.quantiles(times, n=100)[-1]
+    return statistics.quantiles(times, n=20)[-1]
 
 
 async def test_beyond_capacity_admitted_requests_keep_their_latency(tmp_path: Path) -> None:
@@ -43,15 +44,15 @@ async def test_beyond_capacity_admitted_requests_keep_their_latency(tmp_path: Pa
         beyond = await load(live, 3 * CAPACITY_PER_S, DURATION_S, [body])
 
     refused = [r for r in beyond if r.end != "finished"]
-    ratio = p99_ttft_ms(beyond) / p99_ttft_ms(usual)
+    ratio = p95_ttft_ms(beyond) / p95_ttft_ms(usual)
     print(
         json.dumps(
             {
                 "load_average": os.getloadavg()[0],
                 "at_0.9": summary(usual),
                 "at_3": summary(beyond),
-                "p99_ttft_ms": [round(p99_ttft_ms(r)) for r in (usual, beyond)],
-                "p99_ttft_ratio": round(ratio, 2),
+                "p95_ttft_ms": [round(p95_ttft_ms(r)) for r in (usual, beyond)],
+                "p95_ttft_ratio": round(ratio, 2),
                 "refused_ms": [round(f(r.took_ms for r in refused)) for f in (min, max)],
             }
         )

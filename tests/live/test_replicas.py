@@ -14,7 +14,7 @@ from tests.live.conftest import Live, running
 
 pytestmark = pytest.mark.ray
 
-DRAWS, CLIENTS = 30_000, 30
+DRAWS, CLIENTS = 10_000, 20
 WEIGHTS = {"a": 5, "b": 3, "c": 2}
 LEVEL = 1e-6
 
@@ -31,7 +31,7 @@ components:
 
 
 async def test_draws_of_two_router_replicas_follow_the_weights(tmp_path: Path) -> None:
-    """Over 30,000 responses frequencies fit by chi-square and successive draws are independent."""
+    """Over 10,000 responses frequencies fit by chi-square and successive draws are independent."""
     path = tmp_path / "rehearsal.yaml"
     path.write_text(BLEND)
     with running(str(path), tmp_path / "state") as live:

@@ -4,51 +4,24 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import aiohttp
 import pytest
-import yaml
 
-from blended import loading
-from blended.config import BlendConfig
-from tests.live.conftest import Live, running
-from tests.live.load import load, summary
+from tests.live.conftest import Live
+from tests.live.engines.conftest import LONG_TOKENS
+from tests.live.load import steady, summary
 from tests.support import eventually
 
 pytestmark = pytest.mark.ray
 
-STREAMS, LONG_TOKENS = 24, 3000
+STREAMS = 24
 # Ray's metrics are pushed every few seconds, on a machine that may be busy.
 PATIENCE_S = 120
 NO_TIMEOUT = aiohttp.ClientTimeout(total=None)
 HELLO = [{"role": "user", "content": "Hello!"}]
-
-
-def blend() -> BlendConfig:
-    """The demo's ember with two replicas, and flint beside it; responses may be very long."""
-    data = loading.load("demo").model_dump(mode="json")
-    ember, flint, _ = data["components"]
-    for component in (ember, flint):
-        component["engine"]["max_model_len"] = 4096
-        component["engine"]["env"]["VLLM_ALLOW_LONG_MAX_MODEL_LEN"] = "1"
-        component["engine"]["args"]["kv_cache_memory_bytes"] = 2**28
-        component["sampling"]["max_tokens"]["max"] = LONG_TOKENS
-        component["timeouts"] |= {"first_byte_s": 20, "idle_s": 10}
-    ember["replicas"] |= {"min": 2, "max": 2}
-    data["router"]["replicas"] |= {"min": 2, "max": 2}
-    return BlendConfig.model_validate(data | {"components": [ember, flint]})
-
-
-@pytest.fixture(scope="module")
-def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    """Three engines and two routers."""
-    folder = tmp_path_factory.mktemp("engines")
-    path = folder / "blend.yaml"
-    path.write_text(yaml.safe_dump(blend().model_dump(mode="json")))
-    with running(str(path), folder / "state") as live:
-        yield live
 
 
 @asynccontextmanager
@@ -118,14 +91,26 @@ async def test_an_engine_that_dies_costs_only_streams_that_had_begun(live: Live)
     await eventually(lambda: len(live.pids("blended", "Router")) == 2, PATIENCE_S)
     bodies = [{"model": "demo", "messages": HELLO, "stream": s} for s in (False, True)]
 
-    async def trouble() -> None:
-        await asyncio.sleep(8)
-        ember = await asyncio.to_thread(live.pids, "component-ember", "LLMServer:ember")
-        os.kill(ember[0], signal.SIGKILL)
-
-    _, results = await asyncio.gather(trouble(), load(live, 6, 40, bodies))
+    ember = ("component-ember", "LLMServer:ember")
+    before = await asyncio.to_thread(live.pids, *ember)
+    async with steady(live, 6, bodies) as results:
+        await eventually(lambda: len(results) > 40, PATIENCE_S)
+        os.kill(before[0], signal.SIGKILL)
+        await replaced(live, before[0], len(before))
+        seen = len(results)
+        await eventually(lambda: len(results) > seen + 40, PATIENCE_S)
 
     print(json.dumps(summary(results)))
     failed = [r for r in results if r.end != "finished"]
     assert all(r.stream and r.end == "error_event" for r in failed), failed
     assert len(failed) < 0.05 * len(results)
+
+
+async def replaced(live: Live, killed: int, replicas: int) -> None:
+    """Wait until as many replicas of ember run as before, none of them the killed one."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            pids = await asyncio.to_thread(live.pids, "component-ember", "LLMServer:ember")
+            if len(pids) == replicas and killed not in pids:
+                return
+            await asyncio.sleep(1)

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from blended.experiments.metrics import GUARDRAILS
-from blended.loading import load
 from tests.live.conftest import Live
+from tests.live.demo.conftest import applied
 
 pytestmark = pytest.mark.ray
 
@@ -40,16 +39,10 @@ def experiment() -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def rehearsed(demo: Live, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """What the simulated users say of the experiment that the demo takes in while it serves."""
-    file = tmp_path_factory.mktemp("experiment") / "blend.yaml"
-    config = load("demo").model_dump(mode="json") | {"experiments": [experiment()]}
-    file.write_text(yaml.safe_dump(config))
-    applied = demo.cli("apply", str(file), "--yes")
-    assert applied.returncode == 0, applied.stdout + applied.stderr
-    assert "Experiment 'together' is added" in applied.stdout
-    try:
-        yield simulate(demo, file)
-    finally:
-        demo.cli("apply", "demo", "--yes")
+    folder = tmp_path_factory.mktemp("experiment")
+    with applied(demo, folder, experiments=[experiment()]) as printed:
+        assert "Experiment 'together' is added" in printed
+        yield simulate(demo, folder / "blend.yaml")
 
 
 def simulate(demo: Live, file: Path) -> dict[str, Any]:

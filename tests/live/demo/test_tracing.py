@@ -7,11 +7,11 @@ from typing import Any
 
 import httpx
 import pytest
-import yaml
 
 from blended import loading
-from tests.live.collector import Collector, Received, collecting
-from tests.live.conftest import Live, running
+from tests.live.collector import Collector, Received
+from tests.live.conftest import Live
+from tests.live.demo.conftest import applied
 from tests.support import HELLO, events, eventually
 
 pytestmark = pytest.mark.ray
@@ -23,31 +23,14 @@ OF_THE_COMPONENT = "replica_handle_request LLMServer:ember __call__"
 
 
 @pytest.fixture(scope="module")
-def collector() -> Iterator[Collector]:
-    """Where the spans of this module's blend arrive."""
-    with collecting() as collector:
-        yield collector
-
-
-@pytest.fixture(scope="module")
-def live(collector: Collector, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    """One real engine and one simulated component; only clients' own traces are sampled."""
-    folder = tmp_path_factory.mktemp("tracing")
-    ember = loading.load("demo").model_dump(mode="json")["components"][0]
+def live(demo: Live, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """The demo when all of its responses are ember's, and a component that nobody can reach."""
+    components = loading.load("demo").model_dump(mode="json")["components"]
     gone = {"id": "gone", "kind": "remote", "base_url": "http://127.0.0.1:9/v1", "model": "x"}
-    blend = {
-        "name": "traced",
-        "components": [ember, {"id": "fake", "kind": "simulated"}, gone],
-        "selection": {"weights": {"ember": 1, "fake": 0, "gone": 0}},
-        "api": {"reveal_component": True},
-        "router": {"cpus": 0.1, "replicas": {"min": 1, "max": 1}},
-        "tracing": {"sampling_ratio": 0},
-    }
-    path = folder / "blend.yaml"
-    path.write_text(yaml.safe_dump(blend))
-    environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "500"}
-    with running(str(path), folder / "state", environment) as live:
-        yield live
+    weights = {"ember": 1, "flint": 0, "willow": 0, "gone": 0}
+    changes = {"components": [*components, gone], "selection": {"weights": weights}}
+    with applied(demo, tmp_path_factory.mktemp("tracing"), **changes):
+        yield demo
 
 
 async def ask(live: Live, sampled: bool, trace: str = TRACE, **fields: Any) -> httpx.Response:
@@ -56,7 +39,7 @@ async def ask(live: Live, sampled: bool, trace: str = TRACE, **fields: Any) -> h
         "X-Request-ID": "my-request",
         "traceparent": f"00-{trace}-{SPAN}-0{int(sampled)}",
     }
-    body = {"model": "traced", "messages": HELLO, "stream": True, **fields}
+    body = {"model": "demo", "messages": HELLO, "stream": True, **fields}
     async with httpx.AsyncClient(timeout=60) as client:
         return await client.post(f"{live.url}/v1/chat/completions", json=body, headers=headers)
 
@@ -82,7 +65,7 @@ async def test_a_streamed_response_is_one_trace(live: Live, collector: Collector
 
     spans = {span.name: span for span in of_trace(collector, TRACE)}
     replica = spans["replica_handle_request Router __call__"]
-    whole, asked = spans["chat traced"], spans["chat ember"]
+    whole, asked = spans["chat demo"], spans["chat ember"]
     component = spans[OF_THE_COMPONENT]
     engine = spans["llm_request"]
     assert {span.trace for span in collector.spans} == {TRACE, WARM_UP_TRACE}
@@ -108,7 +91,7 @@ async def test_a_streamed_response_is_one_trace(live: Live, collector: Collector
         assert span.attributes["gen_ai.usage.input_tokens"] == usage["prompt_tokens"]
         assert span.attributes["gen_ai.usage.output_tokens"] == usage["completion_tokens"]
         assert span.attributes["gen_ai.response.time_to_first_chunk"] > 0
-    assert whole.attributes["gen_ai.request.model"] == "traced"
+    assert whole.attributes["gen_ai.request.model"] == "demo"
     assert whole.attributes["blended.request_id"] == "my-request"
     assert whole.events["draw"]["blended.drawn"] == "ember"
     assert asked.attributes["gen_ai.provider.name"] == "vllm"
@@ -126,11 +109,11 @@ async def test_what_is_not_sampled_leaves_no_span(live: Live, collector: Collect
     """A client that does not trace its request, with a ratio of 0: nothing is sent, not even by
     the components that Ray would have begin traces of their own."""
     collector.spans.clear()
-    for model in ("ember", "fake", "traced"):
+    for model in ("ember", "flint", "demo"):
         await ask(live, sampled=False, model=model)
     # Whatever these would have sent comes before the spans of a request that follows them.
-    await ask(live, sampled=True, model="fake")
-    await eventually(lambda: "chat fake" in {span.name for span in collector.spans}, timeout_s=30)
+    await ask(live, sampled=True, model="flint")
+    await eventually(lambda: "chat flint" in {span.name for span in collector.spans}, timeout_s=30)
 
     assert {span.trace for span in collector.spans} == {TRACE}
     assert len([span for span in collector.spans if span.kind == CLIENT]) == 1

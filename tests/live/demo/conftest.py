@@ -1,0 +1,54 @@
+"""The demo blend on a cluster that this folder's tests share: none of them breaks it.
+
+Each has users, conversations and words of its own, and takes back what it applies.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from blended import loading
+from tests.live.collector import Collector, collecting
+from tests.live.conftest import Live, running
+
+
+def blend(**changes: Any) -> str:
+    """The demo, in which only clients' own traces are sampled, and these changes; as YAML."""
+    demo = loading.load("demo").model_dump(mode="json")
+    return yaml.safe_dump(demo | {"tracing": {"sampling_ratio": 0}} | changes)
+
+
+@pytest.fixture(scope="package")
+def collector() -> Iterator[Collector]:
+    """Where the spans of the cluster arrive."""
+    with collecting() as collector:
+        yield collector
+
+
+@pytest.fixture(scope="package")
+def demo(collector: Collector, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """Three real engines."""
+    folder = tmp_path_factory.mktemp("demo")
+    path = folder / "blend.yaml"
+    path.write_text(blend())
+    environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "500"}
+    with running(str(path), folder / "state", environment) as live:
+        yield live
+
+
+@contextmanager
+def applied(demo: Live, folder: Path, **changes: Any) -> Iterator[str]:
+    """The cluster with these changes of its blend, until the block is left; what `apply` said."""
+    changed, usual = folder / "blend.yaml", folder / "usual.yaml"
+    changed.write_text(blend(**changes))
+    usual.write_text(blend())
+    try:
+        done = demo.cli("apply", str(changed), "--yes")
+        assert done.returncode == 0, done.stdout + done.stderr
+        yield done.stdout
+    finally:
+        demo.cli("apply", str(usual), "--yes")

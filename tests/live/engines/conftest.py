@@ -1,0 +1,40 @@
+"""Two real components on a cluster whose engines and routers this folder's tests kill."""
+
+from collections.abc import Iterator
+
+import pytest
+import yaml
+
+from blended import loading
+from blended.config import BlendConfig
+from tests.live.conftest import Live, running
+
+LONG_TOKENS = 3000
+
+
+def blend(replicas: int = 2) -> BlendConfig:
+    """The demo's ember with so many replicas, and flint beside it; responses may be very long.
+
+    Contexts may be longer than the models have learnt, where only token counts matter.
+    """
+    data = loading.load("demo").model_dump(mode="json")
+    ember, flint, _ = data["components"]
+    for component in (ember, flint):
+        component["engine"]["max_model_len"] = 4096
+        component["engine"]["env"]["VLLM_ALLOW_LONG_MAX_MODEL_LEN"] = "1"
+        component["engine"]["args"]["kv_cache_memory_bytes"] = 2**28
+        component["sampling"]["max_tokens"]["max"] = LONG_TOKENS
+        component["timeouts"] |= {"first_byte_s": 20, "idle_s": 10}
+    ember["replicas"] |= {"min": replicas, "max": 3}
+    data["router"]["replicas"] |= {"min": 2, "max": 2}
+    return BlendConfig.model_validate(data | {"components": [ember, flint]})
+
+
+@pytest.fixture(scope="package")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """Three engines and two routers."""
+    folder = tmp_path_factory.mktemp("engines")
+    path = folder / "blend.yaml"
+    path.write_text(yaml.safe_dump(blend().model_dump(mode="json")))
+    with running(str(path), folder / "state") as live:
+        yield live
