@@ -18,8 +18,14 @@ endef
 demo: .venv/runtime
 	@$(BIN)/blended demo --port $(PORT) $(if $(ONCE),--once)
 
+# Clusters have the machine for themselves; other tests wait more than they compute.
 test: .venv/dev
+ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
+else
+	$(BIN)/python -m pytest -n 4 --dist worksteal --ignore tests/live
+	$(BIN)/python -m pytest tests/live
+endif
 
 check: .venv/dev
 	$(BIN)/ruff check .

@@ -13,7 +13,7 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from statistics import fmean
@@ -33,8 +33,16 @@ from loadtests.figures import percentile
 _BUSIEST_CLIENT = 0.7
 
 
-async def point(job: argparse.Namespace, target: dict[str, Any], clients: int, words: int) -> Point:
+async def point(
+    job: argparse.Namespace,
+    target: dict[str, Any],
+    clients: int,
+    words: int,
+    cpu_s: Callable[[], float] = time.process_time,
+) -> Point:
     """So many clients, for some seconds and some responses, after a first response of each.
+
+    `cpu_s` tells the seconds of a CPU that this process has taken.
 
     Raises:
         Failed: a response did not come to its end, or this process was the bottleneck.
@@ -45,7 +53,7 @@ async def point(job: argparse.Namespace, target: dict[str, Any], clients: int, w
             return await ask(http, target["url"], job.component, words, job.response)
 
         await asyncio.gather(*(one() for _ in range(clients)))
-        began, busy = time.perf_counter(), time.process_time()
+        began, busy = time.perf_counter(), cpu_s()
         until = began + job.seconds
 
         async def client() -> list[Response]:
@@ -56,7 +64,7 @@ async def point(job: argparse.Namespace, target: dict[str, Any], clients: int, w
 
         found = [r for rs in await asyncio.gather(*(client() for _ in range(clients))) for r in rs]
     took = time.perf_counter() - began
-    if (share := (time.process_time() - busy) / took) > _BUSIEST_CLIENT:
+    if (share := (cpu_s() - busy) / took) > _BUSIEST_CLIENT:
         raise Failed(f"the client itself took {share:.0%} of a CPU; measure with fewer at once")
     return summarise(found, clients, took)
 

@@ -1,6 +1,7 @@
 """What one replica can do, measured on a simulated one whose times are known."""
 
 import argparse
+import time
 
 import pytest
 
@@ -51,10 +52,12 @@ async def test_a_refusal_ends_the_measurement() -> None:
 
 
 async def test_a_client_that_is_too_slow_measures_nothing() -> None:
-    """Here it shares its process with what it measures, without any pause."""
+    """Here its process is said to have had a CPU for itself all the time."""
     async with rig(timed(ttft_ms=0, itl_ms=0)) as front:
-        with pytest.raises(Failed, match="the client itself took"):
-            await profile.point(job(response=200), target(front.url), clients=8, words=5)
+        with pytest.raises(Failed, match="the client itself took 100% of a CPU"):
+            await profile.point(
+                job(), target(front.url), clients=8, words=5, cpu_s=time.perf_counter
+            )
 
 
 def test_figures_are_those_of_the_responses() -> None:
