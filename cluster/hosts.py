@@ -13,10 +13,10 @@ from collections.abc import Mapping, Sequence
 
 from blended.components.placement import selector
 from blended.config import BlendConfig
+from blended.config.loading import load
 from blended.errors import BlendedError, ConfigError
 from blended.journal.identity import SECRET_ENV
 from blended.launch.environment import PRIVACY_ENV, SERVE_ENV
-from blended.loading import load
 from blended.router.blend import CLIENT_KEY_ENV, INTERNAL_KEY_ENV
 
 GCS_PORT, DASHBOARD_PORT = 6379, 8265

@@ -16,11 +16,11 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from blended.config.loading import load, presets
 from blended.errors import BlendedError, ConfigError
 from blended.launch import node, state
 from blended.launch.rest import ServeApi
 from blended.launch.up import refuse_second, short
-from blended.loading import load, presets
 from cluster import settings
 from cluster.manifests import Document, groups, load_file, of_kind
 from cluster.rayservice import manifests

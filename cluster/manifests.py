@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
+from blended.config.loading import StrictLoader
 from blended.errors import ConfigError
-from blended.loading import StrictLoader
 from cluster.readers import AMBIGUOUS
 
 Document = dict[str, Any]

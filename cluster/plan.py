@@ -19,8 +19,8 @@ import rich
 from rich.table import Table
 
 from blended.config import BlendConfig
+from blended.config.loading import load
 from blended.errors import BlendedError, ConfigError
-from blended.loading import load
 from cluster import profiles, writing
 from cluster.capacity import Lengths, ServiceLevel
 from cluster.planning import Demand, Plan, hours, plan

@@ -15,8 +15,8 @@ from pydantic import Field, model_validator
 from scipy.optimize import nnls
 
 from blended.config import AnyComponent, Frozen, RemoteComponent
+from blended.config.loading import parse_as
 from blended.errors import ConfigError
-from blended.loading import parse_as
 from cluster.capacity import Curve, Lengths, Line
 
 FOLDER = Path(__file__).parents[1] / "loadtests" / "profiles"

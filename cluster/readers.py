@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import yaml
 
-from blended.loading import StrictLoader
+from blended.config.loading import StrictLoader
 
 _WORDS = r"y|n|yes|no|on|off|true|false|null|~|=|<<|[-+]?\.inf|\.nan"
 _INTEGER = r"[-+]?(0b[01_]+|0o[0-7_]+|0x[0-9a-f_]+|[0-9][0-9_]*)"

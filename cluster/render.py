@@ -12,8 +12,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from blended.config.loading import load
 from blended.errors import BlendedError, ConfigError
-from blended.loading import load
 from cluster import check, settings
 from cluster.manifests import Document, at, dump, groups, load_file, of_kind
 from cluster.rayservice import manifests

@@ -11,8 +11,8 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from blended.config import Frozen, Identifier, Seconds
+from blended.config.loading import parse_as
 from blended.errors import ConfigError
-from blended.loading import parse_as
 from cluster.manifests import quantity
 
 # The claim in k8s/model-cache.

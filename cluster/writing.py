@@ -8,8 +8,8 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
+from blended.config.loading import parse, presets
 from blended.errors import ConfigError
-from blended.loading import parse, presets
 from cluster.planning import ComponentPlan, Plan
 
 

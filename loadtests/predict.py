@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from blended.config import VllmComponent
+from blended.config.loading import load, parse_as
 from blended.errors import BlendedError, ConfigError
-from blended.loading import load, parse_as
 from cluster.profiles import FOLDER, Point, Profile, Times, served
 from loadtests.bench.blends import package_version
 

@@ -20,8 +20,8 @@ from statistics import fmean
 from typing import Any
 
 from blended.config import BlendConfig
+from blended.config.loading import load
 from blended.errors import BlendedError, ConfigError
-from blended.loading import load
 from cluster.profiles import FOLDER, Point, Profile, Times, served
 from loadtests.bench.blends import made_by, up
 from loadtests.bench.processes import Unavailable

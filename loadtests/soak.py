@@ -26,8 +26,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from blended.config.loading import load
 from blended.errors import BlendedError
-from blended.loading import load
 from loadtests.bench.blends import package_version, up, vllm_version
 from loadtests.bench.processes import Unavailable, last_line, spawned
 from loadtests.bench.targets import CHAT, Place

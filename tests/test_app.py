@@ -8,7 +8,7 @@ from ray.serve.schema import ServeDeploySchema
 
 from blended.app import serve_config
 from blended.config import BlendConfig
-from blended.loading import load, presets
+from blended.config.loading import load, presets
 from tests.support import blend, remote_blend
 
 

@@ -6,8 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from blended.config import BlendConfig, Replicas
+from blended.config.loading import load, parse, presets
 from blended.errors import ConfigError
-from blended.loading import load, parse, presets
 
 GOOD = """
 name: friends

@@ -4,7 +4,7 @@
 labels that are kept.
 """
 
-from blended.experiments.assignment import HOLDOUT
+from blended.config.experiments import HOLDOUT
 from blended.telemetry import (
     ATTEMPTS,
     AVAILABLE,

@@ -16,8 +16,8 @@ from typing import Any
 import yaml
 from jsonschema import Draft202012Validator, ValidationError, validators
 
+from blended.config.loading import StrictLoader
 from blended.errors import Problem
-from blended.loading import StrictLoader
 from cluster.manifests import Document
 from cluster.rules.crd_fields import METADATA, RAY_SERVICE
 

@@ -14,8 +14,8 @@ from pydantic import BaseModel, ValidationError
 from ray.serve.schema import ServeDeploySchema
 
 from blended import app as builders
+from blended.config.loading import problems as in_our_words
 from blended.errors import Problem
-from blended.loading import problems as in_our_words
 from cluster.manifests import Document
 
 _PACKAGE = "blended.app:"

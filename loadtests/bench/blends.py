@@ -15,8 +15,8 @@ from typing import Any
 import yaml
 
 import blended
-from blended import demo, loading
-from blended.config import VllmComponent
+from blended import demo
+from blended.config import VllmComponent, loading
 from blended.launch import unused
 from loadtests.bench.machine import machine
 from loadtests.bench.peers import WEIGHTS

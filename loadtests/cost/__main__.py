@@ -31,8 +31,8 @@ from rich.console import Console
 
 from blended import demo
 from blended.config import BlendConfig, VllmComponent
+from blended.config.loading import load
 from blended.errors import BlendedError, ConfigError
-from blended.loading import load
 from blended.router.selection import normalise
 from loadtests.bench.blends import package_version, up, vllm_version
 from loadtests.bench.machine import machine

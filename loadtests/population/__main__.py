@@ -23,11 +23,11 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress, track
 
+from blended.config.loading import load
 from blended.errors import BlendedError, ConfigError
 from blended.journal.identity import Identity
 from blended.journal.store import Store
 from blended.launch import state
-from blended.loading import load
 from loadtests.population import report
 from loadtests.population.drive import Target, drive
 from loadtests.population.options import parse

@@ -11,11 +11,11 @@ import numpy as np
 from pydantic import ValidationError
 
 from blended.config import BlendConfig
+from blended.config.loading import problems
 from blended.errors import ConfigError
 from blended.experiments.assignment import arm_of
 from blended.journal.records import ExperimentRecord, Record
 from blended.journal.store import Store
-from blended.loading import problems
 from blended.router.blend import definitions
 from loadtests.population.habits import DAY_S, ArmEffect
 from loadtests.population.records import Scribe

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from blended.config import BlendConfig
+from blended.config.loading import load
 from blended.errors import BlendedError
-from blended.loading import load
 from loadtests.crowd import figures
 from loadtests.report.page import page
 

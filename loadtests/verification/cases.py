@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from blended.config import BlendConfig, Frozen
-from blended.loading import load, parse_as
+from blended.config.loading import load, parse_as
 from cluster import planning, profiles
 from cluster.capacity import Component, Curve, Lengths, ServiceLevel
 from cluster.planning import Demand, Plan

@@ -17,9 +17,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from blended import loading
 from blended.client import Client
-from blended.config import BlendConfig
+from blended.config import BlendConfig, loading
 from blended.errors import BlendedError, LaunchError
 from blended.launch import state
 from blended.launch.state import Running

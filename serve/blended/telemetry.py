@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from ray.serve import metrics
 
+from blended.config.experiments import NO_ARM
 from blended.journal.records import ResponseRecord
 from blended.journal.spool import SpoolStatus
 from blended.router.blend import Blend
@@ -167,7 +168,7 @@ class Telemetry:
 
     def ended(self, record: ResponseRecord, blend: str) -> None:
         """Count a response; `blend` is the name under which components are drawn."""
-        component, arm = record.component or NONE, record.arm or NONE
+        component, arm = record.component or NONE, record.arm or NO_ARM
         self._count(RESPONSES, component, arm, record.state)
         if record.model == blend:
             self._count(DRAWS, component, record.drawn, arm)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from blended.config.loading import load
 from blended.errors import ConfigError
-from blended.loading import load
 from cluster import local
 from cluster.manifests import Document, dump, groups, serve_config
 from cluster.rayservice import manifests

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from blended.loading import load
+from blended.config.loading import load
 from cluster import plan, profiles
 from cluster.capacity import Component, Curve, Lengths, Line, ServiceLevel
 from cluster.manifests import Document

@@ -7,8 +7,7 @@ from ray.autoscaler._private.kuberay.autoscaling_config import (
     _derive_autoscaling_config_from_ray_cr,
 )
 
-from blended import loading
-from blended.config import BlendConfig
+from blended.config import BlendConfig, loading
 from blended.launch.environment import SERVE_ENV
 from cluster.manifests import Document, environment, groups, quantity, serve_config
 from cluster.rayservice import manifests

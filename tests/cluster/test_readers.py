@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blended.config import BlendConfig
-from blended.loading import load
+from blended.config.loading import load
 from cluster import check
 from cluster.manifests import Document, dump
 from cluster.rayservice import manifests

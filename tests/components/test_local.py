@@ -7,8 +7,8 @@ import pytest
 
 from blended.components.local import VllmArgs, build_vllm, llm_config
 from blended.config import Engine, VllmComponent
+from blended.config.loading import load, presets
 from blended.errors import ConfigError
-from blended.loading import load, presets
 
 
 def engine(**fields: Any) -> Engine:

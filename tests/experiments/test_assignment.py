@@ -9,7 +9,8 @@ from typing import Any
 from scipy import stats
 
 from blended.config import Experiment
-from blended.experiments.assignment import HOLDOUT, arm_of, assign, is_held_out, is_in_slice
+from blended.config.experiments import HOLDOUT
+from blended.experiments.assignment import arm_of, assign, is_held_out, is_in_slice
 
 START = datetime(2026, 12, 1, tzinfo=UTC)
 NOON = START.timestamp() + 43_200

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from blended.loading import load as load_blend
+from blended.config.loading import load as load_blend
 from tests.live.conftest import Live, running
 from tests.live.load import steady
 

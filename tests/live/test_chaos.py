@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from blended import loading
+from blended.config import loading
 from tests.journal.databases import kept
 from tests.live.conftest import Live, running
 from tests.live.load import Result, steady, summary

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from blended import loading
+from blended.config import loading
 from cluster.monitoring import queries
 from cluster.monitoring.alerts import Levels
 from cluster.monitoring.files import rules_yaml

@@ -11,7 +11,7 @@ from statistics import fmean, stdev
 
 import pytest
 
-from blended.loading import load
+from blended.config.loading import load
 from loadtests.cost import claim, flops, report, theory
 from loadtests.cost.claim import NotEnough, Setup, Verdict
 from loadtests.cost.report import Models

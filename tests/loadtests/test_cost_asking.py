@@ -13,8 +13,8 @@ import psutil
 import pytest
 
 from blended.config import BlendConfig, SimulatedComponent, Simulation
+from blended.config.loading import load
 from blended.errors import ConfigError
-from blended.loading import load
 from loadtests.bench.processes import Unavailable, family, spawned, wait_until
 from loadtests.cost import engines
 from loadtests.cost.__main__ import setup_of

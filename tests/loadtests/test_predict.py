@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from blended.config import BlendConfig
-from blended.loading import load
+from blended.config.loading import load
 from cluster import plan, profiles
 from cluster.profiles import Profile
 from loadtests import predict

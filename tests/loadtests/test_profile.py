@@ -6,8 +6,8 @@ import time
 import pytest
 
 from blended.config import BlendConfig, SimulatedComponent, Simulation, VllmComponent
+from blended.config.loading import load
 from blended.errors import ConfigError
-from blended.loading import load
 from loadtests import profile
 from loadtests.client import Failed, Response
 from tests.support import CLIENT_KEY, rig

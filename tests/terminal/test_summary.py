@@ -2,7 +2,7 @@
 
 import pytest
 
-from blended.loading import load, parse
+from blended.config.loading import load, parse
 from blended.terminal import summary
 
 

@@ -9,10 +9,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from blended.config import Arm, Experiment
+from blended.config.experiments import HOLDOUT
 from blended.hashing import unit_interval
-
-# The arm of those who are held out of every experiment, in records and metrics.
-HOLDOUT = "holdout"
 
 
 @dataclass(frozen=True)

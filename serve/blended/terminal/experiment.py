@@ -12,8 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from blended import loading
-from blended.config import BlendConfig, Experiment
+from blended.config import BlendConfig, Experiment, loading
 from blended.errors import ConfigError
 from blended.launch import state
 from blended.terminal import result as shown

@@ -7,7 +7,7 @@ from ray.serve.schema import ServeDeploySchema
 
 from blended import app
 from blended.app import serve_config
-from blended.loading import load, presets
+from blended.config.loading import load, presets
 from blended.router.deployment import ROUTER_DEPLOYMENT
 from cluster.manifests import Document
 from cluster.rules.serve_keys import deployment_names, problems

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from blended import loading
+from blended.config import loading
 from tests.live.collector import Collector, collecting
 from tests.live.conftest import Live, running
 

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from blended import loading
+from blended.config import loading
 from tests.live.collector import Collector, Received
 from tests.live.conftest import Live
 from tests.live.demo.conftest import applied

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 import pytest
 import yaml
 
-from blended import loading
-from blended.config import BlendConfig
+from blended.config import BlendConfig, loading
 from tests.live.conftest import Live, running
 
 LONG_TOKENS = 3000

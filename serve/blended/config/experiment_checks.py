@@ -3,15 +3,10 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from blended.inconsistency import Inconsistency, Path, error, is_number
-
-if TYPE_CHECKING:
-    from blended.config import Experiment
-
-# Arms in records and metrics of those who are in none: assignment.py, telemetry.py.
-_RESERVED = ("holdout", "none")
+from blended.config.experiments import HOLDOUT, NO_ARM, Experiment
+from blended.config.inconsistency import Inconsistency, Path, error, is_number
 
 
 def of_data(data: Mapping[str, Any], components: Sequence[str]) -> Iterator[Inconsistency]:
@@ -53,7 +48,7 @@ def _arms(
         if isinstance(name, str) and ids[name] > 1:
             message = f"{ids[name]} arms are called '{name}'; give each an id of its own"
             yield (*where, "id"), name, error(message)
-        if name in _RESERVED:
+        if name in (HOLDOUT, NO_ARM):
             message = f"'{name}' means users outside of every arm; call the arm something else"
             yield (*where, "id"), name, error(message)
         yield from _weights((*where, "weights"), arm.get("weights"), components)
@@ -71,7 +66,7 @@ def _weights(path: Path, weights: Any, components: Sequence[str]) -> Iterator[In
         yield path, dict(weights), error(message)
 
 
-def of_experiments(experiments: "Sequence[Experiment]") -> Iterator[Inconsistency]:
+def of_experiments(experiments: Sequence[Experiment]) -> Iterator[Inconsistency]:
     """The contradictions between the times and the slices of experiments."""
     for index, experiment in enumerate(experiments):
         low, high = experiment.users
@@ -90,7 +85,7 @@ def of_experiments(experiments: "Sequence[Experiment]") -> Iterator[Inconsistenc
             yield ("experiments", index, "users"), other.users, error(message)
 
 
-def _share_users(one: "Experiment", other: "Experiment") -> bool:
+def _share_users(one: Experiment, other: Experiment) -> bool:
     return (
         one.layer == other.layer
         and max(one.start, other.start) < min(one.end, other.end)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from blended.config import BlendConfig
+from blended.config.blend import BlendConfig
 from blended.errors import ConfigError, Problem
 
 try:

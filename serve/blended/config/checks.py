@@ -8,17 +8,14 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
-from blended.experiments import consistency as experiments
-from blended.inconsistency import Inconsistency, Path, error, is_number
+from blended.config import experiment_checks
+from blended.config.components import Replicas
+from blended.config.inconsistency import Inconsistency, Path, error, is_number
+from blended.config.service import RouterReplicas
 
 
-def inconsistencies(
-    data: Any, replicas: Mapping[str, Any], router_replicas: Mapping[str, Any]
-) -> list[Inconsistency]:
-    """Every contradiction in a blend's raw data: its path, the value, and an error that says why.
-
-    `replicas` and `router_replicas` are the defaults of what the data leaves out.
-    """
+def inconsistencies(data: Any) -> list[Inconsistency]:
+    """Every contradiction in a blend's raw data: its path, the value, and what is wrong."""
     if not isinstance(data, Mapping):
         return []
     components = data.get("components")
@@ -29,12 +26,12 @@ def inconsistencies(
         found.append((("components",), [], error("a blend needs at least one component")))
     for index, component in rows:
         found += _bounds(index, component)
-        found += _replicas(("components", index, "replicas"), component.get("replicas"), replicas)
+        found += _replicas(("components", index, "replicas"), component.get("replicas"), Replicas())
     router = data.get("router")
     if isinstance(router, Mapping):
-        found += _replicas(("router", "replicas"), router.get("replicas"), router_replicas)
+        found += _replicas(("router", "replicas"), router.get("replicas"), RouterReplicas())
     ids = [c["id"] for _, c in rows if isinstance(c.get("id"), str)]
-    found += experiments.of_data(data, ids)
+    found += experiment_checks.of_data(data, ids)
     return found
 
 
@@ -84,10 +81,10 @@ def _bounds(index: int, component: Mapping[str, Any]) -> Iterator[Inconsistency]
                 yield ("components", index, "sampling", str(name)), dict(bound), error(message)
 
 
-def _replicas(path: Path, given: Any, defaults: Mapping[str, Any]) -> Iterator[Inconsistency]:
+def _replicas(path: Path, given: Any, defaults: Replicas) -> Iterator[Inconsistency]:
     if not isinstance(given, Mapping):
         return
-    replicas = {**defaults, **given}
+    replicas = {**defaults.model_dump(), **given}
     low, high = replicas["min"], replicas["max"]
     if is_number(low) and is_number(high) and low > high:
         message = f"min {low} is above max {high}; raise max or lower min"

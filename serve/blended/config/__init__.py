@@ -1,0 +1,51 @@
+"""A blend as one YAML file: frozen pydantic models that refuse unknown keys.
+
+`load("demo")` reads a preset, `load("blend.yaml")` a file; every mistake is reported at once.
+"""
+
+from blended.config.base import Bound, Frozen, Identifier, Seconds
+from blended.config.blend import BlendConfig
+from blended.config.components import (
+    AnyComponent,
+    Engine,
+    Hardware,
+    Health,
+    History,
+    RemoteComponent,
+    Replicas,
+    Sampling,
+    SimulatedComponent,
+    Simulation,
+    Timeouts,
+    VllmComponent,
+)
+from blended.config.experiments import Arm, Experiment, Rehearsal
+from blended.config.service import Api, Journal, RouterReplicas, Selection, Tracing
+
+__all__ = [
+    "AnyComponent",
+    "Api",
+    "Arm",
+    "BlendConfig",
+    "Bound",
+    "Engine",
+    "Experiment",
+    "Frozen",
+    "Hardware",
+    "Health",
+    "History",
+    "Identifier",
+    "Journal",
+    "Rehearsal",
+    "RemoteComponent",
+    "Replicas",
+    "RouterReplicas",
+    "Sampling",
+    "Seconds",
+    "Selection",
+    "SimulatedComponent",
+    "Simulation",
+    "Timeouts",
+    "Tracing",
+    "VllmComponent",
+]

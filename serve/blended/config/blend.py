@@ -1,0 +1,84 @@
+"""A blend as one YAML file; every mistake is reported at once."""
+
+from typing import Annotated, Any, Self
+
+from pydantic import Field, ValidationError, model_validator
+from pydantic_core import InitErrorDetails
+
+from blended.config.base import Frozen, Identifier, Json
+from blended.config.checks import inconsistencies
+from blended.config.components import AnyComponent, Hardware, RemoteComponent
+from blended.config.experiment_checks import of_experiments
+from blended.config.experiments import Arm, Experiment
+from blended.config.service import Api, Journal, Router, Selection, Tracing
+
+
+class BlendConfig(Frozen):
+    """A whole blend; `name` is its model id in the API.
+
+    `holdout` is the part of the users who are kept out of every experiment.
+
+    Raises:
+        pydantic.ValidationError: with every mistake, those between fields included.
+    """
+
+    name: Identifier
+    description: str = ""
+    components: tuple[AnyComponent, ...]
+    selection: Selection = Selection()
+    api: Api = Api()
+    journal: Journal = Journal()
+    tracing: Tracing | None = None
+    router: Router = Router()
+    experiments: tuple[Experiment, ...] = ()
+    holdout: Annotated[float, Field(ge=0, lt=1)] = 0
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _report_everything_at_once(cls, data: Json, handler: Any) -> Self:
+        # Pydantic would check between fields only once every field is right by itself.
+        if isinstance(data, cls):
+            return data
+        errors = [_inconsistency(*found) for found in inconsistencies(data)]
+        try:
+            config: Self = handler(data)
+            errors += [_inconsistency(*found) for found in of_experiments(config.experiments)]
+        except ValidationError as exc:
+            errors = [_details(error) for error in exc.errors(include_url=False)] + errors
+        if errors:
+            raise ValidationError.from_exception_data(cls.__name__, errors)
+        return config
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The weight of every component, in the order of the file."""
+        given = self.selection.weights
+        return {c.id: 1.0 if given is None else given.get(c.id, 0.0) for c in self.components}
+
+    @property
+    def hardware(self) -> dict[str, Hardware]:
+        """What a replica takes of every component that is served here."""
+        served = (c for c in self.components if not isinstance(c, RemoteComponent))
+        return {component.id: component.hardware for component in served}
+
+    @property
+    def replica_groups(self) -> tuple[str, ...]:
+        """The groups of nodes that the router and components are held to, each once."""
+        named = [self.router.replica_group, *(h.replica_group for h in self.hardware.values())]
+        return tuple(dict.fromkeys(group for group in named if group is not None))
+
+    def arm_weights(self, arm: Arm) -> dict[str, float]:
+        """The weight of every component in an arm of an experiment, in the order of the file."""
+        if arm.weights is None:
+            return self.weights
+        return {component.id: arm.weights.get(component.id, 0.0) for component in self.components}
+
+
+def _inconsistency(path: Any, value: Any, error: Any) -> InitErrorDetails:
+    return InitErrorDetails(type=error, loc=path, input=value)
+
+
+def _details(error: Any) -> InitErrorDetails:
+    return InitErrorDetails(
+        type=error["type"], loc=error["loc"], input=error["input"], ctx=error.get("ctx", {})
+    )

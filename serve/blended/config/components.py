@@ -1,0 +1,212 @@
+"""A component: the model, how it is sampled, what it needs, and how it is reached."""
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from blended.config.base import Bound, Frozen, Identifier, Json, Seconds
+
+
+class Sampling(Frozen):
+    """The sampling parameters of a component, by their names in the OpenAI and vLLM APIs."""
+
+    temperature: Bound = Bound(min=0, max=2)
+    top_p: Bound = Bound()
+    top_k: Bound = Bound()
+    min_p: Bound = Bound()
+    presence_penalty: Bound = Bound()
+    frequency_penalty: Bound = Bound()
+    repetition_penalty: Bound = Bound()
+    max_tokens: Bound = Bound(default=512, min=1, max=2048)
+    n: Bound = Bound(min=1, max=8)
+    stop: tuple[str, ...] = ()
+
+
+class Timeouts(Frozen):
+    """How long the router waits for a component: to connect, for the first byte, between bytes."""
+
+    connect_s: Seconds = 5
+    first_byte_s: Seconds = 120
+    idle_s: Seconds = 60
+
+
+class History(Frozen):
+    """How the shared history is made legal for a component whose chat template refuses parts of it.
+
+    `system`: `keep` system messages, `fold` them into the user message that follows, or `drop`
+    them. `alternate` merges neighbours of one role and pads, so that user and assistant take turns
+    and the user begins. `tools`: `keep` tool calls and results, or write them out as `text`.
+    `reasoning` keeps the reasoning parts of earlier responses, which other models may have written.
+
+    Once a history exceeds the context, its oldest turns are dropped in blocks of `block` times the
+    room there is, so that the beginning stays the same for many turns and prefix caches survive.
+    """
+
+    system: Literal["keep", "fold", "drop"] = "keep"
+    alternate: bool = False
+    tools: Literal["keep", "text"] = "keep"
+    reasoning: bool = False
+    block: Annotated[float, Field(gt=0, le=0.9)] = 0.5
+
+
+class Health(Frozen):
+    """When a component counts as available: every router replica decides for itself.
+
+    Its address is asked every `period_s`; it leaves the draw when that fails, or when `failures`
+    responses in a row did, and returns with the next check that succeeds.
+    """
+
+    period_s: Seconds = 5
+    timeout_s: Seconds = 5
+    failures: Annotated[int, Field(ge=1)] = 3
+
+
+def _rising(capacity: tuple[float, ...]) -> tuple[float, ...]:
+    """A capacity, whose last replica has to add something, as all that come after it will."""
+    steps = [after - before for before, after in pairwise((0.0, *capacity))]
+    if min(steps) < 0:
+        raise ValueError("more replicas answer no less; write rates that do not fall")
+    if steps[-1] == 0:
+        raise ValueError("the last rate adds nothing to the one before; leave it out")
+    return capacity
+
+
+Capacity = Annotated[
+    tuple[Annotated[float, Field(ge=0)], ...], Field(min_length=1), AfterValidator(_rising)
+]
+
+
+class Replicas(Frozen):
+    """How many replicas serve a deployment, and how many requests each takes.
+
+    `target_ongoing_requests` is what autoscaling aims at for one replica, `max_ongoing_requests`
+    what a replica runs at once, `max_queued_requests` what may wait before requests are refused.
+    A short queue keeps the latency of those that are admitted: whoever is refused is sent on to
+    another replica or component. Requests that arrive in the same millisecond count as waiting, so
+    that it must hold a burst of them. `graceful_shutdown_timeout_s` is how long a replica that goes
+    may finish its responses; the default allows the 2,048 tokens of the default limit 0.4 s each.
+
+    `capacity` are the responses per second that 1, 2, … replicas of a component answer within the
+    service level, as `cluster.plan` writes them. With it autoscaling does not wait for requests to
+    pile up but follows the rate that the component has to expect: replicas are added at once,
+    without the `upscale_delay_s`.
+    """
+
+    min: Annotated[int, Field(ge=1)] = 1
+    max: Annotated[int, Field(ge=1)] = 1
+    target_ongoing_requests: Annotated[float, Field(gt=0)] = 32
+    max_ongoing_requests: Annotated[int, Field(ge=1)] = 64
+    max_queued_requests: Annotated[int, Field(ge=1)] = 8
+    upscale_delay_s: Annotated[float, Field(ge=0)] = 30
+    downscale_delay_s: Annotated[float, Field(ge=0)] = 600
+    graceful_shutdown_timeout_s: Seconds = 900
+    capacity: Capacity | None = None
+
+
+class Hardware(Frozen):
+    """What one replica takes: so many GPUs of one type on one node, and so many CPUs beside each.
+
+    `accelerator` is `cpu` or one of Ray's accelerator types; `replica_group` names the group of
+    nodes that alone may hold the replicas.
+    """
+
+    accelerator: str = "cpu"
+    tensor_parallel_size: Annotated[int, Field(ge=1)] = 1
+    cpus: Annotated[float, Field(ge=0)] = 1
+    replica_group: Identifier | None = None
+
+
+class Engine(Hardware):
+    """A vLLM engine: the model, how it is loaded, and the hardware one replica of it takes.
+
+    `model` is a Hugging Face id, a path, or `demo:<id>` for a model that ships with this package;
+    `chat_template` is Jinja text or the path of a file; `args` are vLLM's engine arguments.
+    """
+
+    model: Annotated[str, Field(min_length=1)]
+    tokenizer: str | None = None
+    chat_template: str | None = None
+    max_model_len: Annotated[int, Field(ge=16)] | None = None
+    env: Mapping[str, str] = {}
+    args: Mapping[str, Json] = {}
+
+
+class Component(Frozen):
+    """What all kinds of component have in common.
+
+    `parameters` and `context_tokens` (prompt and response together) are stated where they cannot
+    be read from the engine's arguments; without a context limit no turn is dropped.
+    """
+
+    id: Identifier
+    description: str = ""
+    parameters: Annotated[float, Field(gt=0)] | None = None
+    context_tokens: Annotated[int, Field(ge=16)] | None = None
+    sampling: Sampling = Sampling()
+    history: History = History()
+    timeouts: Timeouts = Timeouts()
+    health: Health = Health()
+
+
+class VllmComponent(Component):
+    """A chat model on vLLM, served by Ray Serve under `/components/<id>`."""
+
+    kind: Literal["vllm"]
+    engine: Engine
+    replicas: Replicas = Replicas()
+
+    @property
+    def hardware(self) -> Hardware:
+        """What one replica takes."""
+        return self.engine
+
+
+class RemoteComponent(Component):
+    """Any OpenAI-compatible API; its key is read from the variable `api_key_env` of the router."""
+
+    kind: Literal["remote"]
+    base_url: Annotated[str, Field(pattern=r"^https?://[^\s?#]+$")]
+    model: Annotated[str, Field(min_length=1)]
+    api_key_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
+
+
+class Simulation(Hardware):
+    """How a simulated component answers: log-normal times and geometric lengths, seeded.
+
+    `ttft_ms`, `itl_ms` and `tokens` are means, `jitter` is the coefficient of variation of the
+    times; beyond `concurrency` responses at once the others wait, as they would in an engine. The
+    means grow by so much with each response that runs on the replica, its own included, and with
+    each token of the prompt. With an accelerator it reserves the hardware of an engine, and leaves
+    it idle.
+    """
+
+    ttft_ms: Annotated[float, Field(ge=0, le=600_000)] = 50
+    ttft_ms_per_running: Annotated[float, Field(ge=0, le=600_000)] = 0
+    ttft_ms_per_prompt_token: Annotated[float, Field(ge=0, le=600_000)] = 0
+    itl_ms: Annotated[float, Field(ge=0, le=600_000)] = 10
+    itl_ms_per_running: Annotated[float, Field(ge=0, le=600_000)] = 0
+    tokens: Annotated[int, Field(ge=1, le=100_000)] = 64
+    jitter: Annotated[float, Field(ge=0, le=3)] = 0.2
+    concurrency: Annotated[int, Field(ge=1)] = 64
+    seed: int = 0
+    cpus: Annotated[float, Field(ge=0)] = 0.1
+
+
+class SimulatedComponent(Component):
+    """A stand-in for rehearsing load: no model, only its timing."""
+
+    kind: Literal["simulated"]
+    simulation: Simulation = Simulation()
+    replicas: Replicas = Replicas()
+
+    @property
+    def hardware(self) -> Hardware:
+        """What one replica takes."""
+        return self.simulation
+
+
+AnyComponent = Annotated[
+    VllmComponent | RemoteComponent | SimulatedComponent, Field(discriminator="kind")
+]

@@ -1,0 +1,55 @@
+"""An experiment: whose responses are drawn from which selection distribution, and when."""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from blended.config.base import Frozen, Identifier, Moment, Seconds, Share, Weight
+
+# What stands in records and metrics in place of an arm: users kept out of every experiment, and
+# responses that belong to none.
+HOLDOUT, NO_ARM = "holdout", "none"
+
+
+class Arm(Frozen):
+    """A part of an experiment's users, and the selection distribution that answers them.
+
+    `share` is the part in proportion to the other arms' shares. A component that `weights` does not
+    name is never drawn; without weights the arm has the blend's own distribution.
+    """
+
+    id: Identifier
+    share: Annotated[float, Field(gt=0, le=1e9)] = 1
+    weights: Mapping[str, Weight] | None = None
+
+
+class Rehearsal(Frozen):
+    """The users are simulated, and a day of theirs lasts `day_s`; every report says so."""
+
+    day_s: Annotated[float, Field(ge=1, le=86_400)] = 86_400
+
+
+class Experiment(Frozen):
+    """Which users get which selection distribution from `start` until before `end`.
+
+    `users` is the experiment's slice of its `layer`, in which all users lie between 0 and 1 by a
+    hash: experiments of one layer have slices apart, and one that grows at its end moves nobody.
+    Where experiments of several layers take a user the first in the file decides. Users find their
+    arm by a hash with `salt`, the experiment's name if there is none. `eligible: new` leaves out
+    whoever came before the start.
+
+    A session ends when a user does nothing for `session_gap_s`.
+    """
+
+    name: Identifier
+    salt: str | None = None
+    layer: Identifier = "default"
+    users: tuple[Share, Share] = (0, 1)
+    eligible: Literal["all", "new"] = "all"
+    start: Moment
+    end: Moment
+    control: Identifier
+    arms: Annotated[tuple[Arm, ...], Field(min_length=2)]
+    session_gap_s: Seconds = 1800
+    rehearsal: Rehearsal | None = None

@@ -1,0 +1,105 @@
+"""The service around the components: the draw, the API, the router, the journal, traces."""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import Field
+
+from blended.config.base import Frozen, Identifier, Weight
+from blended.config.components import Replicas
+
+
+class Selection(Frozen):
+    """The selection distribution: weights by component id, uniform when there are none.
+
+    `seed` keys the draws; who knows it, the conversation, turn and nonce can replay any of them.
+    """
+
+    weights: Mapping[str, Weight] | None = None
+    seed: str = ""
+
+
+class Api(Frozen):
+    """What clients see and may do.
+
+    `reveal_component` names the component of every response; `cors_origins` are the origins whose
+    pages may call the API from a browser. `keys_file` holds the clients' keys by their hashes;
+    without one the key in the environment variable BLENDED_API_KEY is the only one. `limits_store`
+    is where the rate limits of keys are counted: in each router replica's memory, or in a Redis
+    that all replicas share (`redis://host:6379`).
+    """
+
+    reveal_component: bool = False
+    max_body_bytes: Annotated[int, Field(ge=1024)] = 4 * 2**20
+    cors_origins: tuple[str, ...] = ()
+    keys_file: str | None = None
+    dangerously_serve_without_keys: bool = False
+    limits_store: Annotated[str, Field(pattern=r"^(memory|rediss?)://\S*$")] = "memory://"
+
+
+class RouterReplicas(Replicas):
+    """A router replica only passes bytes, so that it takes many more requests than an engine.
+
+    With `max_per_node` a node that is lost takes no more than so many of them with it.
+    `rate_window_s` is what the rate of requests is counted over that components are scaled by: the
+    longer, the less of it is chance, and the later a slow change is seen. A rush is seen in a
+    sixth of it. The router itself has no `capacity`: what is under way is what it costs.
+    """
+
+    min: Annotated[int, Field(ge=1)] = 2
+    max: Annotated[int, Field(ge=1)] = 8
+    target_ongoing_requests: Annotated[float, Field(gt=0)] = 100
+    max_ongoing_requests: Annotated[int, Field(ge=1)] = 1000
+    max_queued_requests: Annotated[int, Field(ge=1)] = 100
+    max_per_node: Annotated[int, Field(ge=1, le=100)] | None = None
+    rate_window_s: Annotated[float, Field(ge=1, le=3600)] = 60
+    capacity: None = None
+
+
+class Router(Frozen):
+    """The router's own deployment; `replica_group` names the nodes that alone may hold it."""
+
+    cpus: Annotated[float, Field(ge=0)] = 1
+    replica_group: Identifier | None = None
+    replicas: RouterReplicas = RouterReplicas()
+
+
+class Content(Frozen):
+    """The texts of requests, responses and comments are kept, for so many days."""
+
+    retention_days: Annotated[float, Field(gt=0)] = 30
+
+
+class Spool(Frozen):
+    """Where records wait for the database on each machine: a folder that outlives the router.
+
+    Without `folder` it is in the state folder of the user who runs the router. `max_bytes` bounds
+    what one router replica keeps there.
+    """
+
+    folder: str | None = None
+    max_bytes: Annotated[int, Field(ge=2**20)] = 2**28
+
+
+class Journal(Frozen):
+    """What is kept of every response: no text, unless `content` is given.
+
+    Records older than `retention_days` are removed; None keeps them for good. The database is the
+    one in the environment variable BLENDED_JOURNAL_URL, else a SQLite file in the state folder;
+    users are hashed with the secret in BLENDED_JOURNAL_SECRET.
+    """
+
+    enabled: bool = True
+    retention_days: Annotated[float, Field(gt=0)] | None = None
+    content: Content | None = None
+    spool: Spool = Spool()
+
+
+class Tracing(Frozen):
+    """Which share of the responses is traced; a client that traces its request decides for it.
+
+    Spans go by OTLP/HTTP to the collector whose address the environment variable
+    OTEL_EXPORTER_OTLP_ENDPOINT has on every node.
+    """
+
+    sampling_ratio: Annotated[float, Field(ge=0, le=1)] = 0.01
