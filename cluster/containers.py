@@ -10,8 +10,8 @@ from pathlib import PurePosixPath
 from blended.config import BlendConfig, RemoteComponent
 from blended.errors import ConfigError
 from blended.folders import STATE_DIR_ENV
+from blended.journal.from_config import URL_ENV
 from blended.journal.identity import SECRET_ENV
-from blended.journal.opening import URL_ENV
 from blended.launch.environment import PRIVACY_ENV, SERVE_ENV
 from blended.router.blend import CLIENT_KEY_ENV, INTERNAL_KEY_ENV
 from blended.tracing import ENDPOINT_ENV

@@ -17,7 +17,7 @@ from blended.components.simulated import Simulated
 from blended.config import BlendConfig, SimulatedComponent
 from blended.journal.journal import Journal
 from blended.journal.records import ResponseRecord
-from blended.router.access import access
+from blended.router.access.gate import access
 from blended.router.api import Api
 from blended.router.blend import CLIENT_KEY_ENV, INTERNAL_KEY_ENV, resolve
 

@@ -12,10 +12,10 @@ from ray.serve._private.deploy_utils import get_app_code_version
 from ray.serve.config import AutoscalingPolicy
 from ray.serve.schema import ServeDeploySchema
 
-from blended import autoscaling, expected
 from blended.app import serve_config
+from blended.autoscaling import policy, rate_board
+from blended.autoscaling.rate_board import OLDEST_S, Expected
 from blended.config import BlendConfig
-from blended.expected import OLDEST_S, Expected
 from loadtests.autoscaling.controller import Clock, Deployment
 from tests.support import blend
 
@@ -53,7 +53,7 @@ class Serve:
     def record(self, rate: float, recent: float | None = None, router: str = "r1") -> None:
         """A router replica reports what a has to expect: over a minute, and over 10 seconds."""
         rates = {60.0: {"a": rate}, 10.0: {"a": rate if recent is None else recent}}
-        self._report(self.router, router, expected.metrics({"a": CAPACITY}, rates))
+        self._report(self.router, router, rate_board.metrics({"a": CAPACITY}, rates))
 
     def ongoing(self, requests: float) -> None:
         """The first replica of a reports its requests under way."""
@@ -84,7 +84,7 @@ def clock() -> Any:
 )
 def test_the_fewest_replicas_whose_capacity_is_enough(rate: float, count: int) -> None:
     """Beyond the capacity's end every replica adds as much as the last one in it."""
-    assert autoscaling.replicas(rate, CAPACITY) == count
+    assert policy.replicas(rate, CAPACITY) == count
 
 
 def test_replicas_are_added_at_once(clock: Clock) -> None:
@@ -223,13 +223,13 @@ def test_a_capacity_restarts_nothing() -> None:
 def test_policies_share_one_board() -> None:
     """Serve pickles policies apart from each other; what the router's leaves, the others read."""
     names = ("router_policy", "ComponentPolicy")
-    paths = [f"blended.autoscaling:{name}" for name in names]
+    paths = [f"blended.autoscaling.policy:{name}" for name in names]
     policies = [AutoscalingPolicy.model_validate({"policy_function": path}) for path in paths]
     router, component = (pickle.loads(p.get_serialized_policy_def() or b"") for p in policies)
 
     assert router.__globals__ is not component.__call__.__globals__
-    assert router.__globals__["expected"].BOARD is expected.BOARD
-    assert component.__call__.__globals__["expected"].BOARD is expected.BOARD
+    assert router.__globals__["expected"].BOARD is rate_board.BOARD
+    assert component.__call__.__globals__["expected"].BOARD is rate_board.BOARD
 
 
 @pytest.mark.parametrize(
@@ -262,12 +262,12 @@ def test_a_router_that_hangs_is_left_out(clock: Clock) -> None:
 
 def test_a_new_capacity_counts_from_its_first_report() -> None:
     """The rates that a router replica has recorded under the old one are not counted beside it."""
-    new = expected.metrics({"a": (8.0,)}, {60.0: {"a": 4.0}, 10.0: {"a": 4.0}})
-    old = expected.metrics({"a": CAPACITY}, {60.0: {"a": 4.0}, 10.0: {"a": 4.0}})
+    new = rate_board.metrics({"a": (8.0,)}, {60.0: {"a": 4.0}, 10.0: {"a": 4.0}})
+    old = rate_board.metrics({"a": CAPACITY}, {60.0: {"a": 4.0}, 10.0: {"a": 4.0}})
     series = {name: {"r1": [_Point(NOON, value)]} for name, value in old.items()}
     series |= {name: {"r1": [_Point(NOON + 1, value)]} for name, value in new.items()}
 
-    found = expected.summed(series, NOON + 1)
+    found = rate_board.summed(series, NOON + 1)
     assert found == {"a": Expected(NOON + 1, (8.0,), {60.0: 4.0, 10.0: 4.0})}
 
 

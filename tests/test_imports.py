@@ -42,7 +42,7 @@ def test_the_config_and_the_draw_import_in_a_blink() -> None:
     assert min(seconds) < 0.3
 
 
-@pytest.mark.parametrize("module", ["blended.app", "blended.router.deployment", "blended.cli"])
+@pytest.mark.parametrize("module", ["blended.app", "blended.router.deployment", "blended.cli.main"])
 def test_everything_but_an_engine_imports_without_vllm(module: str) -> None:
     """The router and the builders load neither vLLM nor ray.serve.llm."""
     loaded = run(
@@ -53,7 +53,7 @@ def test_everything_but_an_engine_imports_without_vllm(module: str) -> None:
     assert loaded == "[]"
 
 
-@pytest.mark.parametrize("module", ["blended.config", "blended.cli", "blended.demo"])
+@pytest.mark.parametrize("module", ["blended.config", "blended.cli.main", "blended.demo"])
 def test_the_command_line_starts_without_ray(module: str) -> None:
     """Commands that need no cluster do not wait for Ray's imports."""
     assert run(f"import sys, {module}\nprint('ray' in sys.modules)") == "False"

@@ -4,7 +4,7 @@ import httpx
 import pytest
 from starlette.responses import PlainTextResponse
 
-from blended.ports import OnlyTheApi
+from blended.middleware import OnlyTheApi
 
 
 async def answer(method: str, path: str, picks_replicas: bool, **headers: bytes) -> httpx.Response:

@@ -29,7 +29,7 @@ from ray.serve.config import AutoscalingContext
 
 from blended.app import serve_config
 from blended.config import BlendConfig
-from blended.launch import unused
+from blended.launch import free_ports
 from loadtests.bench.blends import made_by, up
 from loadtests.bench.processes import Unavailable, spawned
 from loadtests.bench.targets import ROOT, Place
@@ -169,7 +169,7 @@ class _Site:
 @contextmanager
 def _prometheus(folder: Path, metrics_url: str) -> Iterator[str]:
     """The address of a Prometheus that reads Ray's metrics every two seconds."""
-    url, address = urlsplit(metrics_url), f"127.0.0.1:{unused.port()}"
+    url, address = urlsplit(metrics_url), f"127.0.0.1:{free_ports.port()}"
     scraped = {
         "job_name": "ray",
         "metrics_path": url.path,

@@ -17,7 +17,7 @@ import yaml
 import blended
 from blended import demo
 from blended.config import VllmComponent, loading
-from blended.launch import unused
+from blended.launch import free_ports
 from loadtests.bench.machine import machine
 from loadtests.bench.peers import WEIGHTS
 from loadtests.bench.processes import (
@@ -95,7 +95,7 @@ def simulation(itl_ms: float) -> dict[str, float]:
 
 def start_engine(place: Place, stack: ExitStack) -> list[Target]:
     """vLLM's own OpenAI server with the demo's first model."""
-    engine, port = _engine(), unused.port()
+    engine, port = _engine(), free_ports.port()
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
     command += ["--model", str(demo.model_path(MODEL)), "--served-model-name", MODEL]
     command += ["--host", "127.0.0.1", "--port", str(port), "--disable-uvicorn-access-log"]
@@ -143,7 +143,7 @@ def up(blend: Mapping[str, Any], place: Place, stack: ExitStack) -> dict[str, An
     state.mkdir()
     env = _environ(state)
     stack.callback(_down, state, env)
-    arguments = ("--port", str(unused.port()), "--detach")
+    arguments = ("--port", str(free_ports.port()), "--detach")
     status, last_word = _blended(state, env, "up", _written(blend, state), *arguments)
     if status != 0:
         raise Unavailable(f"did not start: {last_word}")

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 import psutil
 
-from blended.launch import unused
+from blended.launch import free_ports
 from loadtests.bench.environments import installed
 from loadtests.bench.peers import PEERS, WEIGHTS, Peer, Site
 from loadtests.bench.processes import family, spawned, wait_until
@@ -87,7 +87,7 @@ def one_model(name: str) -> dict[str, str]:
 @contextmanager
 def upstream(folder: Path) -> Iterator[Mapping[str, str]]:
     """The simulated upstream; yields the URL of each of its models."""
-    ports = {model: unused.port() for model in WEIGHTS}
+    ports = {model: free_ports.port() for model in WEIGHTS}
     command = [sys.executable, "-m", "loadtests.wire.upstream", *map(str, ports.values())]
     urls = {model: f"http://127.0.0.1:{port}" for model, port in ports.items()}
     log = folder / "upstream.log"
@@ -114,7 +114,7 @@ def start_peer(name: str, place: Place, stack: ExitStack) -> list[Target]:
         Unavailable: it cannot be installed or started.
     """
     peer = PEERS[name]
-    site = Site(installed(name, peer.packages), place.folder, unused.port(), place.urls)
+    site = Site(installed(name, peer.packages), place.folder, free_ports.port(), place.urls)
     log = place.folder / f"{name}.log"
     process = stack.enter_context(spawned(peer.command(site), log, os.environ | peer.env))
     if peer.announced:

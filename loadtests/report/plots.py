@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from blended.experiments.drawing import GREY, INK, LEGEND, STYLE, WIDTH
+from blended.experiments.plot_style import GREY, INK, LEGEND, STYLE, WIDTH
 
 # Okabe and Ito's colours for all eyes.
 BLUE, ORANGE, GREEN = "#0072b2", "#d55e00", "#009e73"

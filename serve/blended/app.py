@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
+from blended.autoscaling.rate_board import REPORT_S
 from blended.components.local import build_vllm
 from blended.components.placement import replica_options, selector
 from blended.components.simulated import Simulated
@@ -21,7 +22,6 @@ from blended.config import (
     Tracing,
     VllmComponent,
 )
-from blended.expected import REPORT_S
 from blended.router.blend import INTERNAL_KEY_ENV
 from blended.tracing import environment
 
@@ -33,8 +33,8 @@ COMPONENT_APP_PREFIX = "component-"
 # The deployment beside every engine, which HAProxy asks for the replica of a request.
 PICKER = "LLMRouter"
 SIMULATED = "Simulated"
-_ROUTER_POLICY = {"policy_function": "blended.autoscaling:router_policy"}
-_COMPONENT_POLICY = "blended.autoscaling:ComponentPolicy"
+_ROUTER_POLICY = {"policy_function": "blended.autoscaling.policy:router_policy"}
+_COMPONENT_POLICY = "blended.autoscaling.policy:ComponentPolicy"
 # A line for each request costs some percent of it; metrics count them, failures are logged.
 _LOGGING = {"encoding": "JSON", "enable_access_log": False}
 

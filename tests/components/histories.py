@@ -7,9 +7,9 @@ from typing import Any, cast
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
-from blended.components.content import Message
 from blended.config import History
 from blended.demo import MODEL_IDS, model_path
+from blended.router.history.content import Message
 
 FIXTURES = Path(__file__).parent / "templates"
 

@@ -6,9 +6,9 @@ import json
 import pytest
 from hypothesis import assume, given, settings
 
-from blended.components.content import Message
-from blended.components.transcript import PADDING, legal
 from blended.config import History
+from blended.router.history.content import Message
+from blended.router.history.legal_form import PADDING, legal
 from blended.router.requests import check_chat
 from tests.components.histories import (
     IMAGE,

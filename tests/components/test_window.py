@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blended.components.content import Message
-from blended.components.transcript import legal
-from blended.components.window import block_bytes, candidates, estimate, fit
 from blended.config import History
+from blended.router.history.content import Message
+from blended.router.history.legal_form import legal
+from blended.router.history.window import block_bytes, candidates, estimate, fit
 from tests.components.histories import (
     IMAGE,
     SERVED,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from blended.journal.lineage import ANSWERED, HORIZON_S, Asked, derive
+from blended.journal.implicit_feedback import ANSWERED, HORIZON_S, Asked, derive
 from blended.journal.records import FeedbackRecord, Record, ResponseRecord
 from blended.journal.store import Store
 from blended.journal.tables import feedback

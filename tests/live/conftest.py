@@ -15,7 +15,7 @@ import httpx
 
 from blended.app import serve_config
 from blended.config import BlendConfig
-from blended.launch import unused
+from blended.launch import free_ports
 from blended.launch.state import Running
 
 START_TIMEOUT_S = 600
@@ -98,7 +98,7 @@ def running(
 ) -> Iterator[Live]:
     """Bring a blend up with `blended up --detach`; stop it with `blended down`."""
     env = own_state(folder) | dict(environment or {})
-    up = run_cli(env, "up", source, "--port", str(unused.port()), "--detach")
+    up = run_cli(env, "up", source, "--port", str(free_ports.port()), "--detach")
     try:
         assert up.returncode == 0, up.stdout + up.stderr
         yield Live(

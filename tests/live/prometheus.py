@@ -14,7 +14,7 @@ import httpx
 import pytest
 import yaml
 
-from blended.launch import unused
+from blended.launch import free_ports
 from tests.debian import program
 
 _INTERVAL = "2s"
@@ -59,7 +59,7 @@ class Prometheus:
 def prometheus(folder: Path, target: str, rules: str) -> Iterator[Prometheus]:
     """A server that reads the metrics at the URL `target` and evaluates `rules`, every 2 s."""
     command = [program("prometheus", "prometheus"), *_arguments(folder, target, rules)]
-    url = f"http://127.0.0.1:{unused.port()}"
+    url = f"http://127.0.0.1:{free_ports.port()}"
     with (folder / "prometheus.log").open("w") as log:
         address = f"--web.listen-address={urlsplit(url).netloc}"
         process = subprocess.Popen([*command, address], stdout=log, stderr=log)

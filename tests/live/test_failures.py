@@ -7,7 +7,7 @@ import psutil
 import pytest
 
 from blended.demo import model_path
-from blended.launch import unused
+from blended.launch import free_ports
 from tests.live.conftest import own_state, run_cli
 
 pytestmark = pytest.mark.ray
@@ -22,7 +22,7 @@ def failure(tmp_path: Path, engine: str) -> str:
     path = tmp_path / "bad.yaml"
     path.write_text(f"{HEAD}  - {{id: broken, kind: vllm, engine: {{{engine}}}}}\n")
     env = own_state(tmp_path / "state")
-    result = run_cli(env, "up", str(path), "--port", str(unused.port()), "--timeout", "300")
+    result = run_cli(env, "up", str(path), "--port", str(free_ports.port()), "--timeout", "300")
 
     state = str(tmp_path / "state")
     left = [p.info for p in psutil.process_iter(["environ", "cmdline"]) if state in str(p.info)]

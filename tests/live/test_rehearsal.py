@@ -23,7 +23,7 @@ import pytest
 import yaml
 
 from blended.config import BlendConfig
-from blended.launch import unused
+from blended.launch import free_ports
 from blended.launch.rest import ServeApi
 from blended.launch.state import Running
 from cluster.manifests import Document, dump, serve_config
@@ -121,7 +121,7 @@ def rehearsal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearsal]:
     command = [sys.executable, "-m", "cluster.local", str(folder / "rayservice.yaml")]
     with (folder / "output").open("w") as output:
         process = subprocess.Popen(
-            [*command, "--port", str(unused.port())],
+            [*command, "--port", str(free_ports.port())],
             env=own_state(folder),
             cwd=ROOT,
             stdout=output,
@@ -237,7 +237,7 @@ def another_node(rehearsal: Rehearsal, folder: Path) -> Iterator["subprocess.Pop
     (gcs,) = (word for word in head.cmdline() if word.startswith("--port="))
     fakes = ("RAY_CLOUD_INSTANCE_ID", "RAY_OVERRIDE_NODE_ID_FOR_TESTING", "RAY_NODE_TYPE_NAME")
     environment = {k: v for k, v in head.environ().items() if k not in fakes}
-    ports = unused.block(2)
+    ports = free_ports.block(2)
     command = [
         *(str(Path(sys.executable).with_name("ray")), "start", "--block"),
         *("--node-ip-address=127.0.0.1", f"--address=127.0.0.1:{gcs.removeprefix('--port=')}"),

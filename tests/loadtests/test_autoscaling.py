@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from blended import expected
+from blended.autoscaling import rate_board
 from blended.config import Replicas, Simulation
 from cluster.capacity import ServiceLevel
 from loadtests.autoscaling import report
@@ -174,4 +174,4 @@ def test_the_rate_comes_the_way_that_was_measured_to_be_the_quickest() -> None:
 
     assert len(carriers) == 3
     assert quickest == least == "Serve's reports, every second"
-    assert expected.REPORT_S == 1
+    assert rate_board.REPORT_S == 1

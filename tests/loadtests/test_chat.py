@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from blended.config import BlendConfig
-from blended.launch import unused
+from blended.launch import free_ports
 from loadtests.crowd.arrivals import Arrival, poisson
 from loadtests.crowd.people import load
 from tests.journal.journals import journal
@@ -99,7 +99,7 @@ def arrivals(seconds: float, seed: int) -> list[Arrival]:
 
 async def distributed(url: str, *options: str) -> tuple[Run, list[int | None]]:
     """A master and two workers; and the exit status of each worker."""
-    port = str(unused.port())
+    port = str(free_ports.port())
     master = await started(
         *("--host", url, *LOAD, *options),
         *("--master", "--master-bind-port", port, "--expect-workers", "2"),
@@ -324,7 +324,7 @@ async def test_impossible_options_are_told_before_anything_starts(people: Habits
 
 async def test_the_web_ui_starts_runs() -> None:
     """One after the other, with other options; a mistake ends its run alone."""
-    port = unused.port()
+    port = free_ports.port()
     async with rig(blend("a", "b")) as front:
         process = await started(
             *("--headful", "--web-host", "127.0.0.1", "--web-port", str(port)),

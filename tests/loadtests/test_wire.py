@@ -7,7 +7,7 @@ from contextlib import suppress
 import httpx
 import pytest
 
-from blended.launch import unused
+from blended.launch import free_ports
 from loadtests.bench.targets import Place, bare, chats
 from loadtests.wire import upstream
 from loadtests.wire.exchange import Exchange
@@ -17,7 +17,7 @@ from loadtests.wire.generator import Job, run
 @pytest.fixture
 async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
     """A simulated upstream with three models."""
-    ports = [unused.port() for _ in "abc"]
+    ports = [free_ports.port() for _ in "abc"]
     urls = {model: f"http://127.0.0.1:{port}" for model, port in zip("abc", ports, strict=True)}
     server = asyncio.create_task(upstream.serve(ports))
     async with httpx.AsyncClient() as client:
@@ -89,7 +89,7 @@ async def test_too_few_tokens_are_a_failure(place: Place) -> None:
 
 async def test_an_address_where_nobody_listens_is_a_failure(place: Place) -> None:
     """The load ends with a count of failures, not with an error."""
-    sample = await run(Job(**vars(job(place, "unary")) | {"port": unused.port()}))
+    sample = await run(Job(**vars(job(place, "unary")) | {"port": free_ports.port()}))
 
     assert sample.responses == 0
     assert sample.failures >= 4

@@ -13,7 +13,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from blended.journal.records import ResponseRecord
-from blended.router.account import texts
+from blended.router.response_record import texts
 from blended.router.selection import normalise, uniform
 from tests.journal.journals import journal
 from tests.support import (

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 from scipy.stats import chisquare
 
-from blended.router.course import Choice, Failure, choose
+from blended.router.failover import Choice, Failure, choose
 from blended.router.selection import normalise, uniform
 
 WEIGHTS = {"a": 5, "b": 3, "c": 2}

@@ -13,7 +13,7 @@ import yaml
 
 from blended.config import Api
 from blended.errors import ApiError, ConfigError
-from blended.router.keys import Key, KeyRing, OpenKeys, key_ring
+from blended.router.access.keys import Key, KeyRing, OpenKeys, key_ring
 
 SECRET = "sk-blend-the-first"
 OTHER = "sk-blend-the-second"

@@ -18,8 +18,8 @@ import pytest
 import redis
 
 from blended.errors import ConfigError
-from blended.router.keys import Key
-from blended.router.limits import Limiter, RateLimited, Window, duration
+from blended.router.access.keys import Key
+from blended.router.access.rate_limits import Limiter, RateLimited, Window, duration
 
 NAMES = (f"key-{n}" for n in count())
 PATIENT_S = 30.0

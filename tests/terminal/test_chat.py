@@ -8,10 +8,10 @@ from typing import Any
 
 from rich.console import Console
 
-from blended.client import Client, Message, Reply
+from blended.cli.chat import converse
 from blended.demo import CONVERSATION, GOING_ON, MODEL_IDS
+from blended.launch.client import Client, Message, Reply
 from blended.router.selection import draw, normalise
-from blended.terminal.chat import converse
 
 EVEN = normalise(dict.fromkeys(MODEL_IDS, 1.0))
 

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from blended.cli import experiment
 from blended.config.loading import load
 from blended.errors import ConfigError
 from blended.experiments.assignment import assign
 from blended.experiments.power import retention_variance, users_needed
 from blended.journal.identity import SECRET_ENV, Identity
-from blended.terminal import experiment
 from loadtests.population.__main__ import main as simulate
 
 BLEND = """

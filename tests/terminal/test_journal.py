@@ -7,10 +7,10 @@ import pytest
 from pyarrow import parquet
 from typer.testing import CliRunner, Result
 
+from blended.cli import journal
 from blended.journal.identity import SECRET_ENV, Identity
 from blended.journal.records import FeedbackRecord
 from blended.journal.store import Store
-from blended.terminal import journal
 from tests.journal.databases import kept
 from tests.journal.journals import database
 from tests.journal.samples import response

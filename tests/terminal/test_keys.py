@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from blended.cli import keys
 from blended.errors import ConfigError
-from blended.router import keys_file
-from blended.router.keys import Key, KeyRing
-from blended.terminal import keys
+from blended.router.access import keys_file
+from blended.router.access.keys import Key, KeyRing
 
 HASH = "0123456789abcdef" * 4
 WRITTEN = f"""\

@@ -2,8 +2,8 @@
 
 import pytest
 
+from blended.cli import summary
 from blended.config.loading import load, parse
-from blended.terminal import summary
 
 
 def test_resident_and_active_parameters_are_the_papers() -> None:

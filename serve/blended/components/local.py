@@ -32,7 +32,7 @@ _CPU_ENV = {
     "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "128",
 }
 
-_ON_DISK = "blended.components.on_disk.ModelOnDisk"
+_ON_DISK = "blended.components.skip_download.ModelOnDisk"
 _GUARD = "blended.components.local.EngineGuard"
 
 

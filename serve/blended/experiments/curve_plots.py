@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from blended.experiments.drawing import (
+from blended.experiments.plot_style import (
     CONTROL,
     INK,
     WIDTH,

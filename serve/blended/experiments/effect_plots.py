@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from blended.experiments.drawing import (
+from blended.experiments.plot_style import (
     CONTROL,
     GREY,
     LEGEND,

@@ -12,9 +12,9 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from blended.experiments.curve_plots import LINES, levels, ratios
-from blended.experiments.drawing import STYLE, Document
 from blended.experiments.effect_plots import forest, shares
 from blended.experiments.metrics import GUARDRAILS
+from blended.experiments.plot_style import STYLE, Document
 
 TITLES = {
     "retention": "Retention by day",

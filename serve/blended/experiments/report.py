@@ -10,9 +10,9 @@ from blended.experiments import metrics
 from blended.experiments.analysis import Effect, Lines, Result
 from blended.experiments.curves import Point
 from blended.experiments.definition import ArmDefinition
-from blended.experiments.loading import Realised
 from blended.experiments.metrics import MEASURES
 from blended.experiments.statistics import ALPHA, Estimate
+from blended.experiments.stored import Realised
 from blended.experiments.verdict import verdicts
 
 _PAPER = ("delta_zeta", "delta_beta", "delta_alpha", "delta_gamma")

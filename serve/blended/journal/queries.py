@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, Select, and_, case, cast, func, select
 
-from blended.journal.lineage import ANSWERED, FAILED
+from blended.journal.implicit_feedback import ANSWERED, FAILED
 from blended.journal.tables import feedback, responses
 
 

@@ -18,7 +18,7 @@ from sqlalchemy import Row, Select, Table, and_, delete, select, text, tuple_
 
 from blended.journal import pruning
 from blended.journal.database import Database, JournalUnavailable, RecordRefused
-from blended.journal.lineage import HORIZON_S
+from blended.journal.implicit_feedback import HORIZON_S
 from blended.journal.pruning import Pruned
 from blended.journal.records import FeedbackRecord, Record, ResponseRecord
 from blended.journal.tables import contents, feedback, responses

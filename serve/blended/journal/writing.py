@@ -7,8 +7,8 @@ from sqlalchemy import Connection, Table, case, func, or_, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
 from blended.journal import partitions
-from blended.journal.neighbours import Neighbours
 from blended.journal.records import ExperimentRecord, FeedbackRecord, Record, ResponseRecord
+from blended.journal.rederivation import Neighbours
 from blended.journal.tables import contents, experiments, feedback, responses
 
 # Bounds what one statement looks for.

@@ -18,7 +18,7 @@ import psutil
 
 from blended.errors import LaunchError
 from blended.journal.identity import SECRET_ENV
-from blended.launch import state, unused
+from blended.launch import free_ports, state
 from blended.launch.environment import PRIVACY_ENV, SERVE_ENV
 from blended.launch.state import Running
 from blended.router.blend import CLIENT_KEY_ENV, INTERNAL_KEY_ENV
@@ -56,7 +56,7 @@ def start_node(
         LaunchError: the port is taken, or Ray did not come up; nothing is left running.
     """
     _refuse_taken(http_port)
-    ports = unused.block(_PORTS, besides=http_port)
+    ports = free_ports.block(_PORTS, besides=http_port)
     ray_ports = _ray_ports(ports[:5])
     marker, temp_dir = secrets.token_hex(8), tempfile.mkdtemp(prefix="blended-")
     more = further(ray_ports["port"], Path(temp_dir))

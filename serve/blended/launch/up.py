@@ -9,11 +9,11 @@ from glob import glob
 from pathlib import Path
 
 from blended.app import COMPONENT_APP_PREFIX, serve_config
-from blended.client import Client
 from blended.components.placement import selector
 from blended.config import AnyComponent, BlendConfig, RemoteComponent, VllmComponent
 from blended.errors import LaunchError
 from blended.launch import node, state
+from blended.launch.client import Client
 from blended.launch.rest import AppStatus, ServeApi
 from blended.launch.state import Running
 

@@ -15,20 +15,20 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from blended.autoscaling.arrivals import Arrivals
 from blended.journal.journal import Journal
 from blended.journal.records import ExperimentRecord, ResponseRecord
 from blended.router import models, openapi, requests
-from blended.router.access import KEY, Access, Gate
-from blended.router.account import response_record
-from blended.router.arrivals import Arrivals
+from blended.router.access.gate import KEY, Access, Gate
+from blended.router.access.keys import Key
+from blended.router.attempts import CHAT, Attempts, Inquiry
 from blended.router.availability import Availability
 from blended.router.blend import Blend, definitions
 from blended.router.body import read
-from blended.router.dispatch import CHAT, Attempts, Inquiry
 from blended.router.errors import Boundary, OnRefusal
 from blended.router.journal_routes import JournalRoutes
-from blended.router.keys import Key
 from blended.router.response import Ending, RelayedResponse
+from blended.router.response_record import response_record
 from blended.router.timing import Timing
 from blended.router.turns import turn_of
 from blended.tracing import ResponseTrace

@@ -11,16 +11,16 @@ from ray import serve
 from starlette.types import ASGIApp
 
 from blended import config
+from blended.autoscaling.rate_board import metrics
 from blended.config import BlendConfig
-from blended.expected import metrics
+from blended.journal.from_config import open_journal
 from blended.journal.journal import Journal
-from blended.journal.opening import open_journal
 from blended.journal.records import ResponseRecord
 from blended.journal.spool import SpoolStatus
-from blended.router.access import Access, access
-from blended.router.account import described
+from blended.router.access.gate import Access, access
 from blended.router.api import Api
 from blended.router.blend import resolve
+from blended.router.response_record import described
 from blended.telemetry import Telemetry
 
 logger = logging.getLogger(__name__)

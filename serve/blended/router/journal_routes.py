@@ -12,10 +12,10 @@ from blended.journal.identity import Identity
 from blended.journal.journal import Journal
 from blended.journal.store import JournalUnavailable
 from blended.router import feedback, requests
-from blended.router.access import KEY, Access
+from blended.router.access.gate import KEY, Access
+from blended.router.access.keys import Key
 from blended.router.blend import Blend
 from blended.router.body import read
-from blended.router.keys import Key
 
 State = Callable[[], tuple[Blend, Access]]
 

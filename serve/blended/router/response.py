@@ -12,11 +12,11 @@ from starlette.types import Receive, Scope, Send
 
 from blended.disconnect import finishes_before_disconnect
 from blended.errors import ApiError
-from blended.router import relay
+from blended.router import upstream
+from blended.router.attempts import Attempts, Inquiry, answered
 from blended.router.availability import Availability
-from blended.router.dispatch import Attempts, Inquiry, answered
 from blended.router.errors import RESPONSE_ID_HEADER
-from blended.router.stream import Passage, error_event
+from blended.router.streaming import Passage, error_event
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ class RelayedResponse:
             state = "cancelled"  # Ray Serve itself cancels a request whose client has left
             raise
         except ApiError as error:
-            if isinstance(error, relay.Complaint):
+            if isinstance(error, upstream.Complaint):
                 state = "refused"
             error.headers = {**error.headers, RESPONSE_ID_HEADER: self.inquiry.response_id}
             raise
@@ -92,10 +92,10 @@ class RelayedResponse:
                 self.session, self.inquiry, self.availability, self.attempts
             ) as answer:
                 await self._pass_on(answer, passage, send)
-        except relay.Complaint as complaint:
+        except upstream.Complaint as complaint:
             raise self._concealed(complaint) from complaint
 
-    async def _pass_on(self, answer: relay.Answer, passage: Passage, send: Send) -> None:
+    async def _pass_on(self, answer: upstream.Answer, passage: Passage, send: Send) -> None:
         if answer.stream is not None:
             await self._start(send, answer, _STREAM_HEADERS)
             await self._stream(answer.stream, passage, send)
@@ -118,16 +118,18 @@ class RelayedResponse:
                 if events:
                     await send({"type": "http.response.body", "body": events, "more_body": True})
                 if passage.failed:
-                    raise relay.Interrupted("The component failed in the middle of its response.")
+                    raise upstream.Interrupted(
+                        "The component failed in the middle of its response."
+                    )
             end = passage.flush()
             if not passage.complete:
                 message = "The component ended its response without completing it."
-                raise relay.Interrupted(message)
-        except relay.Interrupted as exc:
+                raise upstream.Interrupted(message)
+        except upstream.Interrupted as exc:
             end = self._interrupted(exc)
         await send({"type": "http.response.body", "body": end})
 
-    def _interrupted(self, exc: relay.Interrupted) -> bytes:
+    def _interrupted(self, exc: upstream.Interrupted) -> bytes:
         assert self.attempts.choice is not None, "only an answer can be interrupted"
         component = self.attempts.choice.component
         self.availability.failed(self.inquiry.blend.upstreams[component])
@@ -140,7 +142,7 @@ class RelayedResponse:
         ids = {"response_id": inquiry.response_id, "request_id": inquiry.request_id}
         return {**ids, "trace_id": self.attempts.trace.id}
 
-    async def _start(self, send: Send, answer: relay.Answer, more: Headers) -> None:
+    async def _start(self, send: Send, answer: upstream.Answer, more: Headers) -> None:
         headers = [
             (b"content-type", answer.content_type.encode("latin-1")),
             (RESPONSE_ID_HEADER.encode(), self.inquiry.response_id.encode()),
@@ -164,10 +166,10 @@ class RelayedResponse:
     def _client_wants_usage(self) -> bool:
         return bool((self.inquiry.payload.get("stream_options") or {}).get("include_usage"))
 
-    def _concealed(self, complaint: relay.Complaint) -> relay.Complaint:
+    def _concealed(self, complaint: upstream.Complaint) -> upstream.Complaint:
         shown = self._shown_model()
         if shown is None:
             return complaint
         names = "|".join(re.escape(u.model) for u in self.inquiry.blend.upstreams.values())
         message = re.sub(rf"(?<![\w-])({names})(?![\w-])", lambda _: shown, complaint.message)
-        return relay.Complaint(complaint.status, message, complaint.code, complaint.param)
+        return upstream.Complaint(complaint.status, message, complaint.code, complaint.param)

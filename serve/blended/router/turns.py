@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from blended.errors import ApiError
-from blended.moments import in_utc
+from blended.timestamps import in_utc
 
 
 @dataclass(frozen=True)

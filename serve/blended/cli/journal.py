@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from blended.cli.times import moment
 from blended.journal.identity import Identity
 from blended.launch import state
-from blended.terminal.moments import moment
 
 if TYPE_CHECKING:
     from blended.journal.store import Store
@@ -101,7 +101,7 @@ def forget(
 @contextmanager
 def _store(url: str | None) -> Iterator["Store"]:
     # These imports take a while that the other commands of `blended` need not wait for.
-    from blended.journal.opening import open_store
+    from blended.journal.from_config import open_store
 
     store = open_store(os.environ, url)
     try:

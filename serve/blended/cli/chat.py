@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable, Sequence
 from rich.console import Console
 from rich.markup import escape
 
-from blended.client import Client, Message, Reply
 from blended.errors import LaunchError
+from blended.launch.client import Client, Message, Reply
 
 _COLOURS = ("cyan", "magenta", "yellow", "green", "blue", "red")
 

@@ -7,8 +7,8 @@ from typing import Any
 import yaml
 
 from blended.errors import ConfigError
-from blended.router import keys_file
-from blended.router.keys_file import KeyEntry
+from blended.router.access import keys_file
+from blended.router.access.keys_file import KeyEntry
 
 EMPTY = "keys: []\n"
 

@@ -14,8 +14,8 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from itertools import takewhile
 from typing import Any
 
-from blended.components.content import Message
-from blended.components.transcript import SYSTEM_ROLES
+from blended.router.history.content import Message
+from blended.router.history.legal_form import SYSTEM_ROLES
 
 # English has about 4.5 bytes a token, most scripts and code between 2.5 and 6.
 _BYTES_PER_TOKEN = 3

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from blended.components.content import Message, joined
+from blended.router.history.content import Message, joined
 
 # The fields of an assistant's message that stand for text.
 WRITTEN_OUT = frozenset(("tool_calls", "function_call", "refusal"))

@@ -14,10 +14,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from blended.cli import keys_text
+from blended.cli.times import moment
 from blended.errors import ConfigError
-from blended.router import keys_file
-from blended.terminal import keys_text
-from blended.terminal.moments import moment
+from blended.router.access import keys_file
 
 app = typer.Typer(help="API keys of clients, kept in a file as hashes.", no_args_is_help=True)
 

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import typer
 
-from blended.moments import in_utc
+from blended.timestamps import in_utc
 
 
 def moment(text: str) -> datetime:

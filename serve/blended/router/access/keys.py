@@ -14,7 +14,7 @@ from typing import Protocol
 
 from blended.config import Api
 from blended.errors import ApiError, ConfigError
-from blended.router import keys_file
+from blended.router.access import keys_file
 from blended.router.blend import CLIENT_KEY_ENV
 
 logger = logging.getLogger(__name__)

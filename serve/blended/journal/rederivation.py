@@ -23,7 +23,7 @@ from sqlalchemy import (
     select,
 )
 
-from blended.journal.lineage import ANSWERED, HORIZON_S, Asked, derive
+from blended.journal.implicit_feedback import ANSWERED, HORIZON_S, Asked, derive
 from blended.journal.records import FeedbackRecord
 from blended.journal.tables import feedback, responses
 

@@ -12,11 +12,11 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
+from blended.cli import result as shown
+from blended.cli.times import moment
 from blended.config import BlendConfig, Experiment, loading
 from blended.errors import ConfigError
 from blended.launch import state
-from blended.terminal import result as shown
-from blended.terminal.moments import moment
 
 if TYPE_CHECKING:
     from blended.experiments.report import Report
@@ -138,11 +138,11 @@ def report(
 
 
 def _report(name: str, url: str | None, now: float) -> "Report":
-    from blended.experiments import loading as experiments
+    from blended.experiments import stored as experiments
     from blended.experiments.analysis import analyse
     from blended.experiments.panel import read
     from blended.experiments.report import Report
-    from blended.journal.opening import open_store
+    from blended.journal.from_config import open_store
 
     store = open_store(os.environ, url)
     try:

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from operator import itemgetter
 
-from blended.components import leftovers
-from blended.components.content import Message, joined
 from blended.config import History
+from blended.router.history import tool_calls
+from blended.router.history.content import Message, joined
 
 SYSTEM_ROLES = ("system", "developer")
 # What the user says where a template wants to hear the user and the history has nothing.
@@ -50,21 +50,21 @@ def _tidied(messages: Sequence[Message], history: History) -> Iterator[Message]:
         role = message["role"]
         if role == "assistant":
             if not history.reasoning:
-                message = leftovers.without_reasoning(message)
-            if not leftovers.WRITTEN_OUT.isdisjoint(message):
-                calls = leftovers.calls_of(message)
-                names |= leftovers.names(calls)
+                message = tool_calls.without_reasoning(message)
+            if not tool_calls.WRITTEN_OUT.isdisjoint(message):
+                calls = tool_calls.calls_of(message)
+                names |= tool_calls.names(calls)
                 end = index + 1 + len(calls)
-                if keep_calls and leftovers.are_answered(calls, messages[index + 1 : end]):
+                if keep_calls and tool_calls.are_answered(calls, messages[index + 1 : end]):
                     kept_until = end
                 else:
-                    message = leftovers.with_calls_as_text(message, calls)
-            if index == last or not leftovers.is_silent(message):
+                    message = tool_calls.with_calls_as_text(message, calls)
+            if index == last or not tool_calls.is_silent(message):
                 yield message
         elif role == "developer":
             yield message | {"role": "system"}
         elif role in ("tool", "function") and index >= kept_until:
-            yield leftovers.result_as_text(message, names)
+            yield tool_calls.result_as_text(message, names)
         else:
             yield message
 

@@ -8,9 +8,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from blended import config
 from blended.errors import ApiError
+from blended.router.access.keys import Keys, key_ring
+from blended.router.access.rate_limits import Limiter
 from blended.router.errors import OnRefusal, error_response
-from blended.router.keys import Keys, key_ring
-from blended.router.limits import Limiter
 
 KEY = "blended.key"
 

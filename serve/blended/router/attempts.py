@@ -9,17 +9,26 @@ from typing import Any
 
 import aiohttp
 
-from blended.components import transcript, window
+from blended.autoscaling.arrivals import Arrivals
 from blended.errors import ApiError
 from blended.experiments.assignment import Assignment
-from blended.router import relay, requests, selection
-from blended.router.arrivals import Arrivals
+from blended.router import requests, selection
 from blended.router.availability import Availability
 from blended.router.blend import Blend, Upstream
-from blended.router.course import Choice, Failure, choose
+from blended.router.failover import Choice, Failure, choose
+from blended.router.history import legal_form, window
 from blended.router.selection import Draw, SelectionDistribution
 from blended.router.timing import Timing
 from blended.router.turns import Turn
+from blended.router.upstream import (
+    CONTEXT_EXCEEDED,
+    Answer,
+    Complaint,
+    Question,
+    Reason,
+    Unanswered,
+    ask,
+)
 from blended.tracing import ResponseTrace
 
 CHAT = "/chat/completions"
@@ -86,7 +95,7 @@ async def answered(
     inquiry: Inquiry,
     availability: Availability,
     attempts: Attempts,
-) -> AsyncIterator[relay.Answer]:
+) -> AsyncIterator[Answer]:
     """The first answer that a component gives; `attempts` is kept up to date.
 
     Raises:
@@ -103,7 +112,7 @@ async def answered(
         async with AsyncExitStack() as stack:
             try:
                 answer = await _ask(stack, session, inquiry, choice, attempts)
-            except relay.Unanswered as exc:
+            except Unanswered as exc:
                 attempts.trace.fail(exc.reason)
                 attempts.failures.append(_failure(upstream, choice, exc.reason))
                 if exc.reason != "full":
@@ -116,7 +125,7 @@ async def answered(
     raise _nobody(attempts.failures, inquiry.blend)
 
 
-def _failure(upstream: Upstream, choice: Choice, reason: relay.Reason) -> Failure:
+def _failure(upstream: Upstream, choice: Choice, reason: Reason) -> Failure:
     # Waiting a whole budget again, or showing the same key again, cannot help.
     repeatable = reason == "unavailable" or (reason == "full" and upstream.max_replicas > 1)
     return Failure(upstream.id, reason, repeatable, choice.propensity)
@@ -128,21 +137,21 @@ async def _ask(
     inquiry: Inquiry,
     choice: Choice,
     attempts: Attempts,
-) -> relay.Answer:
+) -> Answer:
     context = attempts.trace.headers() if inquiry.blend.upstreams[choice.component].is_ours else {}
     question = await _question(session, inquiry, choice, context, sure=False)
     attempts.timing.ask()
     try:
-        return await stack.enter_async_context(relay.ask(session, question))
-    except relay.Complaint as complaint:
+        return await stack.enter_async_context(ask(session, question))
+    except Complaint as complaint:
         # The history was taken to fit without being counted: count it.
-        if complaint.code != relay.CONTEXT_EXCEEDED:
+        if complaint.code != CONTEXT_EXCEEDED:
             raise
         counted = await _question(session, inquiry, choice, context, sure=True)
         if counted.body == question.body:
             raise
     attempts.timing.ask()
-    return await stack.enter_async_context(relay.ask(session, counted))
+    return await stack.enter_async_context(ask(session, counted))
 
 
 async def _question(
@@ -151,13 +160,13 @@ async def _question(
     choice: Choice,
     context: Mapping[str, str],
     sure: bool,
-) -> relay.Question:
+) -> Question:
     upstream = inquiry.blend.upstreams[choice.component]
     body = requests.component_body(inquiry.payload, upstream.model, upstream.sampling)
     if inquiry.path == CHAT:
         body["messages"] = await _history(session, upstream, body, sure)
     conversation = inquiry.turn.conversation
-    return relay.Question(
+    return Question(
         upstream,
         inquiry.path,
         f"{conversation}-neighbour" if choice.neighbour else conversation,
@@ -176,11 +185,11 @@ async def _history(
         room = upstream.context_tokens - requests.response_tokens(body)
 
         async def count(candidate: list[dict[str, Any]]) -> int:
-            prompt = {"messages": transcript.legal(candidate, history), "tools": body.get("tools")}
+            prompt = {"messages": legal_form.legal(candidate, history), "tools": body.get("tools")}
             return await _count(session, upstream, prompt)
 
         messages = await window.fit(messages, room, history.block, count, sure)
-    return transcript.legal(messages, history)
+    return legal_form.legal(messages, history)
 
 
 async def _count(session: aiohttp.ClientSession, upstream: Upstream, prompt: dict[str, Any]) -> int:

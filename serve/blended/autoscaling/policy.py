@@ -18,8 +18,8 @@ from typing import Any
 from ray.serve.autoscaling_policy import replica_queue_length_autoscaling_policy
 from ray.serve.config import AutoscalingContext
 
-from blended import expected
-from blended.expected import Expected, summed
+from blended.autoscaling import rate_board
+from blended.autoscaling.rate_board import Expected, summed
 
 _HIGHEST = "highest"
 # So many standard deviations tell a rush from chance, which is as far off once in 15,000 windows of
@@ -31,7 +31,7 @@ _FULL = 3.0
 
 def router_policy(ctx: AutoscalingContext) -> tuple[int | float, dict[str, Any]]:
     """Scale the router as Ray does; what its replicas have recorded is left for the components."""
-    expected.BOARD.leave(summed(ctx.raw_metrics or {}, _now(ctx)))
+    rate_board.BOARD.leave(summed(ctx.raw_metrics or {}, _now(ctx)))
     return replica_queue_length_autoscaling_policy(ctx)
 
 
@@ -43,7 +43,7 @@ class ComponentPolicy:
 
     def __call__(self, ctx: AutoscalingContext) -> tuple[int | float, dict[str, Any]]:
         """The replicas that Ray shall aim at, and what to remember until the next call."""
-        known = expected.BOARD.read(self._component, _now(ctx))
+        known = rate_board.BOARD.read(self._component, _now(ctx))
         if known is None:
             return replica_queue_length_autoscaling_policy(ctx)
         assert ctx.config is not None, "Serve says how it is configured"

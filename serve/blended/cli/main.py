@@ -17,13 +17,13 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from blended.client import Client
+from blended.cli import chat as conversation
+from blended.cli import experiment, journal, keys, summary, tables
 from blended.config import BlendConfig, loading
 from blended.errors import BlendedError, LaunchError
 from blended.launch import state
+from blended.launch.client import Client
 from blended.launch.state import Running
-from blended.terminal import chat as conversation
-from blended.terminal import experiment, journal, keys, summary, tables
 
 if TYPE_CHECKING:
     from blended.launch import rest

@@ -7,8 +7,8 @@ then one is drawn among the others, and so on, each by its weight among those th
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from blended.router.relay import Reason
 from blended.router.selection import SelectionDistribution, draw, exclude
+from blended.router.upstream import Reason
 
 
 @dataclass(frozen=True)

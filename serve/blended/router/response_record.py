@@ -6,7 +6,7 @@ from typing import Any
 
 from blended.journal import records
 from blended.journal.records import ResponseRecord
-from blended.router.dispatch import CHAT
+from blended.router.attempts import CHAT
 from blended.router.repetition import repetition
 from blended.router.response import Ending
 from blended.router.turns import Lineage, lineage_of

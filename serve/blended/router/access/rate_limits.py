@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from limits import RateLimitItem, RateLimitItemPerMinute
 
 from blended.errors import ApiError
-from blended.router.keys import Key
-from blended.router.limits_store import LimitsStore
+from blended.router.access.keys import Key
+from blended.router.access.rate_limits_store import LimitsStore
 
 _MINUTE_S = 60
 # A response's tokens are known once they are spent, so that their counter must refuse none.
