@@ -10,10 +10,11 @@ from pathlib import PurePosixPath
 from blended.config import BlendConfig, RemoteComponent
 from blended.errors import ConfigError
 from blended.folders import STATE_DIR_ENV
+from blended.internal import INTERNAL_KEY_ENV
 from blended.journal.from_config import URL_ENV
 from blended.journal.identity import SECRET_ENV
 from blended.launch.environment import PRIVACY_ENV, SERVE_ENV
-from blended.router.blend import CLIENT_KEY_ENV, INTERNAL_KEY_ENV
+from blended.router.blend import CLIENT_KEY_ENV
 from blended.tracing import ENDPOINT_ENV
 from cluster.groups import Group
 from cluster.manifests import Document

@@ -15,9 +15,10 @@ from blended.components.placement import selector
 from blended.config import BlendConfig
 from blended.config.loading import load
 from blended.errors import BlendedError, ConfigError
+from blended.internal import INTERNAL_KEY_ENV
 from blended.journal.identity import SECRET_ENV
 from blended.launch.environment import PRIVACY_ENV, SERVE_ENV
-from blended.router.blend import CLIENT_KEY_ENV, INTERNAL_KEY_ENV
+from blended.router.blend import CLIENT_KEY_ENV
 
 GCS_PORT, DASHBOARD_PORT = 6379, 8265
 _SECRETS = ("RAY_AUTH_TOKEN", CLIENT_KEY_ENV, INTERNAL_KEY_ENV, SECRET_ENV)

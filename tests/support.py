@@ -15,11 +15,12 @@ from starlette.types import ASGIApp
 
 from blended.components.simulated import Simulated
 from blended.config import BlendConfig, SimulatedComponent
+from blended.internal import INTERNAL_KEY_ENV
 from blended.journal.journal import Journal
 from blended.journal.records import ResponseRecord
 from blended.router.access.gate import access
 from blended.router.api import Api
-from blended.router.blend import CLIENT_KEY_ENV, INTERNAL_KEY_ENV, resolve
+from blended.router.blend import CLIENT_KEY_ENV, resolve
 
 CLIENT_KEY = "client-key"
 INTERNAL_KEY = "internal-key"

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from blended.app import COMPONENT_APP_PREFIX, ROUTER_APP, serve_config
-from blended.autoscaling.arrivals import Arrivals
 from blended.autoscaling.rate_board import metrics
 from blended.config import BlendConfig, SimulatedComponent
-from blended.router.blend import INTERNAL_KEY_ENV, Blend, resolve
+from blended.internal import INTERNAL_KEY_ENV
+from blended.router.arrivals import Arrivals
+from blended.router.blend import Blend, resolve
 from blended.router.failover import Failure, choose
 from loadtests.autoscaling.controller import Clock, Deployment, Reports
 from loadtests.autoscaling.fleet import Fleet

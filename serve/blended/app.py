@@ -22,7 +22,7 @@ from blended.config import (
     Tracing,
     VllmComponent,
 )
-from blended.router.blend import INTERNAL_KEY_ENV
+from blended.internal import INTERNAL_KEY_ENV, prefix
 from blended.tracing import environment
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def _component_app(
         ]
     return {
         "name": f"{COMPONENT_APP_PREFIX}{component.id}",
-        "route_prefix": f"/components/{component.id}",
+        "route_prefix": prefix(component.id),
         "import_path": f"blended.app:{builder}",
         "args": {"id": component.id, **args},
         "deployments": deployments,

@@ -12,10 +12,10 @@ import pytest
 from blended.app import ROUTER_APP, serve_config
 from blended.config import BlendConfig, Selection
 from blended.errors import ConfigError, LaunchError
+from blended.internal import INTERNAL_KEY_ENV
 from blended.launch import apply
 from blended.launch.apply import Plan
 from blended.launch.rest import ServeApi
-from blended.router.blend import INTERNAL_KEY_ENV
 
 OTHERS = {"name": "others", "route_prefix": "/others", "import_path": "others:app"}
 A: dict[str, Any] = {"id": "a", "kind": "simulated"}

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from blended.autoscaling.arrivals import Arrivals
 from blended.config import BlendConfig
 from blended.router.access.gate import access
+from blended.router.arrivals import Arrivals
 from blended.router.blend import resolve
 from tests.journal.journals import journal
 from tests.support import ENVIRON, Rig, blend, rig

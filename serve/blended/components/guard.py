@@ -5,7 +5,7 @@ import hmac
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from blended.router.upstream import REPLICA_HEADER
+from blended.internal import REPLICA_HEADER
 
 
 class Guard:

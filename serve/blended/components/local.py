@@ -14,7 +14,7 @@ from blended.components.guard import Guard
 from blended.components.placement import bundle_selectors, replica_options, worker_bundles
 from blended.config import Engine, Tracing
 from blended.errors import ConfigError
-from blended.router.blend import INTERNAL_KEY_ENV
+from blended.internal import INTERNAL_KEY_ENV
 from blended.tracing import ENDPOINT_ENV, environment
 
 if TYPE_CHECKING:

@@ -16,9 +16,10 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from blended.internal import SESSION_HEADER
+
 # The name by which Serve configs know it: that of Ray's own.
 DEPLOYMENT = "LLMRouter"
-SESSION_HEADER = "x-session-id"
 
 
 class Picker:

@@ -17,11 +17,12 @@ import httpx
 import psutil
 
 from blended.errors import LaunchError
+from blended.internal import INTERNAL_KEY_ENV
 from blended.journal.identity import SECRET_ENV
 from blended.launch import free_ports, state
 from blended.launch.environment import PRIVACY_ENV, SERVE_ENV
 from blended.launch.state import Running
-from blended.router.blend import CLIENT_KEY_ENV, INTERNAL_KEY_ENV
+from blended.router.blend import CLIENT_KEY_ENV
 
 MARKER_ENV = "BLENDED_CLUSTER"
 # glibc gives the threads of a process heaps of their own, up to eight for each core, and what is

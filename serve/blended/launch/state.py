@@ -8,8 +8,9 @@ from pathlib import Path
 
 from blended.errors import LaunchError
 from blended.folders import state_dir
+from blended.internal import INTERNAL_KEY_ENV
 from blended.journal.identity import SECRET_ENV
-from blended.router.blend import CLIENT_KEY_ENV, INTERNAL_KEY_ENV
+from blended.router.blend import CLIENT_KEY_ENV
 
 
 @dataclass(frozen=True)

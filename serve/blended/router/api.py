@@ -15,12 +15,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from blended.autoscaling.arrivals import Arrivals
 from blended.journal.journal import Journal
 from blended.journal.records import ExperimentRecord, ResponseRecord
 from blended.router import models, openapi, requests
 from blended.router.access.gate import KEY, Access, Gate
 from blended.router.access.keys import Key
+from blended.router.arrivals import Arrivals
 from blended.router.attempts import CHAT, Attempts, Inquiry
 from blended.router.availability import Availability
 from blended.router.blend import Blend, definitions

@@ -9,10 +9,10 @@ from typing import Any
 
 import aiohttp
 
-from blended.autoscaling.arrivals import Arrivals
 from blended.errors import ApiError
 from blended.experiments.assignment import Assignment
 from blended.router import requests, selection
+from blended.router.arrivals import Arrivals
 from blended.router.availability import Availability
 from blended.router.blend import Blend, Upstream
 from blended.router.failover import Choice, Failure, choose

@@ -17,10 +17,9 @@ from blended.config import (
 from blended.errors import ConfigError
 from blended.experiments.assignment import Assignment, assign
 from blended.experiments.definition import Definition
+from blended.internal import INTERNAL_KEY_ENV, prefix
 from blended.router.selection import SelectionDistribution, normalise
 
-# vLLM itself reads this variable and then refuses requests without the key.
-INTERNAL_KEY_ENV = "VLLM_API_KEY"
 CLIENT_KEY_ENV = "BLENDED_API_KEY"
 
 
@@ -104,11 +103,11 @@ def _upstream(component: AnyComponent, components_url: str, environ: Mapping[str
         base_url, model = component.base_url.rstrip("/"), component.model
         variable = component.api_key_env
     else:
-        base_url, model = f"{components_url}/components/{component.id}/v1", component.id
+        base_url, model = f"{components_url}{prefix(component.id)}/v1", component.id
         variable = INTERNAL_KEY_ENV
     if isinstance(component, VllmComponent):
         context_tokens = context_tokens or component.engine.max_model_len
-        tokenize_url = f"{components_url}/components/{component.id}/tokenize"
+        tokenize_url = f"{components_url}{prefix(component.id)}/tokenize"
     key = environ.get(variable) if variable else None
     if variable and not key:
         raise ConfigError(

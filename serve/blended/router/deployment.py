@@ -21,7 +21,7 @@ from blended.router.access.gate import Access, access
 from blended.router.api import Api
 from blended.router.blend import resolve
 from blended.router.response_record import described
-from blended.telemetry import Telemetry
+from blended.router.telemetry import Telemetry
 
 logger = logging.getLogger(__name__)
 

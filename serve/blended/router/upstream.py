@@ -13,10 +13,10 @@ from typing import Literal
 import aiohttp
 
 from blended.errors import ApiError
+from blended.internal import REPLICA_HEADER, SESSION_HEADER
 from blended.router.blend import Upstream
 
 CONTEXT_EXCEEDED = "context_length_exceeded"
-REPLICA_HEADER = "x-blended-replica"
 
 Reason = Literal["full", "unavailable", "late", "refused"]
 
@@ -43,7 +43,7 @@ class Question:
         """The headers that the component gets: nothing of the client's is among them."""
         return {
             "content-type": "application/json",
-            "x-session-id": self.session,
+            SESSION_HEADER: self.session,
             "x-request-id": self.request_id,
             **self.context,
             **self.upstream.authorization(),

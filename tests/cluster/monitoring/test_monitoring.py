@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from blended.telemetry import METRICS, TTFT
+from blended.router.telemetry import METRICS, TTFT
 from cluster.monitoring import queries
 from cluster.monitoring.__main__ import main
 from cluster.monitoring.alerts import Levels

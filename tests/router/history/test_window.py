@@ -13,7 +13,7 @@ from blended.config import History
 from blended.router.history.content import Message
 from blended.router.history.legal_form import legal
 from blended.router.history.window import block_bytes, candidates, estimate, fit
-from tests.components.histories import (
+from tests.router.history.histories import (
     IMAGE,
     SERVED,
     assistant,

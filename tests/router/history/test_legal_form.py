@@ -10,7 +10,7 @@ from blended.config import History
 from blended.router.history.content import Message
 from blended.router.history.legal_form import PADDING, legal
 from blended.router.requests import check_chat
-from tests.components.histories import (
+from tests.router.history.histories import (
     IMAGE,
     SERVED,
     STRICT,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from blended.telemetry import METRICS, Metric, turn_range
+from blended.router.telemetry import METRICS, Metric, turn_range
 from cluster.monitoring import queries
 
 README = Path(__file__).parents[1] / "README.md"

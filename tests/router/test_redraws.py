@@ -1,0 +1,230 @@
+"""What becomes of a request whose component does not answer: another one does, or 503."""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from blended.config import BlendConfig
+from tests.support import Rig, events, eventually, rig, serving
+
+Status = Callable[[str, dict[str, str]], int]
+
+
+class Upstreams:
+    """OpenAI-compatible servers under /a, /b and /c, which answer with the statuses they are told.
+
+    `statuses` are those of responses, `checks` those of the list of models.
+    """
+
+    def __init__(self, **checks: int) -> None:
+        self.statuses: dict[str, int] = {}
+        self.checks = checks
+        self.cut: set[str] = set()
+        self.asked: list[tuple[str, str]] = []
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            return
+        body = b""
+        while (message := await receive()).get("more_body"):
+            body += message["body"]
+        _, name, *path = scope["path"].split("/")
+        if path == ["models"]:
+            await self.respond(send, self.checks.get(name, 200), b"{}")
+            return
+        status = self.statuses.get(name, 200)
+        headers = dict(scope["headers"])
+        self.asked.append((name, headers[b"x-session-id"].decode()))
+        if name in self.cut:
+            raise ConnectionError
+        document = {"model": name, "choices": [{"finish_reason": "stop"}]}
+        await self.respond(send, status, json.dumps(document).encode())
+
+    async def respond(self, send: Any, status: int, body: bytes) -> None:
+        headers = [(b"content-type", b"application/json")]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    def counts(self) -> Counter[str]:
+        return Counter(name for name, _ in self.asked)
+
+
+@asynccontextmanager
+async def routed(upstreams: Upstreams, period_s: float = 3600) -> AsyncIterator[Rig]:
+    """A router before three remote components; without checks after the first unless told."""
+    async with serving(upstreams) as url:
+        components = [
+            {
+                "id": name,
+                "kind": "remote",
+                "base_url": f"{url}/{name}",
+                "model": name,
+                "health": {"period_s": period_s, "failures": 3},
+            }
+            for name in "abc"
+        ]
+        config = {"name": "blend", "components": components, "api": {"reveal_component": True}}
+        async with rig(BlendConfig.model_validate(config)) as r:
+            yield r
+
+
+async def test_a_failing_component_costs_the_client_nothing() -> None:
+    """Whatever is drawn, somebody answers; the header counts who was asked."""
+    upstreams = Upstreams()
+    async with routed(upstreams) as r:
+        upstreams.statuses["a"] = 500
+        responses = [await r.chat() for _ in range(40)]
+
+    assert {response.status_code for response in responses} == {200}
+    for response in responses:
+        redrawn = response.headers["x-blended-intended"] == "a"
+        assert response.headers["x-blended-component"] in ("b", "c")
+        if int(response.headers["x-blended-attempts"]) > 1:
+            assert redrawn
+            assert response.headers["x-blended-propensity"] == "0.5"
+
+
+async def test_the_second_attempt_is_at_another_replica_of_the_same_component() -> None:
+    """The session of the second attempt is another, and the same one for the conversation."""
+    upstreams = Upstreams()
+    async with routed(upstreams) as r:
+        upstreams.statuses["a"] = 503
+        for _ in range(4):
+            await r.chat(model="a", headers={"X-Conversation-ID": "one"})
+
+    first, second = upstreams.asked[:2]
+    assert first[0] == second[0] == "a"
+    assert first[1] != second[1]
+    assert upstreams.asked == [first, second] * 4
+
+
+async def test_who_is_full_and_has_one_replica_is_not_asked_again() -> None:
+    """There is no neighbour to spill to."""
+    upstreams = Upstreams()
+    async with routed(upstreams) as r:
+        upstreams.statuses["a"] = 429
+        response = await r.chat(model="a")
+
+    assert response.status_code == 429
+    assert len(upstreams.asked) == 1
+
+
+async def test_a_component_that_is_cut_before_its_first_byte_is_replaced() -> None:
+    """A broken connection is no answer either."""
+    upstreams = Upstreams()
+    async with routed(upstreams) as r:
+        upstreams.cut = {"a", "b"}
+        responses = [await r.chat() for _ in range(10)]
+
+    assert {response.headers["x-blended-component"] for response in responses} == {"c"}
+
+
+async def test_when_all_are_full_the_client_is_told_to_come_back() -> None:
+    """429 of every component becomes one 429 with Retry-After; nobody is taken to be broken."""
+    upstreams = Upstreams()
+    async with routed(upstreams) as r:
+        upstreams.statuses |= {"a": 429, "b": 429, "c": 429}
+        responses = [await r.chat() for _ in range(4)]
+
+        assert {response.status_code for response in responses} == {429}
+        assert {response.json()["error"]["code"] for response in responses} == {"overloaded"}
+        assert all(int(response.headers["retry-after"]) > 0 for response in responses)
+        assert not r.api.availability.unavailable
+        upstreams.statuses.clear()
+        assert (await r.chat()).status_code == 200
+
+
+async def test_when_nobody_is_left_the_client_is_told_to_come_back() -> None:
+    """A blend without a component that answers gives 503 with Retry-After."""
+    upstreams = Upstreams()
+    upstreams.statuses = {"a": 500, "b": 503, "c": 404}
+    async with routed(upstreams) as r:
+        response = await r.chat()
+
+    assert response.status_code == 503
+    assert int(response.headers["retry-after"]) > 0
+    assert response.json()["error"]["code"] == "component_unavailable"
+
+
+async def test_a_component_that_fails_again_and_again_leaves_the_draw() -> None:
+    """After three failures in a row it is asked no more, until a check succeeds."""
+    upstreams = Upstreams()
+    async with routed(upstreams) as r:
+        upstreams.statuses["a"] = 500
+        for _ in range(30):
+            await r.chat()
+
+        assert r.api.availability.unavailable == {"a"}
+        # Each response asks it twice before it redraws, so that the third failure is the last.
+        assert upstreams.counts()["a"] in (3, 4)
+
+
+async def test_checks_take_a_component_out_and_back() -> None:
+    """A component that stops answering checks leaves within its period, and returns by itself."""
+    upstreams = Upstreams()
+    async with routed(upstreams, period_s=0.05) as r:
+        upstreams.checks["b"] = 503
+        await eventually(lambda: r.api.availability.unavailable == {"b"})
+        upstreams.asked.clear()
+        attempts = {(await r.chat()).headers["x-blended-attempts"] for _ in range(20)}
+        assert attempts == {"1"}
+        assert upstreams.counts()["b"] == 0
+
+        upstreams.checks.clear()
+        await eventually(lambda: not r.api.availability.unavailable)
+
+
+async def test_checks_follow_a_change_of_the_blend() -> None:
+    """A blend that is put in place of another has its own components checked."""
+    first, second = Upstreams(), Upstreams(a=503)
+    async with routed(first, period_s=0.05) as r, routed(second, period_s=0.05) as other:
+        await eventually(lambda: other.api.availability.unavailable == {"a"})
+        assert other.api.blend is not None
+        assert other.api.access is not None
+        r.api.use(other.api.blend, other.api.access, None)
+
+        await eventually(lambda: r.api.availability.unavailable == {"a"})
+
+
+async def test_a_client_that_leaves_is_not_served_by_another_component() -> None:
+    """Cancelling ends the attempts with it."""
+    config = {
+        "name": "blend",
+        "components": [
+            {"id": name, "kind": "simulated", "simulation": {"ttft_ms": 600_000}} for name in "ab"
+        ],
+    }
+    async with rig(BlendConfig.model_validate(config)) as r:
+        waiting = asyncio.create_task(r.chat())
+        await eventually(lambda: sum(c.running for c in r.components.values()) == 1)
+        waiting.cancel()
+
+        await eventually(lambda: sum(c.cancelled for c in r.components.values()) == 1)
+        assert sum(c.running for c in r.components.values()) == 0
+
+
+async def test_a_stream_is_never_continued_by_another_component() -> None:
+    """After the first byte a failure is an error event, and nobody else is asked."""
+    asked: list[str] = []
+
+    async def breaks_off(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            return
+        if scope["path"].endswith("models"):
+            await Upstreams().respond(send, 200, b"{}")
+            return
+        asked.append(scope["path"])
+        headers = [(b"content-type", b"text/event-stream")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        event = b'data: {"model":"x","choices":[{"delta":{"content":"Hi"}}]}\n\n'
+        await send({"type": "http.response.body", "body": event, "more_body": True})
+        raise ConnectionError
+
+    async with routed(breaks_off) as r:  # type: ignore[arg-type]
+        response = await r.chat(stream=True)
+
+    assert len(asked) == 1
+    assert events(response.content)[-1]["error"]["code"] == "interrupted"
