@@ -36,7 +36,7 @@ check: .venv/dev
 	$(BIN)/python -m cluster.render demo --settings k8s/overlays/dev/cluster.yaml --out k8s/demo --check
 
 bench: .venv/runtime
-	@$(BIN)/python -m loadtests.bench $(ARGS)
+	@$(BIN)/python -m loadtests.studies.router_overhead $(ARGS)
 
 # Of what is installed an engine loads a tenth, which is compiled by loading it once.
 .venv/runtime: requirements-cpu.lock pyproject.toml

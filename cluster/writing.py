@@ -10,7 +10,7 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from blended.config.loading import parse, presets
 from blended.errors import ConfigError
-from cluster.planning import ComponentPlan, Plan
+from cluster.capacity.planning import ComponentPlan, Plan
 
 
 def write(path: Path, plan: Plan, weights: Mapping[str, float] | None) -> None:

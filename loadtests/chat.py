@@ -30,13 +30,13 @@ from locust.argument_parser import LocustArgumentParser
 from locust.exception import StopUser
 from locust.runners import MasterRunner, WorkerRunner
 
-from loadtests.crowd import figures, options
-from loadtests.crowd.answer import Answer
-from loadtests.crowd.arrivals import part
-from loadtests.crowd.options import Run
-from loadtests.crowd.people import Ask, Conversation, conversations
-from loadtests.crowd.session import Session
-from loadtests.crowd.tally import Response, turn_group
+from loadtests.users import options, summary
+from loadtests.users.answer import Answer
+from loadtests.users.arrivals import part
+from loadtests.users.options import Run
+from loadtests.users.people import Ask, Conversation, conversations
+from loadtests.users.session import Session
+from loadtests.users.tally import Response, turn_group
 
 PATH = "/v1/chat/completions"
 # What is under way when a run is over may end.
@@ -268,7 +268,7 @@ def judge(environment: Any, **_: object) -> None:
     errors = environment.stats.errors.values()
     session.document = session.conclude({str(e.error): e.occurrences for e in errors})
     complaints = [*session.document["missed"], *session.document["refused"]]
-    for sentence in (figures.verdict(session.document), *complaints):
+    for sentence in (summary.verdict(session.document), *complaints):
         print(sentence, file=sys.stderr)
     if complaints:
         environment.process_exit_code = 1
@@ -278,7 +278,7 @@ def judge(environment: Any, **_: object) -> None:
 def conclude(**_: object) -> None:
     """Locust's hook: what its own tables do not have, below them."""
     if session is not None and session.document is not None:
-        print(figures.table(session.document), *figures.describe(session.document), sep="\n")
+        print(summary.table(session.document), *summary.describe(session.document), sep="\n")
         print(json.dumps(session.document), flush=True)
 
 

@@ -7,9 +7,9 @@ what is shared with files or other processes): RSS counts Ray's shared memory in
 whoever has the kernel count pages one by one (USS) holds up the process for seconds on a busy CPU.
 
 Memory grows when the 99.9 % interval of its slope is above 0, by means of blocks because samples
-are alike (loadtests/growth.py), and when it is more than 4 MiB over the run. Prints a line for each
-process and, last, one line of JSON, which `--out` keeps. The exit status is 1 if a response failed,
-the level was missed, or any process grew; 2 if nothing could be measured.
+are alike (loadtests/harness/growth.py), and when it is more than 4 MiB over the run. Prints a line
+for each process and, last, one line of JSON, which `--out` keeps. The exit status is 1 if a
+response failed, the level was missed, or any process grew; 2 if nothing could be measured.
 """
 
 import argparse
@@ -28,12 +28,12 @@ from typing import Any
 
 from blended.config.loading import load
 from blended.errors import BlendedError
-from loadtests.bench.blends import package_version, up, vllm_version
-from loadtests.bench.processes import Unavailable, last_line, spawned
-from loadtests.bench.targets import CHAT, Place
-from loadtests.crowd import people
-from loadtests.growth import Trend, trend
-from loadtests.memory import Memory, sample
+from loadtests.harness.blends import package_version, up, vllm_version
+from loadtests.harness.growth import Trend, trend
+from loadtests.harness.memory import Memory, sample
+from loadtests.harness.processes import Unavailable, last_line, spawned
+from loadtests.harness.targets import CHAT, Place
+from loadtests.users import people
 
 LOCUSTFILE = Path(__file__).with_name("chat.py")
 # Of the knee.

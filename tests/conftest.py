@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import make_url
 
 from blended.journal.store import Store
-from loadtests.postgres import postgres
+from loadtests.harness.postgres import postgres
 from tests.journal.databases import execute
 
 _NUMBERS = count()

@@ -15,8 +15,8 @@ from typing import Any
 from blended.config import BlendConfig
 from blended.config.loading import load
 from blended.errors import BlendedError
-from loadtests.crowd import figures
 from loadtests.report.page import page
+from loadtests.users import summary
 
 
 class NoResult(ValueError):
@@ -50,7 +50,7 @@ def weights(blend: BlendConfig) -> dict[str, float]:
 def lines(document: Mapping[str, Any]) -> list[str]:
     """What the terminal shows."""
     run = document.get("soak", document)
-    found = [figures.table(run), *figures.describe(run), figures.verdict(run)]
+    found = [summary.table(run), *summary.describe(run), summary.verdict(run)]
     return [*found, *document.get("complaints", [*run["missed"], *run["refused"]])]
 
 

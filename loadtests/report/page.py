@@ -6,8 +6,8 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from loadtests.crowd import figures
 from loadtests.report.plots import plots
+from loadtests.users import summary
 
 TIMES = {"ttft_ms": "TTFT", "itl_ms": "ITL", "tpot_ms": "TPOT", "e2e_ms": "E2E"}
 
@@ -25,7 +25,7 @@ def page(document: Mapping[str, Any], weights: Mapping[str, float]) -> str:
             run=run,
             search=search,
             complaints=document.get("complaints", [*run["missed"], *run["refused"]]),
-            sentences=[*figures.describe(run), figures.verdict(run)],
+            sentences=[*summary.describe(run), summary.verdict(run)],
             processes=document.get("processes", []),
             share_of_knee=document.get("share_of_knee"),
             rows=_rows(run),

@@ -16,7 +16,7 @@ from blended.app import serve_config
 from blended.autoscaling import policy, rate_board
 from blended.autoscaling.rate_board import OLDEST_S, Expected
 from blended.config import BlendConfig
-from loadtests.autoscaling.controller import Clock, Deployment
+from loadtests.studies.autoscaling.controller import Clock, Deployment
 from tests.support import blend
 
 CAPACITY = (0.0, 2.0, 4.5, 7.0)

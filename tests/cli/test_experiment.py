@@ -15,7 +15,7 @@ from blended.errors import ConfigError
 from blended.experiments.assignment import assign
 from blended.experiments.power import retention_variance, users_needed
 from blended.journal.identity import SECRET_ENV, Identity
-from loadtests.population.__main__ import main as simulate
+from loadtests.studies.population.__main__ import main as simulate
 
 BLEND = """
 name: friends

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from cluster.capacity import Component, Curve, Lengths, Line, ServiceLevel, Spread
+from cluster.capacity.queueing import Component, Curve, Lengths, Line, ServiceLevel, Spread
 
 LENGTHS = Lengths(prompt=200, response=60)
 LEVEL = ServiceLevel(ttft_s=0.5, itl_s=0.05)

@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from blended.config.loading import load
-from cluster import plan, profiles
-from cluster.capacity import Component, Curve, Lengths, Line, ServiceLevel
+from cluster.capacity import plan, profile_files
+from cluster.capacity.queueing import Component, Curve, Lengths, Line, ServiceLevel
 from cluster.manifests import Document
 
 BLEND = """\
@@ -65,7 +65,7 @@ def profile(component: Any, slow: float = 1) -> Document:
         for running in (1, 8, 64)
         for prompt in (100.0, 300.0)
     ]
-    serves = profiles.served(component)
+    serves = profile_files.served(component)
     return {"component": component.id, "made_by": {}, "serves": serves, "points": points}
 
 
@@ -99,7 +99,7 @@ def planned(site: Path, capsys: pytest.CaptureFixture[str], *options: str) -> Do
 def test_a_profile_gives_back_the_curve_that_it_lies_on(site: Path) -> None:
     """The fit finds every parameter, of means and of 99th percentiles."""
     small = load(str(site / "blend.yaml")).components[0]
-    found, expected = profiles.load(small, site).curve(), curve(1)
+    found, expected = profile_files.load(small, site).curve(), curve(1)
 
     assert found.most == expected.most
     for name in ("ttft", "ttft_p99", "itl", "itl_p99"):
@@ -247,11 +247,11 @@ def test_a_profile_has_to_be_there_and_of_this_engine(
 
     (site / "small.json").unlink()
     assert run(site, "--rate", "5") == 2
-    assert "python -m loadtests.profile small" in capsys.readouterr().err
+    assert "python -m cluster.capacity.profile small" in capsys.readouterr().err
 
 
 def test_the_demo_can_be_planned(capsys: pytest.CaptureFixture[str]) -> None:
-    """The profiles in loadtests/profiles are those of its components; one fits this machine."""
+    """The profiles that are kept are those of its components; one fits this machine."""
     level = ("--prompt", "100", "--response", "60", "--ttft", "1.5", "--itl", "0.04")
 
     assert plan.main(["demo", "--rate", "12", *level, "--json"]) == 0

@@ -1,6 +1,6 @@
 """The statistics hold what they promise, over many simulated experiments whose truth is known.
 
-The whole of it is `python -m loadtests.calibration --save`; what that saw is in
+The whole of it is `python -m loadtests.studies.statistics --save`; what that saw is in
 loadtests/results/calibration.json and asserted here too. `pytest -m slow` runs it anew.
 """
 
@@ -10,21 +10,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from loadtests import calibration
+from loadtests.studies import statistics
 
 
 @pytest.fixture(scope="module", params=["saved", pytest.param("anew", marks=pytest.mark.slow)])
 def whole(request: pytest.FixtureRequest) -> dict[str, Any]:
     """The result that is committed, and one of another seed."""
     if request.param == "anew":
-        return calibration.measure(experiments=2000, peeked=1000, users=2000, seed=2)
-    result: dict[str, Any] = json.loads(calibration.SAVED.read_text())
+        return statistics.measure(experiments=2000, peeked=1000, users=2000, seed=2)
+    result: dict[str, Any] = json.loads(statistics.SAVED.read_text())
     return result
 
 
 def test_intervals_hold_the_truth() -> None:
     """150 experiments: below 88.6 % once in 5,000 for one of 20 if 95 % is true; seeded."""
-    held = calibration.coverage(150, 1500, np.random.default_rng(11))
+    held = statistics.coverage(150, 1500, np.random.default_rng(11))
 
     assert len(held) == 20
     assert min(held.values()) > 0.88, held
@@ -35,7 +35,7 @@ def test_arms_that_are_alike_are_seldom_called_different() -> None:
 
     Taking a user's days to be independent errs at least twice as often as it says.
     """
-    alarms = calibration.false_alarms(150, 1500, np.random.default_rng(12))
+    alarms = statistics.false_alarms(150, 1500, np.random.default_rng(12))
     naive = {name: alarms.pop(name) for name in list(alarms) if name.startswith("naive")}
 
     assert max(alarms.values()) < 0.12, alarms
@@ -45,7 +45,7 @@ def test_arms_that_are_alike_are_seldom_called_different() -> None:
 def test_looking_every_day_is_allowed() -> None:
     """Four A/A experiments looked at on 36 days each: no always-valid interval leaves out 1, where
     those for one look do. Some would once in four runs, were it not seeded."""
-    peeked = calibration.peeking(4, 600, np.random.default_rng(13))
+    peeked = statistics.peeking(4, 600, np.random.default_rng(13))
 
     assert max(peeked.always_valid.values()) == 0, peeked
     assert max(peeked.fixed_horizon.values()) > 0.25

@@ -10,7 +10,7 @@ import pytest
 def test_it_measures_and_prints_json_last() -> None:
     """Every response is aggregated, reported and exported; users are as many as asked for."""
     done = subprocess.run(
-        [sys.executable, "-m", "loadtests.journal", "--rows", "2000", "--users", "200"],
+        [sys.executable, "-m", "loadtests.studies.journal", "--rows", "2000", "--users", "200"],
         capture_output=True,
         text=True,
         check=True,

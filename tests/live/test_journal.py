@@ -15,7 +15,7 @@ import yaml
 
 from blended.journal.store import Store
 from blended.journal.tables import responses
-from loadtests.postgres import Postgres, postgres
+from loadtests.harness.postgres import Postgres, postgres
 from tests.journal.databases import count, kept
 from tests.live.conftest import Live, running
 from tests.live.load import Result, load

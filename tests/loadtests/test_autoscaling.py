@@ -12,13 +12,13 @@ import pytest
 
 from blended.autoscaling import rate_board
 from blended.config import Replicas, Simulation
-from cluster.capacity import ServiceLevel
-from loadtests.autoscaling import report
-from loadtests.autoscaling.day import Day
-from loadtests.autoscaling.outcome import Outcome
-from loadtests.autoscaling.paper import Trouble, live_through
-from loadtests.autoscaling.queueing import Replica, Response
-from loadtests.autoscaling.setting import Contender, Setting
+from cluster.capacity.queueing import ServiceLevel
+from loadtests.studies.autoscaling import report
+from loadtests.studies.autoscaling.day import Day
+from loadtests.studies.autoscaling.outcome import Outcome
+from loadtests.studies.autoscaling.queueing import Replica, Response
+from loadtests.studies.autoscaling.setting import Contender, Setting
+from loadtests.studies.autoscaling.simulated import Trouble, live_through
 
 RESULTS = Path(__file__).parents[2] / "loadtests" / "results"
 ENGINE = Simulation(ttft_ms=100, ttft_ms_per_running=100, itl_ms=10, itl_ms_per_running=10)
@@ -135,9 +135,9 @@ def test_violations_are_all_that_was_not_in_time(tmp_path: Path) -> None:
     assert (tmp_path / "day.png").stat().st_size > 1000
 
 
-@pytest.mark.parametrize(("name", "days"), [("paper", 3), ("real", 1)])
+@pytest.mark.parametrize(("name", "days"), [("simulated", 3), ("real", 1)])
 def test_a_committed_day_has_fewer_violations_at_fewer_replica_hours(name: str, days: int) -> None:
-    """By the expected rate against Ray's policy: on paper as planned, with a component down and
+    """By the expected rate against Ray's policy: simulated as planned, with a component down and
     with an hour without word of the rates; for real as planned."""
     found = json.loads((RESULTS / f"autoscaling-{name}.json").read_text())["days"]
 

@@ -18,8 +18,8 @@ import yaml
 
 from blended.config import BlendConfig
 from blended.launch import free_ports
-from loadtests.crowd.arrivals import Arrival, poisson
-from loadtests.crowd.people import load
+from loadtests.users.arrivals import Arrival, poisson
+from loadtests.users.people import load
 from tests.journal.journals import journal
 from tests.support import CLIENT_KEY, Rig, blend, eventually, rig
 
@@ -463,8 +463,8 @@ async def test_the_pods_files_are_all_that_is_needed(tmp_path: Path) -> None:
 
 def lay_out(items: list[dict[str, str]], folder: Path) -> None:
     """The ConfigMap's files at their places, made as k8s/README.md says."""
-    found = [ROOT / "loadtests" / "chat.py", ROOT / "loadtests" / "bench" / "machine.py"]
-    sources = {path.name: path for path in [*found, *(ROOT / "loadtests" / "crowd").iterdir()]}
+    found = [ROOT / "loadtests" / "chat.py", ROOT / "loadtests" / "harness" / "machine.py"]
+    sources = {path.name: path for path in [*found, *(ROOT / "loadtests" / "users").iterdir()]}
     for item in items:
         path = folder / item["path"]
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -12,10 +12,10 @@ from statistics import fmean, stdev
 import pytest
 
 from blended.config.loading import load
-from loadtests.cost import claim, flops, report, theory
-from loadtests.cost.claim import NotEnough, Setup, Verdict
-from loadtests.cost.report import Models
-from loadtests.cost.series import (
+from loadtests.studies.blend_cost import claim, flops, report, theory
+from loadtests.studies.blend_cost.claim import NotEnough, Setup, Verdict
+from loadtests.studies.blend_cost.report import Models
+from loadtests.studies.blend_cost.series import (
     BLEND,
     Response,
     Round,

@@ -15,11 +15,11 @@ import pytest
 from blended.config import BlendConfig, SimulatedComponent, Simulation
 from blended.config.loading import load
 from blended.errors import ConfigError
-from loadtests.bench.processes import Unavailable, family, spawned, wait_until
-from loadtests.cost import engines
-from loadtests.cost.__main__ import setup_of
-from loadtests.cost.asking import Door, Failed, Group, Meter
-from loadtests.cost.series import BLEND, Response, Series
+from loadtests.harness.processes import Unavailable, family, spawned, wait_until
+from loadtests.studies.blend_cost import engines
+from loadtests.studies.blend_cost.__main__ import setup_of
+from loadtests.studies.blend_cost.asking import Door, Failed, Group, Meter
+from loadtests.studies.blend_cost.series import BLEND, Response, Series
 from tests.support import CLIENT_KEY, Rig, rig
 
 SECONDS = {"a": 0.25, "b": 0.75}

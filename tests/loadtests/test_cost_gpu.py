@@ -15,7 +15,7 @@ SMALL = ("--rounds", "3", "--turns", "6", "--tokens", "4", "--at-once", "2", "--
 
 def run(*arguments: str) -> tuple[int, dict[str, Any], str]:
     """The script's status, the JSON of its last line, and all that it printed."""
-    command = [sys.executable, "-m", "loadtests.cost.gpu", *arguments]
+    command = [sys.executable, "-m", "loadtests.studies.blend_cost.gpu", *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
     assert done.stdout, done.stderr
     return done.returncode, json.loads(done.stdout.splitlines()[-1]), done.stdout
@@ -47,7 +47,7 @@ def test_tiny_shapes_measure_the_price_of_blending_on_a_cpu() -> None:
 def test_it_needs_neither_ray_nor_the_package() -> None:
     """A GPU machine has torch and vLLM, and may have nothing else of this project."""
     program = (
-        "import sys, loadtests.cost.gpu\n"
+        "import sys, loadtests.studies.blend_cost.gpu\n"
         "print(sorted({'ray', 'blended', 'vllm'} & {m.split('.')[0] for m in sys.modules}))"
     )
 
@@ -61,7 +61,7 @@ def test_it_needs_neither_ray_nor_the_package() -> None:
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_the_papers_sizes_are_refused_without_a_gpu() -> None:
     """Nobody waits for 13 billion parameters on a CPU."""
-    command = [sys.executable, "-m", "loadtests.cost.gpu"]
+    command = [sys.executable, "-m", "loadtests.studies.blend_cost.gpu"]
 
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
 

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from blended.config import BlendConfig
-from loadtests.crowd import figures
-from loadtests.crowd.people import load
-from loadtests.crowd.tally import Ledger, Level, Response
-from loadtests.growth import trend
-from loadtests.memory import Memory
+from loadtests.harness.growth import trend
+from loadtests.harness.memory import Memory
 from loadtests.report.__main__ import main, weights
 from loadtests.report.page import page
 from loadtests.soak import result
+from loadtests.users import summary
+from loadtests.users.people import load
+from loadtests.users.tally import Ledger, Level, Response
 from tests.experiments.chromium import dom, screenshot
 
 FAST, SLOW_S = 0.1, 0.9
@@ -46,10 +46,10 @@ def responses() -> list[Response]:
 
 def document() -> dict[str, Any]:
     """What Locust's last line would be."""
-    ledger = Ledger(Level(0.5), slot_s=STEP_S / figures.SLOTS_PER_PART)
+    ledger = Ledger(Level(0.5), slot_s=STEP_S / summary.SLOTS_PER_PART)
     for response in responses():
         ledger.add(response, response.began_s)
-    parts = figures.parts(ledger, STEPS * STEP_S)
+    parts = summary.parts(ledger, STEPS * STEP_S)
     return {
         "load": {
             "loop": "open",
@@ -60,11 +60,11 @@ def document() -> dict[str, Any]:
             "replay": None,
             "speed": None,
         },
-        "level": {"first_token_ms": 500.0, "between_tokens_ms": None, "goodput": figures.GOODPUT},
-        **figures.groups(ledger),
+        "level": {"first_token_ms": 500.0, "between_tokens_ms": None, "goodput": summary.GOODPUT},
+        **summary.groups(ledger),
         "errors": {},
         "parts": parts,
-        "knee": figures.knee(parts),
+        "knee": summary.knee(parts),
         "client": [{"process": "local", "cpu": 0.1, "lag_p99_ms": 3.0}],
         "refused": [],
         "missed": ["The level was missed: fewer than 99% of the responses kept it."],

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from loadtests.bench.environments import PipPackage, installed
-from loadtests.bench.peers import PEERS, Site
-from loadtests.bench.processes import Unavailable
+from loadtests.harness.processes import Unavailable
+from loadtests.studies.router_overhead.environments import PipPackage, installed
+from loadtests.studies.router_overhead.peers import PEERS, Site
 
 URLS = {model: f"http://127.0.0.1:900{index}" for index, model in enumerate("abc")}
 

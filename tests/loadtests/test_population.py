@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from blended.errors import ConfigError
-from loadtests.population.habits import (
+from loadtests.studies.population.habits import (
     ALPHA_S,
     R1,
     ArmEffect,
@@ -13,8 +13,8 @@ from loadtests.population.habits import (
     true_engagement,
     true_retention,
 )
-from loadtests.population.users import generators, populate
-from loadtests.population.visits import DAY_MS, FAILURES, GAP_MS, RETRIES, Responses, plan
+from loadtests.studies.population.users import generators, populate
+from loadtests.studies.population.visits import DAY_MS, FAILURES, GAP_MS, RETRIES, Responses, plan
 
 CONTROL = ArmEffect("control")
 BLEND = ArmEffect("blend", 1.3, 1.2, retention_decay=-0.1, engagement_decay=0.05)

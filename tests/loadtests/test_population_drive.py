@@ -13,11 +13,17 @@ from blended.errors import ConfigError
 from blended.experiments.assignment import arm_of, is_in_slice
 from blended.journal.identity import SECRET_ENV
 from blended.router.blend import CLIENT_KEY_ENV
-from loadtests.population import report
-from loadtests.population.__main__ import main
-from loadtests.population.drive import Ask, Tally, messages, reply_of
-from loadtests.population.options import parse_arms
-from loadtests.population.schedule import NOWHERE, Cast, check_period, experiment_of, next_day
+from loadtests.studies.population import report
+from loadtests.studies.population.__main__ import main
+from loadtests.studies.population.drive import Ask, Tally, messages, reply_of
+from loadtests.studies.population.options import parse_arms
+from loadtests.studies.population.schedule import (
+    NOWHERE,
+    Cast,
+    check_period,
+    experiment_of,
+    next_day,
+)
 from tests.journal.journals import IDENTITY, journal
 from tests.support import CLIENT_KEY, blend, eventually, rig
 

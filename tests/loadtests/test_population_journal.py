@@ -19,9 +19,9 @@ from blended.journal.records import ExperimentRecord, ResponseRecord
 from blended.journal.store import Store
 from blended.journal.tables import experiments, feedback, responses
 from blended.router import selection
-from loadtests.population.__main__ import main
-from loadtests.population.options import parse_arms
-from loadtests.population.writing import Rehearsal
+from loadtests.studies.population.__main__ import main
+from loadtests.studies.population.options import parse_arms
+from loadtests.studies.population.writing import Rehearsal
 from tests.journal.databases import rows
 
 ARMS = ("control", "blend:retention=1.15,engagement=1.10")

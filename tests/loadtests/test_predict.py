@@ -11,9 +11,8 @@ import pytest
 
 from blended.config import BlendConfig
 from blended.config.loading import load
-from cluster import plan, profiles
-from cluster.profiles import Profile
-from loadtests import predict
+from cluster.capacity import plan, predict, profile_files
+from cluster.capacity.profile_files import Profile
 
 BLEND = """\
 name: pair
@@ -39,7 +38,7 @@ components:
     engine: {model: e/exact, accelerator: L40S, args: {dtype: float32}}
   - {id: far, kind: remote, base_url: "https://api.example.com/v1", model: m}
 """
-SHAPES = profiles.FOLDER / "shapes"
+SHAPES = profile_files.FOLDER / "shapes"
 
 
 class Unreachable(Exception):
@@ -128,7 +127,7 @@ def run(site: Path, component: str, *options: str) -> int:
 def predicted(site: Path, component: str) -> Profile:
     """The profile that it wrote, as the plan reads it."""
     blend: BlendConfig = load(str(site / "blend.yaml"))
-    return profiles.load(next(c for c in blend.components if c.id == component), site)
+    return profile_files.load(next(c for c in blend.components if c.id == component), site)
 
 
 def test_a_profile_says_that_it_is_predicted(
@@ -258,10 +257,12 @@ def test_what_was_measured_stays(
 
 
 def test_the_modern_preset_can_be_planned(capsys: pytest.CaptureFixture[str]) -> None:
-    """The profiles in loadtests/profiles are those of its components, and predicted."""
+    """The profiles in cluster/capacity/profiles are those of its components, and predicted."""
     level = ("--prompt", "500", "--response", "250", "--ttft", "1", "--itl", "0.06")
 
-    assert all(profiles.load(c, profiles.FOLDER).predicted for c in load("modern").components)
+    assert all(
+        profile_files.load(c, profile_files.FOLDER).predicted for c in load("modern").components
+    )
     assert plan.main(["modern", "--rate", "10", *level, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)["components"]
     # Of models of 8, 12 and 12 billion parameters, one replica of the smallest answers the most.

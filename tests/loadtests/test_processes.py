@@ -6,7 +6,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from loadtests.bench.processes import (
+from loadtests.harness.processes import (
     Unavailable,
     Usage,
     family,

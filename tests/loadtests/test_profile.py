@@ -8,8 +8,8 @@ import pytest
 from blended.config import BlendConfig, SimulatedComponent, Simulation, VllmComponent
 from blended.config.loading import load
 from blended.errors import ConfigError
-from loadtests import profile
-from loadtests.client import Failed, Response
+from cluster.capacity import profile
+from loadtests.harness.client import Failed, Response
 from tests.support import CLIENT_KEY, rig
 
 

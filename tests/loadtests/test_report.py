@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from loadtests.bench import report
-from loadtests.bench.report import Measure, Pass
-from loadtests.figures import Quantiles
-from loadtests.wire.generator import Sample
+from loadtests.harness.generator import Sample
+from loadtests.harness.summary import Quantiles
+from loadtests.studies.router_overhead import report
+from loadtests.studies.router_overhead.report import Measure, Pass
 
 PACED = Measure("paced", 32, 1.0)
 SAMPLE = Sample(10, 0, "", 100.0, None, None, None, 100.0)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from blended.config import BlendConfig
-from loadtests.scaling import __main__ as scaling
-from loadtests.scaling.paper import Row, Site, line, simulate
+from loadtests.studies.scaling import __main__ as scaling
+from loadtests.studies.scaling.simulated import Row, Site, line, simulate
 
 RESULT = Path(__file__).parents[2] / "loadtests" / "results" / "scaling.json"
 
@@ -69,7 +69,7 @@ def test_what_is_served_is_a_blend() -> None:
 
 
 def test_the_committed_result_is_linear_in_its_replicas() -> None:
-    """From 1 to 16 of each component within 5 %, then to where the machine ends; on paper to 1,000
+    """From 1 to 16 of each component within 5 %, then to where the machine ends; simulated to 1,000
     replicas."""
     result = json.loads(RESULT.read_text())
     rows = [Row(**found) for found in result["measured"]]
@@ -80,4 +80,4 @@ def test_the_committed_result_is_linear_in_its_replicas() -> None:
     assert all(found.refused == 0 for found in rows)
     assert rows[-1].per_s < 0.95 * rows[-1].capacity
     assert rows[-1].machine_busy > 0.95
-    assert max(found["components"] * found["replicas"] for found in result["on_paper"]) == 999
+    assert max(found["components"] * found["replicas"] for found in result["simulated"]) == 999

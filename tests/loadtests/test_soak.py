@@ -10,9 +10,9 @@ import numpy as np
 import psutil
 import pytest
 
-from loadtests.bench.targets import CHAT
-from loadtests.growth import Trend, trend
-from loadtests.memory import Memory, named, sample
+from loadtests.harness.growth import Trend, trend
+from loadtests.harness.memory import Memory, named, sample
+from loadtests.harness.targets import CHAT
 from loadtests.soak import NotMeasured, complaints, locust, trends
 from tests.support import CLIENT_KEY, Rig, blend, rig
 

@@ -16,10 +16,10 @@ from blended.config import (
     SimulatedComponent,
     Simulation,
 )
-from loadtests.client import Ask, Failed, Outcome, Response, arrivals, drive
-from loadtests.verification import __main__ as verification
-from loadtests.verification import cases
-from loadtests.verification.cases import Case
+from loadtests.harness.client import Ask, Failed, Outcome, Response, arrivals, drive
+from loadtests.studies.plans import __main__ as verification
+from loadtests.studies.plans import cases
+from loadtests.studies.plans.cases import Case
 from tests.support import CLIENT_KEY, rig
 
 RESULT = Path(__file__).parents[2] / "loadtests" / "results" / "plans.json"

@@ -8,10 +8,10 @@ import httpx
 import pytest
 
 from blended.launch import free_ports
-from loadtests.bench.targets import Place, bare, chats
-from loadtests.wire import upstream
-from loadtests.wire.exchange import Exchange
-from loadtests.wire.generator import Job, run
+from loadtests.harness import upstream
+from loadtests.harness.exchange import Exchange
+from loadtests.harness.generator import Job, run
+from loadtests.harness.targets import Place, bare, chats
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from blended.router.telemetry import METRICS, Metric, turn_range
 from cluster.monitoring import queries
 
-README = Path(__file__).parents[1] / "README.md"
+README = Path(__file__).parents[2] / "README.md"
 
 
 def row(metric: Metric) -> str:

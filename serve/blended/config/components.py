@@ -89,9 +89,9 @@ class Replicas(Frozen):
     may finish its responses; the default allows the 2,048 tokens of the default limit 0.4 s each.
 
     `capacity` are the responses per second that 1, 2, … replicas of a component answer within the
-    service level, as `cluster.plan` writes them. With it autoscaling does not wait for requests to
-    pile up but follows the rate that the component has to expect: replicas are added at once,
-    without the `upscale_delay_s`.
+    service level, as `cluster.capacity.plan` writes them. With it autoscaling does not wait for
+    requests to pile up but follows the rate that the component has to expect: replicas are added at
+    once, without the `upscale_delay_s`.
     """
 
     min: Annotated[int, Field(ge=1)] = 1

@@ -57,7 +57,7 @@ def simulate(demo: Live, file: Path) -> dict[str, Any]:
         "--users": str(USERS),
         "--join-days": "2",
     }
-    command = [sys.executable, "-m", "loadtests.population"]
+    command = [sys.executable, "-m", "loadtests.studies.population"]
     command += [word for option in options.items() for word in option]
     command += [word for arm in arms for word in ("--arm", arm)]
     done = subprocess.run(command, env=demo.env, capture_output=True, text=True, timeout=600)

@@ -1,0 +1,174 @@
+"""How many replicas of which component: python -m cluster.capacity.plan BLEND --rate 20 …
+
+From the weights, a rate of responses, their lengths, a service level, and what was measured of one
+replica of each component (`python -m cluster.capacity.profile`). The service level is that so many
+of a hundred responses have their first token in time, are streamed fast enough, and come from the
+component that was drawn; a replica takes what it can answer so (max_ongoing_requests), lets few
+wait (max_queued_requests) and refuses the rest, for whom the router asks another one. Users who are
+in an experiment have the weights of their arms: give those of everybody together with --weights.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import rich
+from rich.table import Table
+
+from blended.config import BlendConfig
+from blended.config.loading import load
+from blended.errors import BlendedError, ConfigError
+from cluster import writing
+from cluster.capacity import profile_files
+from cluster.capacity.planning import Demand, Plan, hours, plan
+from cluster.capacity.queueing import Lengths, ServiceLevel
+
+_COLUMNS = (
+    "component",
+    "share",
+    "per s",
+    "replicas",
+    "target",
+    "at most",
+    "GPUs",
+    "missed",
+)
+
+
+def planned(blend: BlendConfig, options: argparse.Namespace) -> Plan:
+    """The plan of a blend.
+
+    Raises:
+        ConfigError: a profile is missing or does not fit, or no plan meets the level.
+    """
+    lengths = Lengths(options.prompt, options.response)
+    served = [c for c in blend.components if c.id in blend.hardware]
+    found = {c.id: profile_files.load(c, options.profiles) for c in served}
+    for name, profile in found.items():
+        profile_files.refuse_other_lengths(name, profile, lengths)
+    try:
+        level = ServiceLevel(options.ttft, options.itl, options.goodput)
+        demand = Demand(hours(options.rate), lengths, level, options.spare)
+        curves = {name: profile.curve() for name, profile in found.items()}
+        made = plan(blend, curves, demand, _prices(blend, options.price))
+    except ValueError as exc:
+        raise ConfigError(f"There is no plan: {exc}") from exc
+    return replace(made, predicted=tuple(name for name, p in found.items() if p.predicted))
+
+
+def weighted(blend: BlendConfig, weights: Mapping[str, float]) -> BlendConfig:
+    """The blend with other weights.
+
+    Raises:
+        ConfigError: they are not those of its components.
+    """
+    if weights.keys() != blend.weights.keys():
+        raise ConfigError(
+            f"--weights names {', '.join(weights) or 'nobody'}; name each of "
+            f"{', '.join(blend.weights)}."
+        )
+    selection = blend.selection.model_copy(update={"weights": dict(weights)})
+    return blend.model_copy(update={"selection": selection})
+
+
+def table(blend: BlendConfig, found: Plan, before: Plan | None, spare: int) -> Table:
+    """The plan for people, with the replicas of the plan `before` it, if there is one."""
+    money = "" if found.money_per_1000 is None else f", {found.money_per_1000:.4g} in your currency"
+    view = Table(
+        title=f"{blend.name}: replicas, {spare} of each to spare",
+        caption=(
+            f"{found.routers} routers; 1,000 responses take {found.gpu_seconds_per_1000:.4g} GPU "
+            f"seconds{money}{_predicted(found)}"
+        ),
+    )
+    for column in _COLUMNS:
+        view.add_column(column)
+    for name, c in found.components.items():
+        earlier = before.components[name] if before else c
+        view.add_row(
+            name,
+            f"{c.share:.1%}",
+            f"{c.rate:.3g}",
+            _moved(
+                f"{earlier.min_replicas} to {earlier.max_replicas}",
+                f"{c.min_replicas} to {c.max_replicas}",
+            ),
+            f"{c.target_ongoing_requests:g}",
+            str(c.max_ongoing_requests),
+            _moved(str(earlier.gpus), str(c.gpus)),
+            f"{c.missed:.2%}",
+        )
+    return view
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Plan; returns the exit status: 2 if there is no plan."""
+    options = _options(arguments)
+    try:
+        blend = load(options.blend)
+        before = None
+        if options.weights:
+            before, blend = planned(blend, options), weighted(blend, options.weights)
+        found = planned(blend, options)
+        if options.write:
+            writing.write(Path(options.blend), found, options.weights or None)
+    except BlendedError as exc:
+        print(exc, file=sys.stderr)
+        return 2
+    if options.json:
+        print(json.dumps(asdict(found)))
+    else:
+        rich.print(table(blend, found, before, options.spare))
+    return 0
+
+
+def _predicted(found: Plan) -> str:
+    if not found.predicted:
+        return ""
+    names = ", ".join(found.predicted)
+    return f"; predicted, not measured: {names} (means keep the level, not 99 of 100)"
+
+
+def _moved(before: str, after: str) -> str:
+    return after if before == after else f"{before} → {after}"
+
+
+def _prices(blend: BlendConfig, given: Mapping[str, float]) -> Mapping[str, float] | None:
+    used = {h.accelerator for h in blend.hardware.values()} - {"cpu"}
+    if given and (missing := sorted(used - given.keys())):
+        raise ConfigError(f"There is no price of {', '.join(missing)}; write --price NAME=PRICE.")
+    return given or None
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m cluster.capacity.plan", description=__doc__)
+    parser.add_argument("blend", help="a preset's name, or a file")
+    add = parser.add_argument
+    add("--rate", type=_rates, required=True, help="responses per second: one, or 24 with commas")
+    add("--prompt", type=float, required=True, help="tokens of a prompt that no cache holds, mean")
+    add("--response", type=float, required=True, help="tokens of a response, mean")
+    add("--ttft", type=float, required=True, help="seconds to the first token, at most")
+    add("--itl", type=float, required=True, help="seconds between tokens, at most")
+    add("--goodput", type=float, default=0.99, help="the share of responses that keep to it")
+    add("--spare", type=int, default=1, help="replicas of each component that may be lost")
+    add("--weights", type=_numbers, default={}, help="NAME=WEIGHT,…: what changes with others")
+    add("--price", type=_numbers, default={}, help="ACCELERATOR=PRICE,…: of a GPU for an hour")
+    add("--profiles", type=Path, default=profile_files.FOLDER, help="the folder of the profiles")
+    add("--write", action="store_true", help="put the numbers into the blend's file")
+    add("--json", action="store_true", help="print the plan as JSON")
+    return parser.parse_args(arguments)
+
+
+def _rates(text: str) -> list[float]:
+    return [float(rate) for rate in text.split(",")]
+
+
+def _numbers(text: str) -> dict[str, float]:
+    return {name: float(n) for name, _, n in (part.partition("=") for part in text.split(","))}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,150 @@
+"""What was measured of one replica of a component: a small file with its provenance, and its curve.
+
+`python -m cluster.capacity.profile` makes it, `python -m cluster.capacity.predict` one that is
+predicted. Prompts were new to the engine, so that their tokens are those that it has to compute: of
+a conversation's turn, what its prefix cache does not hold.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+from scipy.optimize import nnls
+
+from blended.config import AnyComponent, Frozen, RemoteComponent
+from blended.config.loading import parse_as
+from blended.errors import ConfigError
+from cluster.capacity.queueing import Curve, Lengths, Line
+
+FOLDER = Path(__file__).with_name("profiles")
+
+Positive = Annotated[float, Field(gt=0)]
+
+
+class Times(Frozen):
+    """The mean and the 99th percentile over responses, in seconds."""
+
+    mean: Positive
+    p99: Positive
+
+
+class Point(Frozen):
+    """One level of load: so many responses at once, all the time.
+
+    `itl_s` is, for each response, the mean between its tokens; `per_s` are responses per second;
+    `responses` is how many were measured, 0 where all of this is predicted.
+    """
+
+    running: Annotated[int, Field(ge=1)]
+    prompt: Positive
+    response: Annotated[float, Field(gt=1)]
+    responses: Annotated[int, Field(ge=0)]
+    ttft_s: Times
+    itl_s: Times
+    per_s: Positive
+
+
+class Profile(Frozen):
+    """One replica of a component: what it is, how the figures came about, and the figures."""
+
+    component: str
+    made_by: Mapping[str, str]
+    serves: Mapping[str, Any]
+    points: Annotated[tuple[Point, ...], Field(min_length=3)]
+
+    @model_validator(mode="after")
+    def _has_levels_and_prompts(self) -> "Profile":
+        if len({point.running for point in self.points}) < 2:
+            raise ValueError("a profile needs points of two levels of load at the least")
+        if len({round(point.prompt) for point in self.points}) < 2:
+            raise ValueError("a profile needs points of two lengths of prompts at the least")
+        return self
+
+    @property
+    def predicted(self) -> bool:
+        """Whether it was not measured: then nothing is known of a spread, and p99 is the mean."""
+        return any(point.responses == 0 for point in self.points)
+
+    def curve(self) -> Curve:
+        """The lines through the points, by least squares of relative errors without negative parts.
+
+        Its own prompt delays a response's first token, everybody's prompts those that follow.
+        """
+        running = np.array([float(point.running) for point in self.points])
+        prompts = np.array([point.prompt for point in self.points])
+        ones, nothing = np.ones_like(prompts), np.zeros_like(prompts)
+        first = (ones, running, prompts, nothing)
+        between = (ones, running, nothing, running * prompts)
+        return Curve(
+            ttft=_line(first, [point.ttft_s.mean for point in self.points]),
+            ttft_p99=_line(first, [point.ttft_s.p99 for point in self.points]),
+            itl=_line(between, [point.itl_s.mean for point in self.points]),
+            itl_p99=_line(between, [point.itl_s.p99 for point in self.points]),
+            most=max(point.running for point in self.points),
+        )
+
+
+def served(component: AnyComponent) -> dict[str, Any]:
+    """What of a component decides how fast one replica of it is.
+
+    Raises:
+        ConfigError: it is somebody else's.
+    """
+    if isinstance(component, RemoteComponent):
+        raise ConfigError(f"Component '{component.id}' is remote: it has no replicas here.")
+    # Where a replica may run, and how many CPUs Ray counts for it, does not make it faster.
+    apart = {"replica_group", "cpus", "seed"}
+    found = component.hardware.model_dump(mode="json", exclude=apart, exclude_none=True)
+    return {"kind": component.kind} | found
+
+
+def load(component: AnyComponent, folder: Path) -> Profile:
+    """The profile of a component, from `<id>.json` in a folder.
+
+    Raises:
+        ConfigError: there is none, it is wrong, or it is one of another engine.
+    """
+    path = folder / f"{component.id}.json"
+    command = f"python -m cluster.capacity.profile {component.id} --blend FILE --out {path}"
+    try:
+        found = parse_as(Profile, path.read_text(), str(path))
+    except OSError as exc:
+        raise ConfigError(
+            f"There is no profile of component '{component.id}' ({path}); make one: {command}"
+        ) from exc
+    wanted = served(component)
+    if dict(found.serves) != wanted:
+        keys = sorted(k for k in {**found.serves, **wanted} if found.serves.get(k) != wanted.get(k))
+        raise ConfigError(
+            f"The profile '{path}' is one of another engine than component '{component.id}' has "
+            f"({', '.join(keys)} differ); make a new one: {command}"
+        )
+    return found
+
+
+def refuse_other_lengths(component: str, profile: Profile, lengths: Lengths) -> None:
+    """A curve says nothing of lengths that are far from those it was measured with.
+
+    Raises:
+        ConfigError: one is more than twice the longest or less than half of the shortest.
+    """
+    measured = {
+        "prompt": [p.prompt for p in profile.points],
+        "response": [p.response for p in profile.points],
+    }
+    for name, found in measured.items():
+        wanted, least, most = getattr(lengths, name), min(found) / 2, max(found) * 2
+        if not least <= wanted <= most:
+            raise ConfigError(
+                f"The profile of '{component}' knows {name}s of {least:.0f} to {most:.0f} tokens, "
+                f"and {wanted:g} are asked for; measure it with such."
+            )
+
+
+def _line(columns: Sequence[NDArray[np.float64]], values: Sequence[float]) -> Line:
+    rows = np.array(columns).T / np.array(values)[:, None]
+    found, _ = nnls(rows, np.ones(len(values)))
+    return Line(*(float(value) for value in found))

@@ -1,0 +1,1 @@
+"""What studies and load tests share: start and stop, the wire, provenance, figures."""

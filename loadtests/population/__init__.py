@@ -1,1 +1,0 @@
-"""Simulated users to rehearse experiments on: `python -m loadtests.population --help`."""

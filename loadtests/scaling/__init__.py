@@ -1,1 +1,0 @@
-"""How throughput grows with replicas: measured on this machine, and carried on on paper."""

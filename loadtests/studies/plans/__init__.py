@@ -1,0 +1,1 @@
+"""Whether plans are right: `python -m loadtests.studies.plans`."""

@@ -1,0 +1,1 @@
+"""Simulated users to rehearse experiments on: `python -m loadtests.studies.population --help`."""

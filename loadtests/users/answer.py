@@ -1,0 +1,99 @@
+"""One response while it comes to Locust's client, to its end or until somebody leaves."""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from locust.contrib.fasthttp import FAILURE_EXCEPTIONS
+
+from loadtests.users.tally import Outcome, Response
+
+
+class Failed(Exception):
+    """A response that did not come to its end."""
+
+
+@dataclass
+class Answer:
+    """A response while it comes; `pieces` are its texts and when they came."""
+
+    model: str
+    turn: int
+    streamed: bool
+    outcome: Outcome = "unfinished"
+    component: str = ""
+    pieces: list[tuple[float, str]] = field(default_factory=list)
+    began_s: float = field(default_factory=time.perf_counter)
+
+    @property
+    def text(self) -> str:
+        """What there is of it."""
+        return "".join(text for _, text in self.pieces)
+
+    def read(self, response: Any, leave_after: int | None) -> None:
+        """To its end, or to so many tokens; the row of Locust's that it counts in is told."""
+        try:
+            self._read(response, leave_after)
+        except (Failed, ValueError, *FAILURE_EXCEPTIONS) as exc:
+            self.outcome = "failed"
+            response.failure(str(exc))
+            return
+        if self.outcome == "abandoned":
+            response.request_meta["name"] = "abandoned"
+        # Locust measures up to the headers.
+        response.request_meta["response_time"] = 1e3 * (time.perf_counter() - self.began_s)
+        response.success()
+
+    def response(self, blend: str) -> Response:
+        """What the ledger wants to know of it, now that it has ended."""
+        return Response(
+            outcome=self.outcome,
+            model=self.model,
+            of_blend=self.model == blend,
+            turn=self.turn,
+            began_s=self.began_s,
+            ended_s=time.perf_counter(),
+            tokens_s=tuple(at for at, _ in self.pieces) if self.streamed else (),
+            component=self.component,
+        )
+
+    def _read(self, response: Any, leave_after: int | None) -> None:
+        if not response.status_code:
+            response.raise_for_status()
+        if response.status_code != 200:
+            raise Failed(f"{response.status_code}: {response.text[:200]}")
+        self.component = response.headers.get("x-blended-component", "")
+        for piece in _pieces(response) if self.streamed else _whole(response):
+            self.pieces.append(piece)
+            if len(self.pieces) == leave_after:
+                # Before its end, this closes the connection.
+                response.stream.release()
+                self.outcome = "abandoned"
+                return
+        self.outcome = "finished"
+
+
+def _whole(response: Any) -> Iterator[tuple[float, str]]:
+    """The text of a response that is not streamed."""
+    yield time.perf_counter(), response.json()["choices"][0]["message"]["content"]
+
+
+def _pieces(response: Any) -> Iterator[tuple[float, str]]:
+    """The pieces of a streamed response and when they came, by `time.perf_counter`.
+
+    Raises:
+        Failed: it broke off, or it ended without saying that it was done.
+    """
+    while line := response.stream.readline(b"\n"):
+        data = line.decode().strip().removeprefix("data: ")
+        if data == "[DONE]":
+            return
+        event = json.loads(data or "{}")
+        if "error" in event:
+            raise Failed(event["error"]["message"])
+        for choice in event.get("choices", ()):
+            if text := choice["delta"].get("content"):
+                yield time.perf_counter(), text
+    raise Failed("The stream ended without [DONE].")

@@ -1,1 +1,0 @@
-"""Whether plans are right: `python -m loadtests.verification`."""
