@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,13 @@ def test_check_prints_every_mistake(tmp_path: Path) -> None:
     assert "2 mistakes" in result.stderr
     assert "components[0].replcas: unknown key 'replcas'; did you mean 'replicas'?" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_the_version_is_that_of_the_package(tmp_path: Path) -> None:
+    """`blended --version` prints it and nothing else."""
+    result = run("--version", state=tmp_path)
+
+    assert (result.returncode, result.stdout.strip()) == (0, version("blended"))
 
 
 @pytest.mark.parametrize("command", ["down", "models", "chat"])

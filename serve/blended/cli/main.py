@@ -17,6 +17,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from blended import __version__
 from blended.cli import chat as conversation
 from blended.cli import experiment, journal, keys, summary, tables
 from blended.config import BlendConfig, loading
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from blended.launch import rest
 
 app = typer.Typer(
-    help="One chat model out of several small ones.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -45,6 +45,24 @@ Url = Annotated[str | None, typer.Option(help="The blend's address, if not this 
 Address = Annotated[
     str | None, typer.Option(help="The Ray dashboard of a cluster that runs already.")
 ]
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def blended(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_say_version, is_eager=True, help="Print the version and end."
+        ),
+    ] = False,
+) -> None:
+    """One chat model out of several small ones."""
 
 
 def main() -> None:
