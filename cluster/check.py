@@ -2,10 +2,10 @@
 
 `kubectl kustomize OVERLAY | python -m cluster.check` reads them from the standard input, or give
 files. It knows RayServices and disruption budgets; others it passes over. A RayService is held
-against KubeRay's own schema where the environment variable BLENDED_KUBERAY_CRDS names a folder
-with its CRDs, else against a table of the fields that Blended uses. With `--live` it asks the
-cluster of kubectl's context, too, what of all that they need is missing there: kinds, operator,
-namespaces, secrets, Gateways, storage, nodes.
+against the fields of KubeRay 1.7, or of the CRD that your cluster has: `kubectl get crd
+rayservices.ray.io -o yaml > crd.yaml`, then `--crd crd.yaml`. With `--live` it asks the cluster of
+kubectl's context, too, what of all that they need is missing there: kinds, operator, namespaces,
+secrets, Gateways, storage, nodes.
 """
 
 import argparse
@@ -38,6 +38,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Check; returns the exit status: 1 for mistakes, 2 for what cannot be read."""
     parser = argparse.ArgumentParser(prog="python -m cluster.check", description=__doc__)
     parser.add_argument("files", nargs="*", type=Path, help="the standard input without any")
+    parser.add_argument(
+        "--crd",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help="a CustomResourceDefinition in place of KubeRay 1.7's (may be given again)",
+    )
     parser.add_argument("--live", action="store_true", help="ask the cluster what it lacks, too")
     options = parser.parse_args(arguments)
     try:
@@ -46,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             documents = load(sys.stdin.read(), "the standard input")
         if not documents:
             raise ConfigError("There is no manifest in it; did what makes them fail?")
-        found = problems(documents, crd.schema(crd.folder()))
+        found = problems(documents, crd.schema(tuple(options.crd)))
         if options.live:
             found += lacking.problems(documents, Kubectl())
     except BlendedError as exc:

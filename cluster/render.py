@@ -74,7 +74,7 @@ def _groups(path: Path) -> list[Document]:
 
 
 def _refuse(service: Document, budgets: Sequence[Document]) -> None:
-    if found := check.problems([service, *budgets], crd.schema(crd.folder())):
+    if found := check.problems([service, *budgets], crd.schema()):
         lines = "\n".join(f"  {title}: {problem}" for title, problem in found)
         raise ConfigError(f"The manifests would be wrong:\n{lines}")
 

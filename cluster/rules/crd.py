@@ -1,28 +1,37 @@
 """Documents against the CRDs of KubeRay and of the Gateway API, strictly: no unknown field passes.
 
-The CRDs are not part of this project. They are read from a folder, the one in the environment
-variable BLENDED_KUBERAY_CRDS or `../shared/kuberay-crds`; where there is none,
-`cluster.rules.crd_fields` knows the fields of a RayService that this project writes.
+What CRDs say is kept here as facts (`cluster.rules.crd_facts`): of KubeRay 1.7 and of the Gateway
+API 1.4. A cluster's own CRDs can take their place.
 """
 
 import difflib
-import os
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import yaml
 from jsonschema import Draft202012Validator, ValidationError, validators
 
-from blended.config.loading import StrictLoader
 from blended.errors import Problem
 from cluster.manifests import Document
-from cluster.rules.crd_fields import METADATA, RAY_SERVICE
+from cluster.rules import crd_facts
 
-FOLDER_ENV = "BLENDED_KUBERAY_CRDS"
-BESIDE = Path(__file__).parents[3] / "shared" / "kuberay-crds"
+_KNOWN = {"KubeRay 1.7": "kuberay-1.7.json", "the Gateway API 1.4": "gateway-api-1.4.json"}
+_TEXT = {"type": "string"}
+_TEXTS = {"type": "object", "additionalProperties": _TEXT}
+_METADATA = {
+    "type": "object",
+    "required": ["name"],
+    "properties": {
+        "name": {"type": "string", "minLength": 1},
+        "namespace": _TEXT,
+        "labels": _TEXTS,
+        "annotations": _TEXTS,
+        "finalizers": {"type": "array", "items": _TEXT},
+    },
+}
 
 _INT32 = {"minimum": -(2**31), "maximum": 2**31 - 1}
 
@@ -35,26 +44,25 @@ class Schema:
     validators: Mapping[tuple[str, str], Any]
 
 
-def folder() -> Path | None:
-    """Where the CRDs are on this machine; None if they are not."""
-    given = os.environ.get(FOLDER_ENV)
-    found = Path(given) if given else BESIDE
-    return found if found.is_dir() else None
-
-
 @lru_cache
-def schema(folder: Path | None) -> Schema:
-    """The schemas of all CRDs in a folder; without one, what this project knows by itself."""
-    if folder is None:
-        own = {("ray.io/v1", "RayService"): _validator(RAY_SERVICE)}
-        return Schema("the fields that cluster.rules.crd_fields knows", own)
-    found = {}
-    for path in sorted(folder.glob("*.yaml")):
-        spec = _read(path)["spec"]
-        for version in spec["versions"]:
-            key = f"{spec['group']}/{version['name']}", spec["names"]["kind"]
-            found[key] = _validator(version["schema"]["openAPIV3Schema"])
-    return Schema(f"the CRDs in '{folder}'", found)
+def schema(files: tuple[Path, ...] = ()) -> Schema:
+    """The schemas that are known here; the CRDs in `files` take the place of those of their kinds.
+
+    Raises:
+        ConfigError: a file is unreadable, or holds something else.
+    """
+    found = dict[str, Any]()
+    for name in _KNOWN.values():
+        found |= crd_facts.unpacked(json.loads(Path(__file__).with_name(name).read_text()))
+    for file in files:
+        found |= crd_facts.read(file)
+    source = " and ".join([*_KNOWN, *(f"'{file}'" for file in files)])
+    return Schema(source, {_key(name): _validator(node) for name, node in found.items()})
+
+
+def _key(name: str) -> tuple[str, str]:
+    version, kind = name.split()
+    return version, kind
 
 
 def problems(document: Document, schema: Schema) -> list[Problem]:
@@ -69,13 +77,8 @@ def problems(document: Document, schema: Schema) -> list[Problem]:
     return list(dict.fromkeys(problem for error in errors for problem in _problems(error)))
 
 
-def _read(path: Path) -> Document:
-    document: Document = yaml.load(path.read_text("utf-8"), Loader=StrictLoader)
-    return document
-
-
 def _validator(openapi: Document) -> Any:
-    top = openapi | {"properties": openapi["properties"] | {"metadata": METADATA}}
+    top = openapi | {"properties": openapi["properties"] | {"metadata": _METADATA}}
     required = {"required": ["apiVersion", "kind", "metadata", "spec"]}
     return _Validator(_strict(top | required))
 

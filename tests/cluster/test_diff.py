@@ -177,7 +177,7 @@ def test_check_has_a_sentence_for_any_serve_config(text: str) -> None:
     """Keys that are no texts, tabs, and what is no YAML."""
     manifest = spoilt(lambda m: m["spec"].update(serveConfigV2=text))
 
-    assert check.problems([manifest], crd.schema(None)) != []
+    assert check.problems([manifest], crd.schema()) != []
 
 
 def test_a_list_is_what_is_in_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

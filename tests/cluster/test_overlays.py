@@ -97,7 +97,7 @@ def test_kubernetes_takes_everything(documents: list[Document]) -> None:
 
 def test_the_custom_resources_take_everything(documents: list[Document]) -> None:
     """By KubeRay's CRDs and the Gateway API's where they are, else by the fields that we know."""
-    schema = crd.schema(crd.folder())
+    schema = crd.schema()
     known = {kind for _, kind in schema.validators}
     print(f"validated against {schema.source}")
     for document in documents:
@@ -107,7 +107,7 @@ def test_the_custom_resources_take_everything(documents: list[Document]) -> None
 
 def test_our_own_rules_find_nothing(documents: list[Document]) -> None:
     """`cluster.check` with all that KubeRay, Ray Serve and placement refuse or ignore."""
-    assert check.problems(documents, crd.schema(crd.folder())) == []
+    assert check.problems(documents, crd.schema()) == []
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)

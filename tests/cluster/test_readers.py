@@ -145,7 +145,7 @@ def test_check_refuses_a_serve_config_that_is_read_in_two_ways() -> None:
     manifest = rayservice()
     config = yaml.safe_load(manifest["spec"]["serveConfigV2"])
     manifest["spec"]["serveConfigV2"] = yaml.safe_dump(config)
-    found = [str(problem) for _, problem in check.problems([manifest], crd.schema(None))]
+    found = [str(problem) for _, problem in check.problems([manifest], crd.schema())]
 
     assert len(found) == 2
     assert all(".sampling: n is one thing to some readers of YAML" in problem for problem in found)

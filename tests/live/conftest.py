@@ -60,8 +60,9 @@ class Live:
         httpx.put(url, json=config, headers=headers, timeout=60).raise_for_status()
 
     def pids(self, app: str, deployment: str) -> list[int]:
-        """The processes of a deployment's running replicas."""
-        replicas = self.applications()[app]["deployments"][deployment]["replicas"]
+        """The processes of a deployment's running replicas; none while it is being described."""
+        deployments = self.applications()[app]["deployments"]
+        replicas = deployments[deployment]["replicas"] if deployment in deployments else []
         return [r["pid"] for r in replicas if r["state"] == "RUNNING"]
 
     def metric(self, name: str, by: str, **labels: str) -> dict[str, float]:

@@ -1,21 +1,22 @@
-"""Documents against the real CRDs where they are, and against the fields that this project uses."""
+"""Documents against what is known of the CRDs, and against a cluster's own."""
 
 import copy
+import json
 from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
 import pytest
+import yaml
 
+from cluster import check
 from cluster.manifests import CLUSTER, Document, groups
 from cluster.manifests import pod as as_pod
-from cluster.rules import crd
+from cluster.rules import crd, crd_facts
 from tests.cluster.manifest import Spoil, cluster, head, pod, rayservice, spoilt, workers
 
 GROUP = f"{CLUSTER}.workerGroupSpecs[1]"
 KUBERNETES = "1.36"
-REAL = crd.folder()
-real = pytest.mark.skipif(REAL is None, reason=f"no CRDs in {crd.BESIDE} or ${crd.FOLDER_ENV}")
 
 GATEWAY: Document = {
     "apiVersion": "gateway.networking.k8s.io/v1",
@@ -37,14 +38,10 @@ ROUTE: Document = {
 }
 
 
-@pytest.fixture(params=["CRDs", "own fields"], scope="module")
-def schema(request: pytest.FixtureRequest) -> crd.Schema:
-    """Both schemas; what a test ran against is in its name, and in its output."""
-    if request.param == "CRDs" and REAL is None:
-        pytest.skip(f"no CRDs in {crd.BESIDE} or ${crd.FOLDER_ENV}")
-    found = crd.schema(REAL if request.param == "CRDs" else None)
-    print(f"validated against {found.source}")
-    return found
+@pytest.fixture(scope="module")
+def schema() -> crd.Schema:
+    """What is known of KubeRay and the Gateway API."""
+    return crd.schema()
 
 
 def test_the_good_manifest_has_no_problems(schema: crd.Schema) -> None:
@@ -145,38 +142,124 @@ def test_a_kind_without_a_schema_is_named(schema: crd.Schema) -> None:
     assert "have no ray.io/v2 RayService; they have" in problem.message
 
 
-@real
 def test_equal_items_of_a_list_are_refused() -> None:
     """Two ports with one number are one to the API server."""
     ports = [{"name": name, "containerPort": 8000} for name in ("serve", "api")]
     manifest = spoilt(lambda m: pod(head(m))["containers"][0].update(ports=ports))
 
-    (problem,) = crd.problems(manifest, crd.schema(REAL))
+    (problem,) = crd.problems(manifest, crd.schema())
 
     assert problem.path == f"{CLUSTER}.headGroupSpec.template.spec.containers[0].ports[1]"
     assert "8000 TCP stands here twice" in problem.message
 
 
-@real
 @pytest.mark.parametrize("document", [GATEWAY, ROUTE], ids=lambda d: str(d["kind"]))
 def test_kinds_of_the_gateway_api_are_known(document: Document) -> None:
     """What an incremental upgrade and an API for others are made with."""
     spoilt = copy.deepcopy(document)
     spoilt["spec"]["host"] = "example.org"
 
-    assert crd.problems(document, crd.schema(REAL)) == []
-    assert [problem.path for problem in crd.problems(spoilt, crd.schema(REAL))] == ["spec.host"]
+    assert crd.problems(document, crd.schema()) == []
+    assert [problem.path for problem in crd.problems(spoilt, crd.schema())] == ["spec.host"]
 
 
-def test_the_folder_is_found_by_its_variable(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """A folder that is not there is as good as none."""
-    monkeypatch.setenv(crd.FOLDER_ENV, str(tmp_path))
-    assert crd.folder() == tmp_path
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda m: m["spec"].update(managedBy="ray.io/kuberay-operator"),
+        lambda m: m["spec"].update(serviceUnhealthySecondThreshold=900),
+        lambda m: head(m).update(enableIngress=False),
+    ],
+)
+def test_fields_that_are_not_rendered_are_known(schema: crd.Schema, spoil: Spoil) -> None:
+    """People may add whatever KubeRay has."""
+    assert crd.problems(spoilt(spoil), schema) == []
 
-    monkeypatch.setenv(crd.FOLDER_ENV, str(tmp_path / "nowhere"))
-    assert crd.folder() is None
+
+@pytest.mark.parametrize(
+    ("spoil", "closest"),
+    [
+        (lambda m: pod(workers(m)).update(nodeSelectr={"a": "b"}), "nodeSelector"),
+        (
+            lambda m: pod(head(m))["containers"][0].update(imagePullPolcy="Always"),
+            "imagePullPolicy",
+        ),
+    ],
+)
+def test_a_slip_in_a_pod_is_named(schema: crd.Schema, spoil: Spoil, closest: str) -> None:
+    """The API server would drop the field, and say so only to those who ask."""
+    (problem,) = crd.problems(spoilt(spoil), schema)
+
+    assert f"did you mean '{closest}'?" in problem.message
+
+
+def own_crd(folder: Path) -> Path:
+    """The CRD of a cluster whose RayServices have a field that nobody else has."""
+    schema = {
+        "type": "object",
+        "properties": {
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
+            "metadata": {"type": "object"},
+            "spec": {"type": "object", "properties": {"ours": {"type": "integer"}}},
+        },
+    }
+    definition = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "spec": {
+            "group": "ray.io",
+            "names": {"kind": "RayService"},
+            "versions": [{"name": "v1", "served": True, "schema": {"openAPIV3Schema": schema}}],
+        },
+    }
+    path = folder / "crd.yaml"
+    path.write_text(yaml.safe_dump(definition))
+    return path
+
+
+def test_a_clusters_own_crd_decides(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--crd` takes it as kubectl prints it."""
+    theirs: Document = {
+        "apiVersion": "ray.io/v1",
+        "kind": "RayService",
+        "metadata": {"name": "theirs"},
+        "spec": {"ours": "many", "theirs": 1},
+    }
+    (tmp_path / "theirs.yaml").write_text(yaml.safe_dump(theirs))
+
+    assert check.main([str(tmp_path / "theirs.yaml"), "--crd", str(own_crd(tmp_path))]) == 1
+    printed = capsys.readouterr().out
+    assert "spec.ours: 'many' is not of type 'integer'" in printed
+    assert "spec.theirs: there is no field 'theirs'" in printed
+
+
+def test_what_is_no_crd_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With what it is instead."""
+    (tmp_path / "pair.yaml").write_text(yaml.safe_dump(rayservice()))
+    pair = str(tmp_path / "pair.yaml")
+
+    assert check.main([pair, "--crd", pair]) == 2
+    assert "holds a RayService; give a file of CustomResource" in capsys.readouterr().err
+
+
+def test_facts_are_what_a_crd_says_without_prose(tmp_path: Path) -> None:
+    """Packed and unpacked they are the same; a field may be called `description`."""
+    pod = {
+        "description": "Prose.",
+        "type": "object",
+        "properties": {
+            "description": {"type": "string", "description": "More prose.", "maxLength": 9}
+        },
+    }
+    schema = {"type": "object", "properties": {"one": pod, "other": pod}}
+    found = crd_facts.facts(schema)
+    packed = crd_facts.packed({"v1 Pair": found})
+
+    described = {"type": "string", "maxLength": 9}
+    assert found["properties"]["one"]["properties"] == {"description": described}
+    assert crd_facts.unpacked(json.loads(json.dumps(packed))) == {"v1 Pair": found}
+    assert len(packed["shared"]) == 1
 
 
 @pytest.mark.parametrize("group", groups(rayservice()), ids=lambda group: str(group.name))
