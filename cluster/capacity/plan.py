@@ -21,8 +21,7 @@ from rich.table import Table
 from blended.config import BlendConfig
 from blended.config.loading import load
 from blended.errors import BlendedError, ConfigError
-from cluster import writing
-from cluster.capacity import profile_files
+from cluster.capacity import profile_files, writing
 from cluster.capacity.planning import Demand, Plan, hours, plan
 from cluster.capacity.queueing import Lengths, ServiceLevel
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator, ValidationError, validators
 
-from blended.errors import Problem
+from blended.errors import Problem, field_path
 from cluster.manifests import Document
 from cluster.rules import crd_facts
 
@@ -128,19 +128,15 @@ def _problems(error: ValidationError) -> Iterator[Problem]:
         known = error.schema["properties"]
         for key in sorted(error.instance.keys() - known.keys()):
             message = f"there is no field '{key}'; {_closest(key, known)}"
-            yield Problem(_path([*steps, key]), message)
+            yield Problem(field_path([*steps, key]), message)
     elif error.validator == "required":
         missing = [key for key in error.validator_value if key not in error.instance]
         for key in missing:
-            yield Problem(_path([*steps, key]), "is required; write it")
+            yield Problem(field_path([*steps, key]), "is required; write it")
     else:
-        yield Problem(_path(steps), error.message)
+        yield Problem(field_path(steps), error.message)
 
 
 def _closest(key: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(key, list(known), n=1)
     return f"did you mean '{close[0]}'?" if close else "remove it"
-
-
-def _path(steps: list[int | str]) -> str:
-    return "".join(f"[{s}]" if isinstance(s, int) else f".{s}" for s in steps).lstrip(".")

@@ -15,7 +15,7 @@ from ray.serve.schema import ServeDeploySchema
 
 from blended import app as builders
 from blended.config.loading import problems as in_our_words
-from blended.errors import Problem
+from blended.errors import Problem, field_path
 from cluster.manifests import Document
 
 _PACKAGE = "blended.app:"
@@ -133,7 +133,7 @@ def _by_ray(value: Document, model: Model, path: str) -> Iterator[Problem]:
         for error in exc.errors(include_url=False):
             if error["type"] != "extra_forbidden":
                 message = error["msg"].removeprefix("Value error, ")
-                yield Problem(_path(path, error["loc"]), f"{message[:1].lower()}{message[1:]}")
+                yield Problem(field_path(error["loc"], path), f"{message[:1].lower()}{message[1:]}")
     for where, part, of in _plain(value, model, path):
         yield from _by_ray(part, of, where)
 
@@ -185,8 +185,3 @@ def _overlapping(prefixes: list[str]) -> Iterator[Problem]:
 def _closest(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, list(known), n=1)
     return f"did you mean '{close[0]}'?" if close else "remove it"
-
-
-def _path(path: str, steps: Iterable[int | str]) -> str:
-    inner = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
-    return f"{path}{inner}".lstrip(".")

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
+from blended.html import templates
 from loadtests.report.plots import plots
 from loadtests.users import summary
 
@@ -18,7 +17,7 @@ def page(document: Mapping[str, Any], weights: Mapping[str, float]) -> str:
     run = document["soak"] if is_soak else document
     search = document["knee_search"] if is_soak else document
     return (
-        _environment()
+        templates(Path(__file__).parent, _FILTERS)
         .get_template("page.html")
         .render(
             is_soak=is_soak,
@@ -46,21 +45,12 @@ def _rows(run: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     return rows
 
 
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"number": _number, "percent": _percent}
-    return environment
-
-
 def _number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def _percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.2f}"
+
+
+_FILTERS = {"number": _number, "percent": _percent}

@@ -3,7 +3,7 @@
 All are built from plain positional arguments, so that they survive pickling between Ray processes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 
@@ -36,6 +36,12 @@ class Problem:
 
     def __str__(self) -> str:
         return f"{self.path or 'the file'}: {self.message}"
+
+
+def field_path(steps: Iterable[int | str], base: str = "") -> str:
+    """Where a field stands below `base`, as a Problem has it."""
+    inner = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
+    return f"{base}{inner}".lstrip(".")
 
 
 class ApiError(BlendedError):

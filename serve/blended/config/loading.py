@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from blended.config.blend import BlendConfig
-from blended.errors import ConfigError, Problem
+from blended.errors import ConfigError, Problem, field_path
 
 try:
     # libyaml reads a manifest in a tenth of the time.
@@ -108,7 +108,7 @@ def _refuse_twice(node: yaml.Node, seen: set[int]) -> None:
 def _problem(error: Any, model: type[BaseModel]) -> Problem:
     # The discriminator's tag is a step of pydantic's path, not of the file.
     steps = [s for i, s in enumerate(error["loc"]) if not (i == 2 and s in _KINDS)]
-    path = "".join(f"[{s}]" if isinstance(s, int) else f".{s}" for s in steps).lstrip(".")
+    path = field_path(steps)
     if error["type"] == "extra_forbidden":
         return Problem(path, _unknown_key(str(steps[-1]), model))
     if error["type"] == "missing":

@@ -5,8 +5,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from blended.experiments.analysis import MISMATCH_P
 from blended.experiments.curve_plots import LINES
 from blended.experiments.curves import FEWEST_USERS
@@ -14,6 +12,7 @@ from blended.experiments.metrics import GUARDRAILS, MEASURES
 from blended.experiments.plot_style import DAY_S, looks, measure_label
 from blended.experiments.plots import TITLES, plots
 from blended.experiments.report import labels
+from blended.html import templates
 
 _BETTER = {measure.name: measure.goal for measure in MEASURES}
 _MINUS = "\N{MINUS SIGN}"
@@ -24,7 +23,7 @@ def page(document: Mapping[str, Any]) -> str:
     measures = _measures(document)
     arms = document["arms"]
     return (
-        _environment()
+        templates(Path(__file__).parent, _FILTERS)
         .get_template("page.html")
         .render(
             document,
@@ -44,25 +43,6 @@ def page(document: Mapping[str, Any]) -> str:
             fewest_users=FEWEST_USERS,
         )
     )
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "moment": _moment,
-        "number": _number,
-        "signed": _signed,
-        "percent": _percent,
-        "lift": _lift,
-        "p": _p,
-    }
-    return environment
 
 
 def _measures(document: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -122,3 +102,13 @@ def _percent(part: float | None) -> str:
 
 def _p(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+_FILTERS = {
+    "moment": _moment,
+    "number": _number,
+    "signed": _signed,
+    "percent": _percent,
+    "lift": _lift,
+    "p": _p,
+}

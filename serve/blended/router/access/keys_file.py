@@ -13,7 +13,7 @@ from pydantic import AwareDatetime, ConfigDict, Field, ValidationError
 from yaml.constructor import ConstructorError
 
 from blended.config import Frozen, Identifier
-from blended.errors import ConfigError, Problem
+from blended.errors import ConfigError, Problem, field_path
 from blended.router.blend import CLIENT_KEY_ENV
 
 _RESERVED = {"default": f"the key in {CLIENT_KEY_ENV}", "anonymous": "clients without a key"}
@@ -114,16 +114,16 @@ def _repetitions(data: Any) -> Iterator[Problem]:
 
 def _problem(error: Any) -> Problem:
     *parents, last = error["loc"] or ("",)
-    path = "".join(f"[{s}]" if isinstance(s, int) else f".{s}" for s in parents).lstrip(".")
+    path = field_path(parents)
     if error["type"] == "extra_forbidden":
         known = KeyEntry.model_fields if parents else KeysFile.model_fields
         close = difflib.get_close_matches(str(last), known, n=1)
         remedy = f"did you mean '{close[0]}'?" if close else f"the fields are {', '.join(known)}"
         return Problem(path, f"there is an unknown field; {remedy}")
-    path += f"[{last}]" if isinstance(last, int) else f".{last}"
+    path = field_path([last], path)
     if error["type"] == "missing":
-        return Problem(path.lstrip("."), "this field is required; add it")
+        return Problem(path, "this field is required; add it")
     if error["type"] == "model_type":
         return Problem(path.strip("."), "this has no fields; write a mapping")
     message = _REMEDIES.get(str(last)) or error["msg"][:1].lower() + error["msg"][1:]
-    return Problem(path.lstrip("."), message)
+    return Problem(path, message)
