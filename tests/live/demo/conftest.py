@@ -35,7 +35,11 @@ def demo(collector: Collector, tmp_path_factory: pytest.TempPathFactory) -> Iter
     folder = tmp_path_factory.mktemp("demo")
     path = folder / "blend.yaml"
     path.write_text(blend())
-    environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "500"}
+    environment = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+        "OTEL_BSP_SCHEDULE_DELAY": "500",
+        "RAY_metrics_report_interval_ms": "2000",  # else Ray's metrics are 10 s old
+    }
     with running(str(path), folder / "state", environment) as live:
         yield live
 

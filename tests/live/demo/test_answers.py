@@ -47,7 +47,7 @@ async def test_one_response_is_one_generation(demo: Live) -> None:
     assert finished() - before == 30
 
 
-async def settled(value: Callable[[], float], pushes_s: float = 12) -> None:
+async def settled(value: Callable[[], float], pushes_s: float = 6) -> None:
     """Wait until `value` has stood still for longer than Ray takes to push its metrics."""
     last = value()
     while True:

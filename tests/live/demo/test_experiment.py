@@ -19,7 +19,7 @@ from tests.live.demo.conftest import applied
 pytestmark = pytest.mark.ray
 
 # An arm of fewer than 20 users, of whom nothing would be said, comes once in 5,000 runs.
-DAY_S, DAYS, USERS = 36, 3, 70
+DAY_S, DAYS, USERS = 24, 3, 70
 
 
 def experiment() -> dict[str, Any]:

@@ -8,7 +8,7 @@ import yaml
 from blended.config import BlendConfig, loading
 from tests.live.conftest import Live, running
 
-LONG_TOKENS = 3000
+LONG_TOKENS = 1500
 
 
 def blend(replicas: int = 2) -> BlendConfig:
@@ -35,5 +35,6 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     folder = tmp_path_factory.mktemp("engines")
     path = folder / "blend.yaml"
     path.write_text(yaml.safe_dump(blend().model_dump(mode="json")))
-    with running(str(path), folder / "state") as live:
+    environment = {"RAY_metrics_report_interval_ms": "2000"}  # else Ray's metrics are 10 s old
+    with running(str(path), folder / "state", environment) as live:
         yield live

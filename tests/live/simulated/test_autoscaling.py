@@ -5,13 +5,13 @@ import os
 import re
 import signal
 import time
-from pathlib import Path
 
 import pytest
 
-from blended.config.loading import load as load_blend
-from tests.live.conftest import Live, running
+from blended.config import loading
+from tests.live.conftest import Live
 from tests.live.load import steady
+from tests.live.simulated.conftest import deploy
 
 pytestmark = pytest.mark.ray
 
@@ -20,27 +20,22 @@ WITHIN_S = 120
 # Ray's own policy would never add a replica: one may have more requests under way than there are.
 BLEND = """
 name: scaled
-selection: {weights: {a: 1, b: 0}}
+selection: {weights: {d: 1, e: 0}}
 router: {cpus: 0.1, replicas: {min: 1, max: 1, rate_window_s: 6}}
 components:
-  - {id: a, kind: simulated, simulation: &s {ttft_ms: 200, itl_ms: 10, tokens: 4},
+  - {id: d, kind: simulated, simulation: &s {ttft_ms: 200, itl_ms: 10, tokens: 4},
      replicas: &r {min: 1, max: 6, target_ongoing_requests: 64, capacity: [4, 8, 12]}}
-  - {id: b, kind: simulated, simulation: *s, replicas: *r}
+  - {id: e, kind: simulated, simulation: *s, replicas: *r}
 """
 
 
-def changed(path: Path) -> Path:
-    """The blend with b in place of a, and with other capacities."""
-    other = path.with_name("changed.yaml")
-    text = BLEND.replace("{a: 1, b: 0}", "{a: 0, b: 1}").replace("[4, 8, 12]", "[4, 8, 12, 16]")
-    other.write_text(text)
-    return other
+CHANGED = BLEND.replace("{d: 1, e: 0}", "{d: 0, e: 1}").replace("[4, 8, 12]", "[4, 8, 12, 16]")
 
 
 async def targets(live: Live) -> dict[str, int]:
     """How many replicas of each component Serve aims at."""
     apps = await asyncio.to_thread(live.applications)
-    deployments = {i: apps[f"component-{i}"]["deployments"]["Simulated"] for i in "ab"}
+    deployments = {i: apps[f"component-{i}"]["deployments"]["Simulated"] for i in "de"}
     return {i: deployment["target_num_replicas"] for i, deployment in deployments.items()}
 
 
@@ -62,26 +57,24 @@ def kill_controller(live: Live) -> None:
     os.kill(pid, signal.SIGKILL)
 
 
-async def test_replicas_follow_the_rate_and_the_weights(tmp_path: Path) -> None:
+async def test_replicas_follow_the_rate_and_the_weights(live: Live) -> None:
     """A step in the rate, other weights, a controller that dies: the replicas follow each time.
 
     Nobody is refused meanwhile, and no replica restarts because of its component's capacity.
     """
-    path = tmp_path / "scaled.yaml"
-    path.write_text(BLEND)
-    with running(str(path), tmp_path / "state") as live:
-        before = set(await asyncio.to_thread(live.pids, "component-a", "Simulated"))
-        async with steady(live, 10, BODIES) as first:
-            await reach(live, "a", 3)
-            assert (await targets(live))["b"] == 1, "nobody asks for b"
+    await asyncio.to_thread(deploy, live, BLEND)
+    before = set(await asyncio.to_thread(live.pids, "component-d", "Simulated"))
+    async with steady(live, 10, BODIES) as first:
+        await reach(live, "d", 3)
+        assert (await targets(live))["e"] == 1, "nobody asks for e"
 
-            await asyncio.to_thread(live.deploy, load_blend(str(changed(path))))
-            await reach(live, "b", 3)
+        await asyncio.to_thread(live.deploy, loading.parse(CHANGED, "the changed blend"))
+        await reach(live, "e", 3)
 
-            kill_controller(live)
-            async with steady(live, 10, BODIES) as second:
-                await reach(live, "b", 5)
-        after = set(await asyncio.to_thread(live.pids, "component-a", "Simulated"))
+        kill_controller(live)
+        async with steady(live, 10, BODIES) as second:
+            await reach(live, "e", 5)
+    after = set(await asyncio.to_thread(live.pids, "component-d", "Simulated"))
 
     assert {result.end for result in first + second} == {"finished"}
     assert before <= after

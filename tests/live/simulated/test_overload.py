@@ -1,14 +1,16 @@
 """More requests than the components can take: some are served as usual, the others hear of it."""
 
+import asyncio
 import json
 import os
 import statistics
-from pathlib import Path
 
 import pytest
 
-from tests.live.conftest import running
+from tests.live.conftest import Live
 from tests.live.load import Result, load, summary
+from tests.live.simulated.conftest import deploy
+from tests.support import HELLO
 
 pytestmark = pytest.mark.ray
 
@@ -21,10 +23,10 @@ BLEND = """
 name: small
 router: {cpus: 0.1, replicas: {min: 1, max: 1}}
 components:
-  - {id: a, kind: simulated, simulation: &s {ttft_ms: 200, itl_ms: 40, tokens: 21, concurrency: 2},
+  - {id: k, kind: simulated, simulation: &s {ttft_ms: 200, itl_ms: 40, tokens: 21, concurrency: 2},
      replicas: &r {max_ongoing_requests: 2, target_ongoing_requests: 1, max_queued_requests: 1}}
-  - {id: b, kind: simulated, simulation: *s, replicas: *r}
-  - {id: c, kind: simulated, simulation: *s, replicas: *r}
+  - {id: l, kind: simulated, simulation: *s, replicas: *r}
+  - {id: m, kind: simulated, simulation: *s, replicas: *r}
 """
 
 
@@ -34,14 +36,12 @@ def p95_ttft_ms(results: list[Result]) -> float:
     return statistics.quantiles(times, n=20)[-1]
 
 
-async def test_beyond_capacity_admitted_requests_keep_their_latency(tmp_path: Path) -> None:
+async def test_beyond_capacity_admitted_requests_keep_their_latency(live: Live) -> None:
     """At three times the capacity the admitted wait little longer; the others get 429 at once."""
-    blend = tmp_path / "small.yaml"
-    blend.write_text(BLEND)
-    body = {"model": "small", "messages": [{"role": "user", "content": "Hello!"}], "stream": True}
-    with running(str(blend), tmp_path / "state") as live:
-        usual = await load(live, 0.9 * CAPACITY_PER_S, DURATION_S, [body])
-        beyond = await load(live, 3 * CAPACITY_PER_S, DURATION_S, [body])
+    await asyncio.to_thread(deploy, live, BLEND)
+    body = {"model": "small", "messages": HELLO, "stream": True}
+    usual = await load(live, 0.9 * CAPACITY_PER_S, DURATION_S, [body])
+    beyond = await load(live, 3 * CAPACITY_PER_S, DURATION_S, [body])
 
     refused = [r for r in beyond if r.end != "finished"]
     ratio = p95_ttft_ms(beyond) / p95_ttft_ms(usual)

@@ -6,16 +6,17 @@ import os
 import signal
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from blended.config import loading
+from loadtests.harness.postgres import Postgres
 from tests.journal.databases import kept
-from tests.live.conftest import Live, running
+from tests.live.conftest import Live
 from tests.live.load import Result, steady, summary
-from tests.support import eventually
+from tests.live.simulated.conftest import deploy
+from tests.support import HELLO, eventually
 
 pytestmark = pytest.mark.ray
 
@@ -66,7 +67,7 @@ class Trouble:
             await asyncio.sleep(PAUSE_S)
 
 
-async def everything(live: Live, blend: Path, start: float) -> float:
+async def everything(live: Live, start: float) -> float:
     """Six component replicas are killed; then a router's; then three more; then a redeployment.
 
     Returns when the router was killed, in seconds since `start`.
@@ -78,31 +79,27 @@ async def everything(live: Live, blend: Path, start: float) -> float:
     await trouble.kill_components(3)
     before = await trouble.whole("component-a", "Simulated")
     trouble.killed.update(before)  # the redeployment replaces them
-    await asyncio.to_thread(redeploy, live, blend)
+    await asyncio.to_thread(redeploy, live)
     await trouble.whole("component-a", "Simulated")
     return killed_s
 
 
-def redeploy(live: Live, blend: Path) -> None:
+def redeploy(live: Live) -> None:
     """Give component a another simulation, which replaces its replicas."""
-    blend.write_text(BLEND.replace("tokens: 20", "tokens: 21", 1))
-    live.deploy(loading.load(str(blend)))
+    live.deploy(loading.parse(BLEND.replace("tokens: 20", "tokens: 21", 1), "the changed blend"))
 
 
-async def test_clients_notice_nothing_that_had_not_begun(tmp_path: Path) -> None:
+async def test_clients_notice_nothing_that_had_not_begun(live: Live, database: Postgres) -> None:
     """No unary request fails; a stream that fails had begun, and says so by an error event.
 
     Only a killed router cannot say anything: its streams break off inside a chunk of HTTP, which
     clients report as an error.
     """
-    blend = tmp_path / "chaos.yaml"
-    blend.write_text(BLEND)
-    message = {"role": "user", "content": "Hello!"}
-    bodies = [{"model": "chaos", "messages": [message], "stream": s} for s in (False, True)]
-    with running(str(blend), tmp_path / "state") as live:
-        async with steady(live, RATE_PER_S, bodies) as results:
-            router_killed_s = await everything(live, blend, time.monotonic())
-        rows = await records(tmp_path / "state", results, router_killed_s)
+    await asyncio.to_thread(deploy, live, BLEND)
+    bodies = [{"model": "chaos", "messages": HELLO, "stream": s} for s in (False, True)]
+    async with steady(live, RATE_PER_S, bodies) as results:
+        router_killed_s = await everything(live, time.monotonic())
+    rows = await records(database.url, results, router_killed_s)
 
     print(json.dumps(summary(results)))
     assert len(results) > 500
@@ -115,15 +112,15 @@ async def test_clients_notice_nothing_that_had_not_begun(tmp_path: Path) -> None
     weigh(rows)
 
 
-async def records(state: Path, results: list[Result], killed_s: float) -> list[Any]:
-    """The journal's rows, once there is one for every response that had to survive the kill.
+async def records(url: str, results: list[Result], killed_s: float) -> list[Any]:
+    """The journal's rows of these, once there is one for every one that had to survive the kill.
 
     What a router had not written when it was killed is lost: at most its last second.
     """
-    url = f"sqlite:///{state / 'journal.db'}"
+    asked = {r.headers[ID] for r in results}
     due = {r.headers[ID] for r in results if not r.is_on_its_way(killed_s)}
     await eventually(lambda: due <= {row.response_id for row in kept(url)}, timeout_s=90)
-    return kept(url)
+    return [row for row in kept(url) if row.response_id in asked]
 
 
 def agree(rows: list[Any], results: list[Result]) -> None:

@@ -4,39 +4,38 @@ import asyncio
 import math
 from collections import Counter
 from itertools import pairwise
-from pathlib import Path
 
 import aiohttp
 import pytest
 from scipy.stats import chisquare, norm
 
-from tests.live.conftest import Live, running
+from tests.live.conftest import Live
+from tests.live.simulated.conftest import deploy
 
 pytestmark = pytest.mark.ray
 
 DRAWS, CLIENTS = 10_000, 20
-WEIGHTS = {"a": 5, "b": 3, "c": 2}
+WEIGHTS = {"x": 5, "y": 3, "z": 2}
 LEVEL = 1e-6
 
 BLEND = """
 name: rehearsal
 api: {reveal_component: true}
-selection: {weights: {a: 5, b: 3, c: 2}}
+selection: {weights: {x: 5, y: 3, z: 2}}
 router: {cpus: 0.1, replicas: {min: 2, max: 2}}
 components:
-  - {id: a, kind: simulated, simulation: &fast {ttft_ms: 0, itl_ms: 0, tokens: 1}}
-  - {id: b, kind: simulated, simulation: *fast}
-  - {id: c, kind: simulated, simulation: *fast}
+  - {id: x, kind: simulated, simulation: &fast {ttft_ms: 0, itl_ms: 0, tokens: 1}}
+  - {id: y, kind: simulated, simulation: *fast}
+  - {id: z, kind: simulated, simulation: *fast}
 """
 
 
-async def test_draws_of_two_router_replicas_follow_the_weights(tmp_path: Path) -> None:
+async def test_draws_of_two_router_replicas_follow_the_weights(live: Live) -> None:
     """Over 10,000 responses frequencies fit by chi-square and successive draws are independent."""
-    path = tmp_path / "rehearsal.yaml"
-    path.write_text(BLEND)
-    with running(str(path), tmp_path / "state") as live:
-        sequences = await asyncio.gather(*(one_client(live) for _ in range(CLIENTS)))
-        served = await requests_by_router(live)
+    await asyncio.to_thread(deploy, live, BLEND)
+    before = requests_by_router(live)
+    sequences = await asyncio.gather(*(one_client(live) for _ in range(CLIENTS)))
+    served = await requests_since(live, before)
 
     assert len(served) == 2, f"both router replicas should have served: {served}"
     assert min(served.values()) > DRAWS / 10, f"one replica did almost nothing: {served}"
@@ -67,13 +66,18 @@ async def one_client(live: Live) -> list[str]:
     return drawn
 
 
-async def requests_by_router(live: Live) -> dict[str, float]:
+def requests_by_router(live: Live) -> dict[str, float]:
     """How many requests each router replica has served, by Ray's own counter."""
+    name = "ray_serve_deployment_request_counter_total"
+    return live.metric(name, by="replica", deployment="Router")
+
+
+async def requests_since(live: Live, before: dict[str, float]) -> dict[str, float]:
+    """How many more each has served, once all of them are counted."""
     async with asyncio.timeout(60):
         while True:
-            counts = live.metric(
-                "ray_serve_deployment_request_counter_total", by="replica", deployment="Router"
-            )
-            if sum(counts.values()) >= DRAWS:
-                return counts
+            now = requests_by_router(live)
+            more = {replica: count - before.get(replica, 0.0) for replica, count in now.items()}
+            if sum(more.values()) >= DRAWS:
+                return {replica: count for replica, count in more.items() if count > 0}
             await asyncio.sleep(1)
