@@ -228,8 +228,8 @@ def test_policies_share_one_board() -> None:
     router, component = (pickle.loads(p.get_serialized_policy_def() or b"") for p in policies)
 
     assert router.__globals__ is not component.__call__.__globals__
-    assert router.__globals__["expected"].BOARD is rate_board.BOARD
-    assert component.__call__.__globals__["expected"].BOARD is rate_board.BOARD
+    assert router.__globals__["rate_board"].BOARD is rate_board.BOARD
+    assert component.__call__.__globals__["rate_board"].BOARD is rate_board.BOARD
 
 
 @pytest.mark.parametrize(
