@@ -31,6 +31,7 @@ check: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m blended.config.reference --check
 	$(BIN)/python -m cluster.monitoring --check
 	$(BIN)/python -m cluster.render modern --settings k8s/overlays/prod/cluster.yaml --out k8s/base --check
 	$(BIN)/python -m cluster.render demo --settings k8s/overlays/dev/cluster.yaml --out k8s/demo --check

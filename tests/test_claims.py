@@ -1,4 +1,4 @@
-"""The README's table of what is proven, and where."""
+"""The table of what is proven, and where."""
 
 import re
 from pathlib import Path
@@ -11,10 +11,9 @@ def claims() -> dict[str, list[Path]]:
 
     In a row a path that does not begin with `tests/` lies in the folder of the path before it.
     """
-    text = (ROOT / "README.md").read_text()
-    _, table = text.split("## What is proven, and where", 1)
+    text = (ROOT / "docs" / "proven.md").read_text()
     found = {}
-    for claim, names in re.findall(r"^\| (.*) \| (`.*`) \|$", table, re.MULTILINE):
+    for claim, names in re.findall(r"^\| (.*) \| (`.*`) \|$", text, re.MULTILINE):
         paths: list[Path] = []
         for name in re.findall(r"`([^`]+)`", names):
             folder = ROOT if name.startswith("tests/") else paths[-1].parent

@@ -1,4 +1,4 @@
-"""The metrics as the README lists them, and what becomes of a response in them."""
+"""The metrics as docs/operations.md lists them, and what becomes of a response in them."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 from blended.router.telemetry import METRICS, Metric, turn_range
 from cluster.monitoring import queries
 
-README = Path(__file__).parents[2] / "README.md"
+OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
 
 
 def row(metric: Metric) -> str:
@@ -17,7 +17,9 @@ def row(metric: Metric) -> str:
 
 def test_the_readme_lists_every_metric() -> None:
     """Each has its row, as telemetry.py describes it, in its order, and there is no other."""
-    rows = [line for line in README.read_text().splitlines() if line.startswith("| `ray_blended_")]
+    rows = [
+        line for line in OPERATIONS.read_text().splitlines() if line.startswith("| `ray_blended_")
+    ]
 
     assert rows == [row(metric) for metric in METRICS]
 

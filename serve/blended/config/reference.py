@@ -1,0 +1,123 @@
+"""The page on the configuration, from the models themselves: python -m blended.config.reference
+
+Writes docs/configuration.md; with `--check` it only says whether the page is up to date.
+"""
+
+import argparse
+import inspect
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from blended.config.base import Frozen
+from blended.config.blend import BlendConfig
+
+PAGE = Path("docs/configuration.md")
+_HEAD = """# Configuration
+
+A blend is one YAML file. `blended check FILE` names every mistake in it at once. This page is made
+from the models that check it, by `python -m blended.config.reference`.
+"""
+_BOUNDS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤", "min_length": "at least", "pattern": "like"}
+
+
+def page() -> str:
+    """All models in the order in which a file meets them, each with its fields."""
+    return "\n".join([_HEAD, *(_section(model) for model in _models(BlendConfig, set()))])
+
+
+def _models(model: Any, seen: set[Any]) -> Iterator[type[BaseModel]]:
+    """A model, and every other one below it, each once."""
+    if isinstance(model, type) and issubclass(model, Frozen):
+        if model not in seen:
+            seen.add(model)
+            yield model
+            for field in model.model_fields.values():
+                yield from _models(field.annotation, seen)
+        return
+    for argument in get_args(model):
+        yield from _models(argument, seen)
+
+
+def _section(model: type[BaseModel]) -> str:
+    ours = [m for m in model.__mro__ if issubclass(m, Frozen) and m is not Frozen]
+    text = "\n\n".join(
+        inspect.cleandoc(m.__doc__ or "").split("\nRaises:")[0].strip() for m in ours
+    )
+    rows = [_row(name, field) for name, field in model.model_fields.items()]
+    table = ["| field | what it is | default |", "|---|---|---|", *rows]
+    return f"## {model.__name__}\n\n{text}\n\n" + "\n".join(table) + "\n"
+
+
+def _row(name: str, field: FieldInfo) -> str:
+    bounds = ", ".join(_bounds(field.metadata))
+    what = _words(field.annotation) + (f", {bounds}" if bounds else "")
+    return f"| `{name}` | {what} | {_default(field)} |"
+
+
+def _bounds(metadata: Sequence[Any]) -> Iterator[str]:
+    """What a number, a text or a list has to be, in words."""
+    for item in metadata:
+        if isinstance(item, FieldInfo):
+            yield from _bounds(item.metadata)
+        for attribute, word in _BOUNDS.items():
+            value = getattr(item, attribute, None)
+            if value is not None:
+                shown = str(value).replace("|", "\\|")
+                yield f"{word} `{shown}`" if attribute == "pattern" else f"{word} {shown}"
+
+
+def _words(kind: Any) -> str:
+    """A type, as one says it."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        bounds = ", ".join(_bounds(arguments[1:]))
+        return _words(arguments[0]) + (f" ({bounds})" if bounds else "")
+    if origin in (Union, UnionType):
+        return " or ".join(_words(a) for a in arguments if a is not NoneType)
+    if origin is Literal:
+        return " or ".join(f"`{a}`" for a in arguments)
+    if origin is tuple:
+        items = [a for a in arguments if a is not Ellipsis]
+        return "list of " + ", ".join(dict.fromkeys(map(_words, items)))
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return f"{_words(arguments[1])} by name"
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return f"[{kind.__name__}](#{kind.__name__.lower()})"
+    return _NAMES.get(kind, "anything")
+
+
+_NAMES = {str: "text", int: "whole number", float: "number", bool: "`true` or `false`"}
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    if isinstance(field.default, BaseModel):
+        given = field.default.model_dump(exclude_unset=True)
+        inside = ", ".join(f"{name}: {value}" for name, value in given.items())
+        return f"`{{{inside}}}`" if given else "as there"
+    if field.default in (None, (), "") or field.default == {}:
+        return "-"
+    return f"`{field.default}`".replace("True", "true").replace("False", "false")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the page, or compare it; 1 if it is not up to date."""
+    parser = argparse.ArgumentParser(prog="python -m blended.config.reference", description=__doc__)
+    parser.add_argument("--check", action="store_true")
+    if not parser.parse_args(arguments).check:
+        PAGE.write_text(page())
+    elif PAGE.read_text() != page():
+        print(f"{PAGE} is not up to date; run python -m blended.config.reference", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
