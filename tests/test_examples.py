@@ -1,0 +1,61 @@
+"""The examples in docs/examples: files that are read, programs that run against a router."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from blended.config import loading
+from tests.debian import program
+from tests.journal.journals import journal
+from tests.support import CLIENT_KEY, blend, rig
+
+FOLDER = Path(__file__).parents[1] / "docs" / "examples"
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_blend_of_the_examples_is_one(path: Path) -> None:
+    """It is read without a mistake, and begins by saying what it is."""
+    assert loading.load(str(path)).components
+    assert path.read_text().startswith("# ")
+
+
+async def run(folder: Path, *command: str) -> str:
+    """Run an example against a router with a journal; returns what it prints."""
+    with journal(folder) as opened:
+        async with rig(blend("a", "b"), opened) as r:
+            env = os.environ | {"BLENDED_URL": r.url, "BLENDED_API_KEY": CLIENT_KEY}
+            done = await asyncio.to_thread(
+                subprocess.run, [*command, "blend"], env=env, capture_output=True, text=True
+            )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return str(done.stdout)
+
+
+async def test_the_client_streams_and_gives_feedback(tmp_path: Path) -> None:
+    """Two answers in words, and a feedback that is taken."""
+    first, second, feedback = (
+        await run(tmp_path, sys.executable, str(FOLDER / "client.py"))
+    ).splitlines()
+
+    assert "simulated" in first
+    assert "simulated" in second
+    assert "thumb" in feedback
+
+
+async def test_the_session_shows_the_api(tmp_path: Path) -> None:
+    """Models, a response, a stream, a thumb, the record with it, and an error."""
+    program("curl", "curl")
+    printed = await run(tmp_path, str(FOLDER / "session.sh"))
+    models, response, *stream, feedback, record, error = filter(None, printed.splitlines())
+
+    assert [model["id"] for model in json.loads(models)["data"]] == ["blend", "a", "b"]
+    assert json.loads(response)["choices"][0]["message"]["content"]
+    assert stream[-1] == "data: [DONE]"
+    assert json.loads(feedback)
+    assert json.loads(record)["state"] == "finished"
+    assert json.loads(error)["error"]["code"] == "model_not_found"
