@@ -22,6 +22,7 @@ from blended.config import (
     Tracing,
     VllmComponent,
 )
+from blended.errors import RETRY_AFTER_S
 from blended.internal import INTERNAL_KEY_ENV, prefix
 from blended.tracing import environment
 
@@ -206,7 +207,7 @@ def _scaling(replicas: Replicas, policy: dict[str, Any], **more: float) -> dict[
         },
         "max_ongoing_requests": replicas.max_ongoing_requests,
         "max_queued_requests": replicas.max_queued_requests,
-        "backpressure_config": {"status_code": 429, "retry_after_s": 1},
+        "backpressure_config": {"status_code": 429, "retry_after_s": RETRY_AFTER_S["overloaded"]},
         "graceful_shutdown_timeout_s": replicas.graceful_shutdown_timeout_s,
         # A busy replica may be slow to say that it lives; of one that died Ray hears at once.
         "health_check_timeout_s": 60,

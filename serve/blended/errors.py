@@ -6,6 +6,10 @@ All are built from plain positional arguments, so that they survive pickling bet
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+# When a client may try again, in seconds, by the error's code. Two more follow from what is the
+# matter: a component is asked again by the next health check, a key's limit ends with its window.
+RETRY_AFTER_S = {"overloaded": 1, "record_not_found": 2, "journal_unavailable": 5}
+
 
 class BlendedError(Exception):
     """Root of every error that this package raises on purpose."""
@@ -47,7 +51,7 @@ def field_path(steps: Iterable[int | str], base: str = "") -> str:
 class ApiError(BlendedError):
     """A request that ends without a response of a component, in OpenAI's error shape.
 
-    `headers` go with it to the client.
+    `headers` go with it to the client. `retry_after_s` is that of the code unless it is given.
     """
 
     def __init__(
@@ -63,7 +67,8 @@ class ApiError(BlendedError):
         self.message = message
         self.code = code
         self.param = param
-        self.retry_after_s = retry_after_s
+        given = retry_after_s is not None
+        self.retry_after_s = retry_after_s if given else RETRY_AFTER_S.get(code or "")
         self.headers: Mapping[str, str] = {}
 
     def __str__(self) -> str:

@@ -212,7 +212,7 @@ async def _count(session: aiohttp.ClientSession, upstream: Upstream, prompt: dic
 def _nobody(failures: list[Failure], blend: Blend) -> ApiError:
     if failures and all(failure.reason == "full" for failure in failures):
         message = "All replicas are busy; try again in a moment."
-        return ApiError(429, message, "overloaded", retry_after_s=1)
+        return ApiError(429, message, "overloaded")
     refused = all(failure.reason == "refused" for failure in failures)
     what = "refuses the router's key" if refused else "is available"
     who = "Every component" if refused else "No component"

@@ -46,13 +46,13 @@ class JournalRoutes:
             found = await journal.find(name, began)
         except JournalUnavailable as exc:
             message = "The journal's database does not answer; try again later."
-            raise ApiError(503, message, "journal_unavailable", retry_after_s=5) from exc
+            raise ApiError(503, message, "journal_unavailable") from exc
         if found is None:
             message = (
                 f"The record of response '{name}' has not arrived in the journal yet, or is no "
                 "longer kept; try again in some seconds."
             )
-            raise ApiError(404, message, "record_not_found", retry_after_s=2)
+            raise ApiError(404, message, "record_not_found")
         return JSONResponse(feedback.document(found, blend.config.api.reveal_component))
 
     def _journal(self) -> Journal:
