@@ -33,7 +33,7 @@ def failure(tmp_path: Path, engine: str) -> str:
 
 
 def test_a_folder_that_does_not_exist(tmp_path: Path) -> None:
-    """The component and the folder are named."""
+    """The component and the folder are named, before anything is started."""
     message = failure(tmp_path, f"model: /nowhere/at/all, {ENGINE}")
 
     assert "Component 'broken' cannot start" in message

@@ -36,6 +36,7 @@ def up_local(blend: BlendConfig, http_port: int, timeout_s: float, report: Repor
     """
     refuse_second()
     _refuse_missing_gpus(blend)
+    _refuse_missing_folders(blend)
     report("starting Ray")
     running = node.start_node(
         blend.name, http_port, reserved_cpus(blend) + _SPARE_CPUS, node_labels(blend)
@@ -160,6 +161,17 @@ def _refuse_missing_gpus(blend: BlendConfig) -> None:
             f"The blend '{blend.name}' needs {needed} GPUs and this machine has {present}; deploy "
             "it to a cluster with --address, or try the preset 'demo', which needs none."
         )
+
+
+def _refuse_missing_folders(blend: BlendConfig) -> None:
+    for component in blend.components:
+        if isinstance(component, VllmComponent):
+            folder = Path(component.engine.model)
+            if folder.is_absolute() and not folder.is_dir():
+                raise LaunchError(
+                    f"Component '{component.id}' cannot start: its model '{folder}' is no folder "
+                    "of this machine; correct the path, or write the id of a model."
+                )
 
 
 def needed_gpus(blend: BlendConfig, leaving: Iterable[AnyComponent] = ()) -> int:

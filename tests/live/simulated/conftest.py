@@ -19,7 +19,7 @@ from tests.support import HELLO
 FIRST = """
 name: first
 router: {cpus: 4, replicas: {min: 1, max: 1}}
-components: [{id: first, kind: simulated}]
+components: [{id: one, kind: simulated}]
 """
 _WITHIN_S = 180
 
