@@ -37,12 +37,16 @@ def live(database: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     folder = tmp_path_factory.mktemp("simulated")
     path = folder / "first.yaml"
     path.write_text(FIRST)
-    with running(str(path), folder / "state", {"BLENDED_JOURNAL_URL": database.url}) as live:
+    environment = {
+        "BLENDED_JOURNAL_URL": database.url,
+        "RAY_metrics_report_interval_ms": "2000",  # else Ray's metrics are 10 s old
+    }
+    with running(str(path), folder / "state", environment) as live:
         yield live
 
 
 def deploy(live: Live, text: str) -> BlendConfig:
-    """Make this blend what runs, and wait until every component answers."""
+    """Make this blend what runs, and wait until every router replica has seen all components."""
     blend = loading.parse(text, "the test's blend")
     live.deploy(blend)
     deadline = time.monotonic() + _WITHIN_S
@@ -60,4 +64,7 @@ def _runs(live: Live, blend: BlendConfig, http: httpx.Client) -> bool:
         return False
     bodies = [{"model": model, "messages": HELLO} for model in (blend.name, *blend.weights)]
     url = f"{live.url}/v1/chat/completions"
-    return all(http.post(url, json=b).status_code == HTTPStatus.OK for b in bodies)
+    if not all(http.post(url, json=b).status_code == HTTPStatus.OK for b in bodies):
+        return False
+    seen = live.metric("ray_blended_component_available", by="component")
+    return all(seen.get(c.id) == blend.router.replicas.min for c in blend.components)
