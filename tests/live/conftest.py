@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -111,3 +112,22 @@ def running(
         )
     finally:
         run_cli(env, "down")
+
+
+def deploy_application_of_others(live: Live) -> None:
+    """Add an application to the cluster that this project did not deploy; returns once it runs."""
+    url = f"{live.running.dashboard_url}/api/serve/applications/"
+    headers = {"Authorization": f"Bearer {live.ray_token}"}
+    configs: list[Any] = [app["deployed_app_config"] for app in live.applications().values()]
+    others = {
+        "name": "others",
+        "route_prefix": "/others",
+        "import_path": "blended.app:build_simulated",
+        "args": {"id": "others", "simulation": {}},
+    }
+    body = {"applications": [*configs, others]}
+    httpx.put(url, json=body, headers=headers, timeout=60).raise_for_status()
+    deadline = time.monotonic() + 60
+    while live.applications()["others"]["status"] != "RUNNING":
+        assert time.monotonic() < deadline, "the application of others does not start"
+        time.sleep(0.2)

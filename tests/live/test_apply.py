@@ -15,8 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.live.conftest import Live, running
-from tests.live.test_address import deploy_application_of_others
+from tests.live.conftest import Live, deploy_application_of_others, running
 
 pytestmark = pytest.mark.ray
 

@@ -4,7 +4,6 @@ import asyncio
 import itertools
 import json
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import psutil
 import pytest
 
 from blended.demo import CONVERSATION
-from tests.live.conftest import Live, running
+from tests.live.conftest import Live
 from tests.support import eventually
 
 pytestmark = pytest.mark.ray
@@ -196,54 +195,3 @@ def test_a_second_blend_is_refused_while_one_runs(demo: Live) -> None:
 
     assert again.returncode == 1
     assert "already runs" in again.stderr
-
-
-def test_down_stops_what_up_started_and_nothing_else(demo: Live, tmp_path: Path) -> None:
-    """After `blended down` no process, port or file of its cluster is left; another goes on."""
-    blend = tmp_path / "simulated.yaml"
-    blend.write_text(
-        "name: small\nrouter: {cpus: 0.1, replicas: {min: 1, max: 1}}\n"
-        "components: [{id: a, kind: simulated}]\n"
-    )
-    with running(str(blend), tmp_path / "state") as small:
-        for live, model in [(small, "small"), (demo, "demo")] * 10:
-            # A key of the other cluster would be refused: each meets its own router.
-            assert post(live, model=model, messages=[{"role": "user", "content": "x"}]).is_success
-        assert shared(listening(small), listening(demo)) == set()
-        started = psutil.Process(small.running.pid).children(recursive=True)
-        assert len(started) > 5
-
-    assert not [p for p in started if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
-    marker = small.running.marker
-    assert not [p.info for p in psutil.process_iter(["environ"]) if marker in str(p.info)]
-    assert not Path(small.running.temp_dir).exists()
-    assert not (tmp_path / "state" / "running.json").exists()
-    with pytest.raises(httpx.ConnectError):
-        httpx.get(small.url)
-    assert post(demo, model="demo", messages=[{"role": "user", "content": "x"}]).is_success
-
-
-Listener = tuple[str, int]
-
-
-def shared(some: set[Listener], others: set[Listener]) -> set[Listener]:
-    """Ports that both would be reached at; one number at two addresses is two ports."""
-    everywhere = {"0.0.0.0", "::"}
-    return {
-        (ip, port)
-        for ip, port in some
-        for other, same in others
-        if port == same and (ip == other or {ip, other} & everywhere)
-    }
-
-
-def listening(live: Live) -> set[Listener]:
-    """The addresses and ports on which processes of the cluster listen."""
-    ports: set[Listener] = set()
-    for process in psutil.Process(live.running.pid).children(recursive=True):
-        with suppress(psutil.NoSuchProcess):
-            connections = process.net_connections("tcp")
-            ports |= {
-                (c.laddr.ip, c.laddr.port) for c in connections if c.status == psutil.CONN_LISTEN
-            }
-    return ports
