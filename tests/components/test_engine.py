@@ -1,6 +1,8 @@
 """What is private of Ray and vLLM and changed by an engine's replica, without starting one."""
 
 import socket
+import subprocess
+import sys
 import time
 from types import SimpleNamespace
 from typing import Any
@@ -94,3 +96,20 @@ def test_only_engines_of_one_thread_on_a_cpu_are_changed(
     config = LLMConfig(**llm_config("a", Engine(model="m", accelerator=accelerator)))
 
     assert replica.engine_class(config) is expected
+
+
+def test_replicas_that_load_at_one_moment_register_in_each_others_way() -> None:
+    """Ray's connectors: each is not there when asked for, and there when it is to be registered."""
+    program = """
+from itertools import cycle
+from ray.llm._internal.serve.utils.registry import ComponentRegistry
+there = cycle([False, True])
+ComponentRegistry.contains = lambda registry, name: next(there)
+import blended.components.registration
+from ray.llm._internal.serve.engines.vllm.kv_transfer import factory
+print(len(factory.BUILTIN_BACKENDS))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.splitlines()[-1]) > 1

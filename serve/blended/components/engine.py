@@ -15,6 +15,9 @@ from contextlib import contextmanager, suppress
 from multiprocessing.context import ForkContext, ForkProcess
 from typing import Any
 
+from blended.components import registration  # noqa: F401 - before what it prepares for
+
+# isort: split
 from ray import _raylet
 from ray.llm._internal.serve.engines.vllm.vllm_engine import VLLMEngine
 from ray.serve._private import logging_utils
