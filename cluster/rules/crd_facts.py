@@ -27,17 +27,26 @@ def read(path: Path) -> dict[str, Node]:
     Raises:
         ConfigError: the file is unreadable, or holds something else.
     """
-    found = {}
+    found = dict[str, Node]()
     for document in load_file(path):
         if document.get("kind") != "CustomResourceDefinition":
             what = document.get("kind")
             raise ConfigError(f"{path} holds a {what}; give a file of CustomResourceDefinitions.")
-        spec = document["spec"]
-        kind = spec["names"]["kind"]
-        for version in (v for v in spec["versions"] if v["served"]):
-            name = f"{spec['group']}/{version['name']} {kind}"
-            found[name] = version["schema"]["openAPIV3Schema"]
+        try:
+            found |= _of(document["spec"])
+        except (KeyError, TypeError) as exc:
+            message = f"{path} is no whole CustomResourceDefinition ({exc!r}); take it as kubectl"
+            raise ConfigError(f"{message} prints it.") from exc
     return found
+
+
+def _of(spec: Node) -> dict[str, Node]:
+    kind = spec["names"]["kind"]
+    return {
+        f"{spec['group']}/{version['name']} {kind}": version["schema"]["openAPIV3Schema"]
+        for version in spec["versions"]
+        if version["served"]
+    }
 
 
 def facts(schema: Node, is_fields: bool = False) -> Node:

@@ -243,6 +243,17 @@ def test_what_is_no_crd_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "holds a RayService; give a file of CustomResource" in capsys.readouterr().err
 
 
+def test_a_crd_that_is_cut_off_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With what is missing in it, and no stack trace."""
+    (tmp_path / "pair.yaml").write_text(yaml.safe_dump(rayservice()))
+    (tmp_path / "crd.yaml").write_text("kind: CustomResourceDefinition\nspec: {group: ray.io}\n")
+
+    assert check.main([str(tmp_path / "pair.yaml"), "--crd", str(tmp_path / "crd.yaml")]) == 2
+    assert "is no whole CustomResourceDefinition (KeyError('names'))" in capsys.readouterr().err
+
+
 def test_facts_are_what_a_crd_says_without_prose(tmp_path: Path) -> None:
     """Packed and unpacked they are the same; a field may be called `description`."""
     pod = {
