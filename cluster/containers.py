@@ -13,13 +13,15 @@ from blended.folders import STATE_DIR_ENV
 from blended.internal import INTERNAL_KEY_ENV
 from blended.journal.from_config import URL_ENV
 from blended.journal.identity import SECRET_ENV
-from blended.launch.environment import PRIVACY_ENV, SERVE_ENV
+from blended.launch.environment import PRIVACY_ENV, SERVE_ENV, haproxy_env
 from blended.router.blend import CLIENT_KEY_ENV
 from blended.tracing import ENDPOINT_ENV
 from cluster.groups import Group
 from cluster.manifests import Document
 
 HTTP_PORT = 8000
+# Where the images have it.
+_HAPROXY = "/usr/local/bin/blended-haproxy"
 KEYS = "blended-keys"
 KEYS_FILE = "blended-keys-file"
 COLLECTOR = "blended-collector"
@@ -90,6 +92,7 @@ def _environment(blend: BlendConfig, group: Group, role: str) -> list[Document]:
     longest = str(drain_s(blend))
     plain = {
         **SERVE_ENV,
+        **haproxy_env(_HAPROXY),
         **PRIVACY_ENV,
         # For so long a stream outlives a reload of HAProxy, and a worker that is told to end. The
         # head has no stream, and workers end soon after it: so a deleted cluster does not linger.

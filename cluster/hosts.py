@@ -17,7 +17,8 @@ from blended.config.loading import load
 from blended.errors import BlendedError, ConfigError
 from blended.internal import INTERNAL_KEY_ENV
 from blended.journal.identity import SECRET_ENV
-from blended.launch.environment import PRIVACY_ENV, SERVE_ENV
+from blended.launch.environment import PRIVACY_ENV, SERVE_ENV, haproxy_env
+from blended.launch.haproxy import BINARY_ENV
 from blended.router.blend import CLIENT_KEY_ENV
 
 GCS_PORT, DASHBOARD_PORT = 6379, 8265
@@ -36,11 +37,14 @@ def script(source: str, head: str, hosts: Mapping[str, Sequence[str]]) -> str:
         raise ConfigError(
             "No host may hold a replica, and the head alone holds none: --host HOST=."
         )
+    plain = {**SERVE_ENV, **haproxy_env(""), **PRIVACY_ENV}
+    del plain[BINARY_ENV]
     parts = [
         "# On every host, in the shell that starts Ray: the same secrets everywhere, random texts.",
         *(f"export {name}=…" for name in (*_SECRETS, *_remote_keys(blend))),
         "export RAY_AUTH_MODE=token",
-        *(f"export {k}={shlex.quote(v)}" for k, v in {**SERVE_ENV, **PRIVACY_ENV}.items()),
+        *(f"export {k}={shlex.quote(v)}" for k, v in plain.items()),
+        f'export {BINARY_ENV}="$(command -v blended-haproxy)"',
         f"\n# On {head}:",
         _head(hosts.get(head)),
     ]

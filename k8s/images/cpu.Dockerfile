@@ -22,3 +22,6 @@ RUN python -m pip install --no-cache-dir --no-deps -r /tmp/requirements-cpu.lock
 COPY --from=build /tmp/wheel /tmp/wheel
 RUN python -m pip install --no-cache-dir --no-deps /tmp/wheel/*.whl \
     && python -c "import blended.app, blended.router.deployment, ray.serve.llm"
+USER root
+RUN ln -s "$(command -v blended-haproxy)" /usr/local/bin/blended-haproxy
+USER 1000

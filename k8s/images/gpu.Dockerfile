@@ -20,3 +20,6 @@ COPY --from=build /tmp/wheel /tmp/wheel
 RUN python -m pip freeze --quiet | grep -iE "^(ray|vllm|torch)==" > /tmp/constraints.txt \
     && python -m pip install --no-cache-dir --constraint /tmp/constraints.txt /tmp/wheel/*.whl \
     && python -c "import blended.app, blended.router.deployment, ray.serve.llm"
+USER root
+RUN ln -s "$(command -v blended-haproxy)" /usr/local/bin/blended-haproxy
+USER 1000

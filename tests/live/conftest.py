@@ -40,7 +40,7 @@ class Live:
     @property
     def logs(self) -> Path:
         """The folder of what Ray and everything on it writes."""
-        return Path(self.running.temp_dir) / "session_latest" / "logs"
+        return self.running.logs
 
     def cli(self, *arguments: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
         """Run the command line against this blend."""

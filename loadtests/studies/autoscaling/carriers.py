@@ -30,6 +30,7 @@ from ray.serve.config import AutoscalingContext
 from blended.app import serve_config
 from blended.config import BlendConfig
 from blended.launch import free_ports
+from blended.launch.state import Running
 from loadtests.harness.blends import made_by, up
 from loadtests.harness.client import Ask, drive
 from loadtests.harness.processes import Unavailable, spawned
@@ -94,7 +95,7 @@ def measured(place: Place) -> dict[str, dict[str, float]]:
         headers = {"Authorization": f"Bearer {(state / 'ray_token').read_text()}"}
         http = httpx.Client(base_url=running["dashboard_url"], headers=headers, timeout=60)
         stack.enter_context(http)
-        (log,) = Path(running["temp_dir"]).glob("session_latest/logs/serve/controller_[0-9]*.log")
+        (log,) = Running(**running).logs.glob("serve/controller_[0-9]*.log")
         controller = psutil.Process(int(log.stem.removeprefix("controller_")))
         site = _Site(config, target, http, controller)
         address = stack.enter_context(_prometheus(place.folder, running["metrics_url"]))

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import psutil
@@ -146,7 +145,8 @@ def apply(
         if not yes:
             _ask()
     with _progress() as report:
-        live.carry_out(api, plan, timeout, report, Path(running.temp_dir) if running else None)
+        folder = state.ray_folder(running.temp_dir) if running else None
+        live.carry_out(api, plan, timeout, report, folder)
     if running is not None:
         state.write_running(replace(running, blend=blend.name))
     end = f"'{blend.name}' runs as '{source}' says." if plan.changes else "Nothing to change."

@@ -20,8 +20,8 @@ from blended.errors import LaunchError
 from blended.internal import INTERNAL_KEY_ENV
 from blended.journal.identity import SECRET_ENV
 from blended.launch import free_ports, state
-from blended.launch.environment import PRIVACY_ENV, SERVE_ENV
-from blended.launch.state import Running
+from blended.launch.environment import PRIVACY_ENV, SERVE_ENV, haproxy_env, haproxy_files
+from blended.launch.state import Running, ray_folder
 from blended.router.blend import CLIENT_KEY_ENV
 
 MARKER_ENV = "BLENDED_CLUSTER"
@@ -30,8 +30,8 @@ MARKER_ENV = "BLENDED_CLUSTER"
 _MEMORY_ENV = {"MALLOC_ARENA_MAX": "2"}
 _START_TIMEOUT_S = 180.0
 _STOP_TIMEOUT_S = 1.0
-# For Ray, the proxies, and two for each replica.
-_PORTS = 209
+# For Ray, the proxies, the routers' way to their components, and two for each replica.
+_PORTS = 210
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,8 @@ def start_node(
     ray_ports = _ray_ports(ports[:5])
     marker, temp_dir = secrets.token_hex(8), tempfile.mkdtemp(prefix="blended-")
     more = further(ray_ports["port"], Path(temp_dir))
-    environment = _environment(marker, temp_dir) | _serve_ports(ports[5:9], ports[9:])
+    environment = _environment(marker, temp_dir) | _serve_ports(ports[5:9], ports[10:])
+    environment |= haproxy_env(_program("blended-haproxy"), ports[9]) | haproxy_files(temp_dir)
     command = [*_command(temp_dir, ray_ports, cpus, labels), *more.options]
     with (Path(temp_dir) / "ray-start.log").open("w") as log:
         process = subprocess.Popen(
@@ -117,7 +118,7 @@ def _command(
     temp_dir: str, ports: Mapping[str, int], cpus: int, labels: Mapping[str, str]
 ) -> list[str]:
     command = [
-        str(Path(sys.executable).with_name("ray")),
+        _program("ray"),
         "start",
         "--head",
         "--block",
@@ -127,12 +128,16 @@ def _command(
         "--disable-usage-stats",
         # It would pass on what all processes log, and nobody listens.
         "--include-log-monitor=false",
-        f"--temp-dir={temp_dir}",
+        f"--temp-dir={ray_folder(temp_dir)}",
         f"--num-cpus={cpus}",
         "--object-store-memory=134217728",
         *(f"--{name}={port}" for name, port in ports.items()),
     ]
     return command + ([f"--labels={_labels(labels)}"] if labels else [])
+
+
+def _program(name: str) -> str:
+    return str(Path(sys.executable).with_name(name))
 
 
 def _labels(labels: Mapping[str, str]) -> str:
@@ -146,7 +151,7 @@ def _environment(marker: str, temp_dir: str) -> dict[str, str]:
         **SERVE_ENV,
         **PRIVACY_ENV,
         MARKER_ENV: marker,
-        "RAY_TMPDIR": temp_dir,
+        "RAY_TMPDIR": str(ray_folder(temp_dir)),
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(state.ray_token_path()),
         CLIENT_KEY_ENV: state.client_key(),

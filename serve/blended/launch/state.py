@@ -28,6 +28,16 @@ class Running:
     temp_dir: str
     pid: int
 
+    @property
+    def logs(self) -> Path:
+        """The folder of what Ray and everything on it writes."""
+        return ray_folder(self.temp_dir) / "session_latest" / "logs"
+
+
+def ray_folder(temp_dir: str) -> Path:
+    """Ray's folder, which it opens to every user, below one that stays closed to them."""
+    return Path(temp_dir) / "ray"
+
 
 def read_running() -> Running | None:
     """The local cluster that was started last and not stopped since; None when there is none."""

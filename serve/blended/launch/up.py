@@ -43,7 +43,7 @@ def up_local(blend: BlendConfig, http_port: int, timeout_s: float, report: Repor
     )
     try:
         api = ServeApi(running.dashboard_url, state.ray_token())
-        deploy(api, blend, http_port, timeout_s, report, Path(running.temp_dir))
+        deploy(api, blend, http_port, timeout_s, report, state.ray_folder(running.temp_dir))
         warm_up(blend, running.url, report)
     except BaseException:
         node.stop_node(running)

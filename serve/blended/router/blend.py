@@ -17,7 +17,7 @@ from blended.config import (
 from blended.errors import ConfigError
 from blended.experiments.assignment import Assignment, assign
 from blended.experiments.definition import Definition
-from blended.internal import INTERNAL_KEY_ENV, prefix
+from blended.internal import INTERNAL_KEY_ENV, INTERNAL_PORT_ENV, prefix
 from blended.router.selection import SelectionDistribution, normalise
 
 CLIENT_KEY_ENV = "BLENDED_API_KEY"
@@ -74,11 +74,16 @@ class Blend:
 
 
 def resolve(config: BlendConfig, components_url: str, environ: Mapping[str, str]) -> Blend:
-    """Fill in addresses and keys; `components_url` is where Serve answers, without a path.
+    """Fill in addresses and keys.
+
+    `components_url` is where Serve answers, without a path; a node's routers have a port of their
+    own for it, where the environment names one.
 
     Raises:
         ConfigError: a component's key is not in the environment.
     """
+    if port := environ.get(INTERNAL_PORT_ENV):
+        components_url = f"http://127.0.0.1:{port}"
     upstreams = {c.id: _upstream(c, components_url, environ) for c in config.components}
     arms = {e.name: _distributions(config, e) for e in config.experiments}
     return Blend(config, upstreams, normalise(config.weights), arms)
