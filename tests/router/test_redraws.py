@@ -23,6 +23,7 @@ class Upstreams:
         self.statuses: dict[str, int] = {}
         self.checks = checks
         self.cut: set[str] = set()
+        self.hung: set[str] = set()
         self.asked: list[tuple[str, str]] = []
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -32,6 +33,8 @@ class Upstreams:
         while (message := await receive()).get("more_body"):
             body += message["body"]
         _, name, *path = scope["path"].split("/")
+        if name in self.hung:
+            await asyncio.Future()
         if path == ["models"]:
             await self.respond(send, self.checks.get(name, 200), b"{}")
             return
@@ -62,7 +65,7 @@ async def routed(upstreams: Upstreams, period_s: float = 3600) -> AsyncIterator[
                 "kind": "remote",
                 "base_url": f"{url}/{name}",
                 "model": name,
-                "health": {"period_s": period_s, "failures": 3},
+                "health": {"period_s": period_s, "timeout_s": 0.5, "failures": 3},
             }
             for name in "abc"
         ]
@@ -85,6 +88,20 @@ async def test_a_failing_component_costs_the_client_nothing() -> None:
         if int(response.headers["x-blended-attempts"]) > 1:
             assert redrawn
             assert response.headers["x-blended-propensity"] == "0.5"
+
+
+async def test_requests_that_wait_for_a_component_that_hangs_are_redrawn() -> None:
+    """When its check fails they go on to others, long before the first byte's budget is over."""
+    upstreams = Upstreams()
+    async with routed(upstreams, period_s=0.1) as r:
+        upstreams.hung.add("a")
+        waiting = [r.chat(messages=[{"role": "user", "content": str(n)}]) for n in range(20)]
+        responses = await asyncio.gather(*waiting)
+
+    assert {response.status_code for response in responses} == {200}
+    redrawn = [r for r in responses if r.headers["x-blended-intended"] == "a"]
+    assert redrawn
+    assert {r.headers["x-blended-component"] for r in redrawn} <= {"b", "c"}
 
 
 async def test_the_second_attempt_is_at_another_replica_of_the_same_component() -> None:

@@ -111,7 +111,9 @@ async def answered(
         attempts.trace.ask(upstream.kind, upstream.id, upstream.base_url, choice.propensity)
         async with AsyncExitStack() as stack:
             try:
-                answer = await _ask(stack, session, inquiry, choice, attempts)
+                answer = await _ask_while_there(
+                    stack, session, inquiry, choice, attempts, availability
+                )
             except Unanswered as exc:
                 attempts.trace.fail(exc.reason)
                 attempts.failures.append(_failure(upstream, choice, exc.reason))
@@ -129,6 +131,25 @@ def _failure(upstream: Upstream, choice: Choice, reason: Reason) -> Failure:
     # Waiting a whole budget again, or showing the same key again, cannot help.
     repeatable = reason == "unavailable" or (reason == "full" and upstream.max_replicas > 1)
     return Failure(upstream.id, reason, repeatable, choice.propensity)
+
+
+async def _ask_while_there(
+    stack: AsyncExitStack,
+    session: aiohttp.ClientSession,
+    inquiry: Inquiry,
+    choice: Choice,
+    attempts: Attempts,
+    availability: Availability,
+) -> Answer:
+    """The answer of a component whose checks succeed until it has begun.
+
+    A process that hangs keeps its connections; its budget for a first byte is minutes.
+    """
+    try:
+        async with availability.unless_gone(inquiry.blend.upstreams[choice.component]):
+            return await _ask(stack, session, inquiry, choice, attempts)
+    except TimeoutError as exc:
+        raise Unanswered("late") from exc
 
 
 async def _ask(

@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from typing import NoReturn
 
 import aiohttp
@@ -23,6 +25,7 @@ class Availability:
     def __init__(self) -> None:
         self._out: set[str] = set()
         self._failures: dict[str, int] = {}
+        self._waiting: defaultdict[str, set[asyncio.Timeout]] = defaultdict(set)
 
     @property
     def unavailable(self) -> frozenset[str]:
@@ -43,10 +46,27 @@ class Availability:
         """Take note of a check."""
         if not alive:
             self._leave(upstream, "it did not answer a check")
+            for waiting in self._waiting[upstream.id]:
+                waiting.reschedule(0)
         elif upstream.id in self._out:
             self._out.discard(upstream.id)
             self._failures.pop(upstream.id, None)
             logger.warning("component %s is available again", upstream.id)
+
+    @asynccontextmanager
+    async def unless_gone(self, upstream: Upstream) -> AsyncIterator[None]:
+        """Wait for a component in the block as long as its checks succeed.
+
+        Raises:
+            TimeoutError: a check has failed meanwhile.
+        """
+        waiting = self._waiting[upstream.id]
+        async with asyncio.timeout(None) as timeout:
+            waiting.add(timeout)
+            try:
+                yield
+            finally:
+                waiting.discard(timeout)
 
     async def watch(self, session: aiohttp.ClientSession, upstreams: Iterable[Upstream]) -> None:
         """Check all of them, each in its own period, until cancelled."""

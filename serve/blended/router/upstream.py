@@ -68,7 +68,8 @@ class Unanswered(Exception):
     """A component gave no byte of an answer: another may be asked, for nobody has seen anything.
 
     `reason` is `full` (its replicas take no more), `unavailable` (not there, or failing), `late`
-    (no first byte within its budget) or `refused` (it does not take the router's key).
+    (no first byte within its budget, or before a check failed) or `refused` (it does not take the
+    router's key).
     """
 
     def __init__(self, reason: Reason) -> None:
