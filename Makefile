@@ -18,13 +18,13 @@ endef
 demo: .venv/runtime
 	@$(BIN)/blended demo --port $(PORT) $(if $(ONCE),--once)
 
-# Clusters have the machine for themselves; other tests wait more than they compute.
+# Tests of clusters wait for them half of the time, so that two run at once; others wait more.
 test: .venv/dev
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
 	$(BIN)/python -m pytest -n 4 --dist worksteal --ignore tests/live
-	$(BIN)/python -m pytest tests/live
+	$(BIN)/python -m pytest -n 2 --dist loadgroup tests/live
 endif
 
 check: .venv/dev

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from blended.app import serve_config
 from blended.config import BlendConfig
@@ -20,6 +21,15 @@ from blended.launch import free_ports
 from blended.launch.state import Running
 
 START_TIMEOUT_S = 600
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share a cluster run in one process, where pytest has several (`-n`)."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here):
+            shared = item.path.relative_to(here).parts[0]
+            item.add_marker(pytest.mark.xdist_group(shared))
 
 
 @dataclass(frozen=True)
