@@ -1,0 +1,155 @@
+"""Strangers who hold connections, and processes that hang or die, while clients are served."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import statistics
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psutil
+import pytest
+
+from tests.live.conftest import Live
+from tests.live.load import Result, load, steady, summary
+from tests.live.simulated.conftest import deploy
+from tests.support import HELLO, eventually
+
+pytestmark = pytest.mark.ray
+
+RATE_PER_S, CONNECTIONS, PATIENCE_S = 20, 4100, 120
+# Another address than the clients' own.
+STRANGER = "127.0.0.2"
+
+BLEND = """
+name: beset
+router: {cpus: 0.1, replicas: {min: 2, max: 2}}
+components:
+  - {id: t, kind: simulated, simulation: &s {ttft_ms: 50, itl_ms: 10, tokens: 20, cpus: 0.1},
+     health: {period_s: 1, timeout_s: 1}}
+  - {id: u, kind: simulated, simulation: *s, health: {period_s: 1, timeout_s: 1}}
+"""
+BODIES = [{"model": "beset", "messages": HELLO, "stream": s} for s in (False, True)]
+
+
+@pytest.fixture(scope="module")
+def beset(live: Live) -> Live:
+    """Two components of one replica each, behind two routers."""
+    deploy(live, BLEND)
+    return live
+
+
+@contextmanager
+def held(live: Live, count: int) -> Iterator[int]:
+    """So many connections with one byte each, as far as they are let in; how many were."""
+    address = (urlsplit(live.url).hostname, urlsplit(live.url).port)
+    with ExitStack() as stack:
+        opened = 0
+        for _ in range(count):
+            with suppress(ConnectionError):
+                connection = socket.create_connection(address, 10, (STRANGER, 0))
+                stack.enter_context(connection)
+                connection.sendall(b"P")
+                opened += 1
+        yield opened
+
+
+@asynccontextmanager
+async def stopped(pid: int) -> AsyncIterator[None]:
+    """A process that hangs: it keeps its connections and does nothing."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+
+def p99_ms(results: list[Result]) -> float:
+    """Of the time until the end of a response."""
+    return statistics.quantiles([r.took_ms for r in results], n=100)[-1]
+
+
+def longest_s(results: list[Result]) -> float:
+    """The longest that a client has waited for the end of its response."""
+    return max(r.took_ms for r in results) / 1e3
+
+
+async def test_strangers_that_hold_connections_keep_nobody_out(beset: Live) -> None:
+    """4,100 connections that ask nothing, without a key: every client is answered meanwhile."""
+    usual = await load(beset, RATE_PER_S, 8, BODIES)
+    with ExitStack() as stack:
+        opened = await asyncio.to_thread(stack.enter_context, held(beset, CONNECTIONS))
+        besieged = await load(beset, RATE_PER_S, 8, BODIES)
+
+    figures = {"opened": opened, "p99_ms": [p99_ms(usual), p99_ms(besieged)]}
+    print(json.dumps({**figures, "load_average": os.getloadavg()[0]}))
+    assert opened > 1000
+    assert {result.end for result in besieged} == {"finished"}
+
+
+async def test_a_component_that_hangs_costs_no_response_that_had_not_begun(beset: Live) -> None:
+    """Whoever waits for it is answered by the other one as soon as its check has failed."""
+    (pid,) = await asyncio.to_thread(beset.pids, "component-t", "Simulated")
+    async with steady(beset, RATE_PER_S, BODIES) as results:
+        await eventually(lambda: len(results) > 40, PATIENCE_S)
+        async with stopped(pid):
+            seen = len(results)
+            await eventually(lambda: len(results) > seen + 200, PATIENCE_S)
+
+    print(json.dumps({**summary(results), "longest_s": longest_s(results)}))
+    failed = [r for r in results if r.end != "finished"]
+    assert all(r.stream and r.had_begun for r in failed), failed
+    assert longest_s([r for r in results if not r.stream]) < 30
+
+
+async def test_a_router_that_hangs_costs_no_response_that_had_not_begun(beset: Live) -> None:
+    """HAProxy gives what waits for it to the other router, whose answers come as usual."""
+    pids = await asyncio.to_thread(beset.pids, "blended", "Router")
+    async with steady(beset, RATE_PER_S, BODIES) as results:
+        await eventually(lambda: len(results) > 40, PATIENCE_S)
+        async with stopped(pids[0]):
+            seen = len(results)
+            await eventually(lambda: len(results) > seen + 200, PATIENCE_S)
+
+    print(json.dumps({**summary(results), "longest_s": longest_s(results)}))
+    failed = [r for r in results if r.end != "finished"]
+    assert all(r.stream and r.had_begun for r in failed), failed
+    assert longest_s([r for r in results if not r.stream]) < 30
+
+
+def haproxies(live: Live) -> list[psutil.Process]:
+    """HAProxy's processes on this cluster, by the file that they read."""
+    file = f"{live.running.temp_dir}/"
+    found = (p for p in psutil.process_iter(["name", "cmdline"]) if p.info["name"] == "haproxy")
+    return [p for p in found if any(word.startswith(file) for word in p.info["cmdline"])]
+
+
+async def test_a_proxy_that_dies_is_there_again_in_seconds(beset: Live) -> None:
+    """Serve starts another HAProxy, by which every later request is answered."""
+    (before,) = {p.pid for p in haproxies(beset)}
+    async with steady(beset, RATE_PER_S, BODIES) as results:
+        await eventually(lambda: len(results) > 40, PATIENCE_S)
+        os.kill(before, signal.SIGKILL)
+        await eventually(lambda: results[-1].end != "finished", PATIENCE_S)
+        await eventually(lambda: results[-1].end == "finished", PATIENCE_S)
+
+    refused = [r.started_s for r in results if r.end == "cut"]
+    print(json.dumps({"refused_s": max(refused) - min(refused)}))
+    assert max(refused) - min(refused) < 20
+    assert before not in {p.pid for p in haproxies(beset)}
+
+
+def test_no_other_user_of_the_machine_gets_in(live: Live) -> None:
+    """What Ray opens to everybody, logs and sockets among it, lies in a folder that is closed."""
+    folder = Path(live.running.temp_dir)
+
+    assert folder.stat().st_mode & 0o077 == 0
+    assert live.logs.is_relative_to(folder)
+    sockets = [c.laddr for c in psutil.net_connections("unix") if "admin.sock" in str(c.laddr)]
+    assert [s for s in sockets if str(folder) in str(s)]
+    assert not [s for s in sockets if "/tmp/haproxy-serve" in str(s)]
