@@ -15,9 +15,9 @@ _NUMBERS = count()
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server() -> Iterator[str]:
     """The address of a PostgreSQL that lives as long as the tests."""
-    with postgres(tmp_path_factory.mktemp("postgresql")) as running:
+    with postgres() as running:
         # Nothing here has to survive a loss of power.
         execute(running.url, "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
         yield running.url

@@ -1,6 +1,7 @@
 """A real PostgreSQL server, without root, that can be stopped and started again."""
 
 import logging
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,10 +33,14 @@ class Postgres:
 
 
 @contextmanager
-def postgres(folder: Path) -> Iterator[Postgres]:
-    """A server that is stopped with the context."""
-    server = Postgres(folder)
-    try:
-        yield server
-    finally:
-        server.stop()
+def postgres() -> Iterator[Postgres]:
+    """A server with a folder of its own; both end with the context.
+
+    Started by root it runs as another user, from whom pytest would take its folders away.
+    """
+    with tempfile.TemporaryDirectory(prefix="postgres-") as folder:
+        server = Postgres(Path(folder) / "data")
+        try:
+            yield server
+        finally:
+            server.stop()

@@ -74,7 +74,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000, help="responses, about")
     parser.add_argument("--users", type=int, default=200_000)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, postgres(Path(folder) / "data") as server:
+    with tempfile.TemporaryDirectory() as folder, postgres() as server:
         result = _measure(server.url, Path(folder), options.rows, options.users)
     for name, value in result.items():
         print(f"{name:>24}  {value}")

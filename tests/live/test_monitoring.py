@@ -92,7 +92,7 @@ async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
     folder, far = tmp_path_factory.mktemp("monitoring"), Far()
     with ExitStack() as stack:
         async with serving(far.application()) as url:
-            database = stack.enter_context(postgres(folder / "postgres"))
+            database = stack.enter_context(postgres())
             environment = {
                 "BLENDED_JOURNAL_URL": database.url,
                 "RAY_metrics_report_interval_ms": "2000",  # else Ray's metrics are 10 s old

@@ -25,9 +25,9 @@ _WITHIN_S = 180
 
 
 @pytest.fixture(scope="package")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+def database() -> Iterator[Postgres]:
     """The PostgreSQL server of the cluster's journal."""
-    with postgres(tmp_path_factory.mktemp("postgres")) as server:
+    with postgres() as server:
         yield server
 
 
