@@ -21,9 +21,9 @@ from cluster.monitoring import queries
 from cluster.monitoring.alerts import Levels
 from cluster.monitoring.files import rules_yaml
 from cluster.monitoring.panels import WINDOW, rows
+from loadtests.harness.fixed_rate import load, steady, summary
 from loadtests.harness.postgres import Postgres, postgres
 from tests.live.conftest import Live, running
-from tests.live.load import load, steady, summary
 from tests.live.prometheus import Prometheus, prometheus
 from tests.support import HELLO, eventually, serving
 

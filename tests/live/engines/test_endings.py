@@ -10,9 +10,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import aiohttp
 import pytest
 
+from loadtests.harness.fixed_rate import steady, summary
 from tests.live.conftest import Live
 from tests.live.engines.conftest import LONG_TOKENS
-from tests.live.load import steady, summary
 from tests.support import eventually
 
 pytestmark = pytest.mark.ray

@@ -9,8 +9,8 @@ import time
 import pytest
 
 from blended.config import loading
+from loadtests.harness.fixed_rate import steady
 from tests.live.conftest import Live
-from tests.live.load import steady
 from tests.live.simulated.conftest import deploy
 
 pytestmark = pytest.mark.ray

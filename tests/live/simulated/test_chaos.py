@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from blended.config import loading
+from loadtests.harness.fixed_rate import Result, steady, summary
 from loadtests.harness.postgres import Postgres
 from tests.journal.databases import kept
 from tests.live.conftest import Live
-from tests.live.load import Result, steady, summary
 from tests.live.simulated.conftest import deploy
 from tests.support import HELLO, eventually
 

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
+from loadtests.harness.fixed_rate import Result, load, steady, summary
 from tests.live.conftest import Live
-from tests.live.load import Result, load, steady, summary
 from tests.live.simulated.conftest import deploy
 from tests.support import HELLO, eventually
 

@@ -12,10 +12,10 @@ from statistics import quantiles
 
 import pytest
 
+from loadtests.harness.fixed_rate import Result, load
 from loadtests.harness.postgres import Postgres
 from tests.journal.databases import kept
 from tests.live.conftest import Live
-from tests.live.load import Result, load
 from tests.live.simulated.conftest import deploy
 from tests.support import HELLO, eventually
 

@@ -7,8 +7,8 @@ import statistics
 
 import pytest
 
+from loadtests.harness.fixed_rate import Result, load, summary
 from tests.live.conftest import Live
-from tests.live.load import Result, load, summary
 from tests.live.simulated.conftest import deploy
 from tests.support import HELLO
 

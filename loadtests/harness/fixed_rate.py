@@ -1,4 +1,4 @@
-"""Load at a fixed rate from the test's own event loop, and what became of every request."""
+"""Load at a fixed rate from one event loop, and what became of every request."""
 
 import asyncio
 import json
@@ -9,11 +9,19 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import count
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import aiohttp
 
-from tests.live.conftest import Live
+
+class Api(Protocol):
+    """Where a blend answers, without a path, and a key for it."""
+
+    @property
+    def url(self) -> str: ...
+    @property
+    def api_key(self) -> str: ...
+
 
 End = Literal["finished", "error_event", "refused", "cut", "silent"]
 
@@ -49,7 +57,7 @@ class Result:
 
 
 async def load(
-    live: Live, rate_per_s: float, duration_s: float, bodies: list[dict[str, Any]]
+    api: Api, rate_per_s: float, duration_s: float, bodies: list[dict[str, Any]]
 ) -> list[Result]:
     """Send requests at an even rate, whether or not earlier ones have ended; await them all.
 
@@ -57,13 +65,13 @@ async def load(
     """
     results: list[Result] = []
     number = int(rate_per_s * duration_s)
-    await _send(live, rate_per_s, bodies, results, lambda sent: sent == number)
+    await _send(api, rate_per_s, bodies, results, lambda sent: sent == number)
     return results
 
 
 @asynccontextmanager
 async def steady(
-    live: Live, rate_per_s: float, bodies: list[dict[str, Any]]
+    api: Api, rate_per_s: float, bodies: list[dict[str, Any]]
 ) -> AsyncIterator[list[Result]]:
     """Send requests at an even rate until the block is left; its results come as they end.
 
@@ -71,7 +79,7 @@ async def steady(
     """
     results: list[Result] = []
     left = asyncio.Event()
-    sending = asyncio.create_task(_send(live, rate_per_s, bodies, results, lambda _: left.is_set()))
+    sending = asyncio.create_task(_send(api, rate_per_s, bodies, results, lambda _: left.is_set()))
     try:
         yield results
     finally:
@@ -80,7 +88,7 @@ async def steady(
 
 
 async def _send(
-    live: Live,
+    api: Api,
     rate_per_s: float,
     bodies: list[dict[str, Any]],
     results: list[Result],
@@ -94,8 +102,8 @@ async def _send(
 
     async with (
         aiohttp.ClientSession(
-            live.url,
-            headers={"Authorization": f"Bearer {live.api_key}"},
+            api.url,
+            headers={"Authorization": f"Bearer {api.api_key}"},
             connector=aiohttp.TCPConnector(limit=0),
             timeout=aiohttp.ClientTimeout(total=120),
         ) as session,
