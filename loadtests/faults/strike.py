@@ -1,0 +1,97 @@
+"""A fault under load, and what clients and the journal notice of it."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+import psutil
+from sqlalchemy import select
+
+from blended.journal.store import Store
+from blended.journal.tables import responses
+from loadtests.faults.parts import Part, Site
+from loadtests.harness.fixed_rate import Result, load
+
+How = Literal["kill", "hang"]
+HOW: tuple[How, ...] = ("kill", "hang")
+
+RATE_PER_S, BEFORE_S, LASTS_S, AFTER_S = 50.0, 10.0, 15.0, 15.0
+_PATIENCE_S = 60.0
+_ID = "x-blended-response-id"
+_MESSAGES = [{"role": "user", "content": "Hello!"}]
+_BODIES = [{"model": "faults", "messages": _MESSAGES, "stream": s} for s in (False, True)]
+
+
+@dataclass(frozen=True)
+class Noticed:
+    """What clients noticed of a fault, and the records that the journal lacks."""
+
+    responses: int
+    failed: int
+    silent: int
+    longest_s: float
+    lost: int
+
+
+async def struck(site: Site, part: Part, how: How) -> Noticed:
+    """Ask at a fixed rate, and let a part of the blend fail meanwhile."""
+    seconds = BEFORE_S + LASTS_S + AFTER_S
+    results, _ = await asyncio.gather(
+        load(site, RATE_PER_S, seconds, _BODIES), _fail(site, part, how)
+    )
+    return noticed(results, await asyncio.to_thread(_lost, site, results))
+
+
+def noticed(results: Sequence[Result], lost: int) -> Noticed:
+    """The figures of a load: see the module `loadtests.faults`."""
+    answered = sorted(r.started_s + r.took_ms / 1e3 for r in results if r.had_begun)
+    gaps = [later - earlier for earlier, later in pairwise([0.0, *answered])]
+    return Noticed(
+        responses=len(results),
+        failed=sum(not r.stream and r.end != "finished" for r in results),
+        silent=sum(r.stream and r.end in ("cut", "silent", "refused") for r in results),
+        longest_s=round(max(gaps, default=0.0), 2),
+        lost=lost,
+    )
+
+
+async def _fail(site: Site, part: Part, how: How) -> None:
+    await asyncio.sleep(BEFORE_S)
+    pids = await asyncio.to_thread(part.processes, site)
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL if how == "kill" else signal.SIGSTOP)
+    await asyncio.sleep(LASTS_S)
+    if how == "hang":
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+    elif not any(map(_runs, pids)):
+        await asyncio.to_thread(part.restart, site)
+
+
+def _runs(pid: int) -> bool:
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
+def _lost(site: Site, results: Sequence[Result]) -> int:
+    """How many responses that a client saw have no record, once the journal has had its time."""
+    seen = {r.headers[_ID] for r in results if r.had_begun}
+    store = Store(site.database.url)
+    deadline = time.monotonic() + _PATIENCE_S
+    try:
+        while (missing := seen - _kept(store)) and time.monotonic() < deadline:
+            time.sleep(1)
+    finally:
+        store.close()
+    return len(missing)
+
+
+def _kept(store: Store) -> set[str]:
+    batches = store.stream(select(responses.c.response_id), rows=1000)
+    return {response_id for batch in batches for (response_id,) in batch}
