@@ -50,7 +50,7 @@ class SqliteFile:
         return _identity(self.path.stat())
 
     def identity(self) -> Identity | None:
-        """What is there now; None where there is nothing."""
+        """What is there now; None where nothing is, or can be reached."""
         return _look(self.path)
 
     def files(self, database: Identity) -> Files:
@@ -81,7 +81,7 @@ class SqliteFile:
 def _look(path: Path) -> Identity | None:
     try:
         return _identity(path.stat())
-    except FileNotFoundError:
+    except OSError:
         return None
 
 
