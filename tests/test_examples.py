@@ -3,12 +3,17 @@
 import asyncio
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
+import typer
 
+from blended.cli.main import app
 from blended.config import loading
 from tests.debian import program
 from tests.journal.journals import journal
@@ -22,6 +27,38 @@ def test_a_blend_of_the_examples_is_one(path: Path) -> None:
     """It is read without a mistake, and begins by saying what it is."""
     assert loading.load(str(path)).components
     assert path.read_text().startswith("# ")
+
+
+SERVICE = (FOLDER / "blended.service").read_text()
+
+
+def test_the_service_runs_a_command_that_there_is() -> None:
+    """Its options are those of `blended up`; it is started again when that fails."""
+    [words] = re.findall(r"^ExecStart=/\S+/bin/blended (.*)$", SERVICE, re.MULTILINE)
+    command, blend_file, *options = words.split()
+    found = typer.main.get_command(app)
+    assert isinstance(found, click.Group)
+    context = found.commands[command].make_context(command, [blend_file, *options])
+
+    assert command == "up"
+    assert context.params["source"] == "/etc/blended/blend.yaml"
+    assert context.params["detach"] is context.params["restart"] is False
+    assert "Restart=on-failure" in SERVICE.splitlines()
+
+
+def test_systemd_takes_the_service(tmp_path: Path) -> None:
+    """Every setting is known to it, and the service is not wide open."""
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("needs systemd-analyze, which reads the service as systemd does")
+    path = tmp_path / "blended.service"
+    path.write_text(re.sub("ExecStart=/\\S+", f"ExecStart={sys.executable}", SERVICE))
+    verified, rated = (
+        subprocess.run(["systemd-analyze", *a, str(path)], capture_output=True, text=True)
+        for a in (("verify",), ("security", "--offline=true", "--threshold=40"))
+    )
+
+    assert (verified.returncode, verified.stderr) == (0, "")
+    assert rated.returncode == 0, rated.stdout[-200:]
 
 
 async def run(folder: Path, *command: str) -> str:
