@@ -1,11 +1,14 @@
 # make demo         three chat models, a conversation, then an API until Ctrl-C (ONCE=1: no API)
 # make test         every test (ARGS="--cov tests/router": some of them, and what they cover)
 # make check        ruff, ruff format, mypy, and whether what is generated is up to date
+# make lock         the hashes in the lock files, below their pins (ARGS=--resolve: the GPU image's pins)
 # make bench        the price of the router, beside its peers (ARGS="--quick --only blended")
 PYTHON ?= python3.11
 PORT ?= 8000
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-deps
+# What a lock file does not name by its hash is not installed, whichever index offers it.
+LOCKED := $(PIP) --no-compile --require-hashes
 
 # One line for each step; what it prints goes to a log, whose end is shown when it fails.
 LOG := .venv/install.log
@@ -14,7 +17,7 @@ define step
 	@$(2) >>$(LOG) 2>&1 || { tail -n 20 $(LOG); echo "More in $(LOG)."; exit 1; }
 endef
 
-.PHONY: demo test check bench
+.PHONY: demo test check lock bench
 demo: .venv/runtime
 	@$(BIN)/blended demo --port $(PORT) $(if $(ONCE),--once)
 
@@ -36,17 +39,21 @@ check: .venv/dev
 	$(BIN)/python -m cluster.render modern --settings k8s/overlays/prod/cluster.yaml --out k8s/base --check
 	$(BIN)/python -m cluster.render demo --settings k8s/overlays/dev/cluster.yaml --out k8s/demo --check
 
+lock: .venv/dev
+	$(BIN)/python -m cluster.locks $(ARGS)
+
 bench: .venv/runtime
 	@$(BIN)/python -m loadtests.studies.router_overhead $(ARGS)
 
 # Of what is installed an engine loads a tenth, which is compiled by loading it once.
-.venv/runtime: requirements-cpu.lock pyproject.toml
+.venv/runtime: requirements-cpu.lock requirements-build.lock pyproject.toml
 	@$(PYTHON) -m venv .venv
-	$(call step,Installing Ray and vLLM (minutes) ...,$(PIP) --no-compile -r requirements-cpu.lock)
-	$(call step,Installing Blended ...,$(PIP) -e .)
+	$(call step,Installing Ray and vLLM (minutes) ...,$(LOCKED) -r requirements-cpu.lock)
+	$(call step,Installing what builds Blended ...,$(LOCKED) -r requirements-build.lock)
+	$(call step,Installing Blended ...,$(PIP) --no-build-isolation -e .)
 	$(call step,Loading all of it once ...,$(BIN)/python -c "import blended.components.engine")
 	@touch $@
 
 .venv/dev: .venv/runtime requirements-dev.lock
-	$(call step,Installing the tools for tests ...,$(PIP) --no-compile -r requirements-dev.lock)
+	$(call step,Installing the tools for tests ...,$(LOCKED) -r requirements-dev.lock)
 	@touch $@

@@ -5,7 +5,7 @@ files. It knows RayServices and disruption budgets; others it passes over. A Ray
 against the fields of KubeRay 1.7, or of the CRD that your cluster has: `kubectl get crd
 rayservices.ray.io -o yaml > crd.yaml`, then `--crd crd.yaml`. With `--live` it asks the cluster of
 kubectl's context, too, what of all that they need is missing there: kinds, operator, namespaces,
-secrets, Gateways, storage, nodes.
+secrets, Gateways, storage, nodes. With `--pinned` an image has to be named by its digest.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from cluster.live import lacking
 from cluster.live.asked import title
 from cluster.live.kubectl import Kubectl
 from cluster.manifests import Document, load, load_file
-from cluster.rules import crd, pods, service
+from cluster.rules import crd, images, pods, service
 
 
 def problems(documents: Iterable[Document], schema: crd.Schema) -> list[tuple[str, Problem]]:
@@ -47,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="a CustomResourceDefinition in place of KubeRay 1.7's (may be given again)",
     )
     parser.add_argument("--live", action="store_true", help="ask the cluster what it lacks, too")
+    parser.add_argument("--pinned", action="store_true", help="images by their digests, too")
     options = parser.parse_args(arguments)
     try:
         documents = [document for path in options.files for document in load_file(path)]
@@ -55,6 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not documents:
             raise ConfigError("There is no manifest in it; did what makes them fail?")
         found = problems(documents, crd.schema(tuple(options.crd)))
+        if options.pinned:
+            found += [(title(d), problem) for d in documents for problem in images.unpinned(d)]
         if options.live:
             found += lacking.problems(documents, Kubectl())
     except BlendedError as exc:

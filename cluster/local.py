@@ -79,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         service = bounded(read(options.source, options.settings), options.nodes)
         config = rehearsed(service, options.port)
-        refuse_second()
+        refuse_second(partial(print, flush=True))
         name = str(service["metadata"]["name"])
         running = node.start_node(name, options.port, 0, {}, partial(further, service))
     except BlendedError as exc:

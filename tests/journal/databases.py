@@ -26,9 +26,10 @@ def rows(store: Store, table: Any) -> list[Any]:
 def kept(url: str) -> list[Any]:
     """All responses in the database at an address."""
     store = Store(url)
-    found = rows(store, responses)
-    store.close()
-    return found
+    try:
+        return rows(store, responses)
+    finally:
+        store.close()
 
 
 def count(store: Store, table: Any) -> int:

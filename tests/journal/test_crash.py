@@ -49,10 +49,11 @@ async def load(url: str, seen: dict[str, float]) -> None:
 async def until_ended(
     folder: Path, after_s: float, how: signal.Signals
 ) -> tuple[dict[str, float], float]:
-    """What clients saw of a router that is sent a signal, and when it was sent."""
+    """What clients saw of a router that is sent a signal after a time, and when it was sent."""
     seen = dict[str, float]()
     with router(folder) as (process, url):
         clients = [asyncio.create_task(load(url, seen)) for _ in range(CLIENTS)]
+        await eventually(lambda: bool(seen), timeout_s=60)
         await asyncio.sleep(after_s)
         process.send_signal(how)
         sent_at = time.monotonic()

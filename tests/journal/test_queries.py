@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from blended.journal.queries import user_days
 from blended.journal.store import Store
 from tests.journal.samples import response
@@ -133,3 +135,18 @@ def test_a_session_that_goes_on_afterwards_is_counted_to_the_next_response(store
     (row,) = days(store, since=MIDNIGHT + 50)
     assert brief(row, "responses", "active_s") == (2, GAP_S + 1)
     assert days(store, until=MIDNIGHT) == []
+
+
+@pytest.mark.parametrize("jump_s", [-3600.0, 3600.0])
+def test_a_clock_that_is_set_costs_a_session_at_most_a_gap(store: Store, jump_s: float) -> None:
+    """Ten minutes of a user, in the middle of whom the clock jumps by an hour."""
+    times = [60.0 * n + (jump_s if n >= 5 else 0) for n in range(10)]
+    records = [
+        response(n, started_at=MIDNIGHT + 7200 + at, user="u", e2e_s=2.5)
+        for n, at in enumerate(times)
+    ]
+    store.add(records)
+    [day] = days(store)
+
+    assert day["responses"] == 10
+    assert abs(day["active_s"] - (9 * 60 + 2.5)) <= GAP_S

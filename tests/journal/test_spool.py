@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from shutil import rmtree
 
 import pytest
 
@@ -41,7 +42,7 @@ def arrived(spool: Spool) -> list[Record]:
 def test_records_come_out_as_they_went_in(tmp_path: Path) -> None:
     """All of them, in their order, once."""
     clock = Clock()
-    spool = Spool(tmp_path, MIB, clock)
+    spool = Spool(tmp_path, MIB, clock, stopwatch=clock)
     for number in range(100):
         spool.append(response(number))
         clock.now += 0.1
@@ -55,7 +56,7 @@ def test_records_come_out_as_they_went_in(tmp_path: Path) -> None:
 def test_a_file_is_whole_after_a_second(tmp_path: Path) -> None:
     """Until then it is written to, and not yet shipped."""
     clock = Clock()
-    spool = Spool(tmp_path, MIB, clock)
+    spool = Spool(tmp_path, MIB, clock, stopwatch=clock)
     spool.append(response(1))
     spool.write()
     waiting = spool.waiting(MIB)
@@ -112,7 +113,7 @@ def test_beyond_its_bound_contents_go_first(
 ) -> None:
     """The oldest records lose their contents, none is lost, and the log says so."""
     clock = Clock()
-    spool = Spool(tmp_path, 40_000, clock)
+    spool = Spool(tmp_path, 40_000, clock, stopwatch=clock)
     content = {"messages": ["x" * 1000]}
     with caplog.at_level(logging.ERROR):
         for number in range(25):
@@ -133,7 +134,7 @@ def test_beyond_its_bound_contents_go_first(
 def test_a_damaged_line_keeps_no_spool_from_its_bound(tmp_path: Path) -> None:
     """What is no record stays as it is while contents go; whoever ships it sets it aside."""
     clock = Clock()
-    spool = Spool(tmp_path, 20_000, clock)
+    spool = Spool(tmp_path, 20_000, clock, stopwatch=clock)
     spool.append(response(0, content={"messages": ["x" * 1000]}))
     spool.write(last=True)
     [file] = spool.waiting(MIB)
@@ -153,7 +154,7 @@ def test_a_damaged_line_keeps_no_spool_from_its_bound(tmp_path: Path) -> None:
 def test_beyond_its_bound_the_oldest_records_go_last(tmp_path: Path) -> None:
     """Where no content is left to give up, the oldest records are, and are counted."""
     clock = Clock()
-    spool = Spool(tmp_path, 20_000, clock)
+    spool = Spool(tmp_path, 20_000, clock, stopwatch=clock)
     for number in range(50):
         spool.append(response(number))
         spool.write(last=True)
@@ -168,7 +169,7 @@ def test_beyond_its_bound_the_oldest_records_go_last(tmp_path: Path) -> None:
 def test_the_status_tells_how_long_the_oldest_waits(tmp_path: Path) -> None:
     """Age and bytes grow while nothing is shipped."""
     clock = Clock()
-    spool = Spool(tmp_path, MIB, clock)
+    spool = Spool(tmp_path, MIB, clock, stopwatch=clock)
     empty = spool.status()
     spool.append(response())
     spool.write()
@@ -178,6 +179,43 @@ def test_the_status_tells_how_long_the_oldest_waits(tmp_path: Path) -> None:
     assert (empty.bytes, empty.age_s) == (0, 0)
     assert spool.status().age_s == 90
     assert spool.status().bytes == sum(f.stat().st_size for f in spool.waiting(MIB))
+
+
+@pytest.mark.parametrize("jump_s", [-3600, 3600])
+def test_a_clock_that_is_set_holds_no_record_up(tmp_path: Path, jump_s: float) -> None:
+    """A file is whole after a second, and as old as it is, whatever the time of day becomes."""
+    clock, stopwatch = Clock(), Clock()
+    spool = Spool(tmp_path, MIB, clock, stopwatch=stopwatch)
+    spool.append(response(1))
+    spool.write()
+    clock.now += jump_s
+    stopwatch.now += 1
+    spool.append(response(2))
+    spool.write()
+    stopwatch.now += 5
+    age_s = spool.status().age_s
+
+    assert arrived(spool) == [response(1), response(2)]
+    assert age_s == 6
+
+
+def test_a_spool_that_is_deleted_is_made_anew(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The file that was being written is written again; it is said that whole ones are gone."""
+    spool = Spool(tmp_path / "spool", MIB)
+    spool.append(response(1))
+    spool.write(last=True)
+    spool.append(response(2))
+    spool.write()
+    rmtree(tmp_path / "spool")
+    spool.append(response(3))
+    spool.write(last=True)
+
+    assert arrived(spool) == [response(2), response(3)]
+    assert "with 1 files of records" in caplog.text
+    spool.close()
+    assert list((tmp_path / "spool").iterdir()) == []
 
 
 def test_a_full_disk_costs_nothing_that_fits_into_memory(

@@ -73,15 +73,16 @@ def summed(recorded: Recorded, now: float) -> dict[str, Expected]:
     """What all router replicas together have recorded, by component.
 
     A replica that has not reported for long is left out, and so is what a replica records no more:
-    rates under a capacity that has changed.
+    rates under a capacity that has changed. What seems to be of the future was recorded before
+    somebody set the clock back.
     """
-    parts = list(_parts(recorded))
+    parts = [found for found in _parts(recorded) if _is_of_now(found[2], now)]
     newest = dict[object, float]()
     for replica, _, part in parts:
         newest[replica] = max(part.at, newest.get(replica, part.at))
     found = dict[str, Expected]()
     for replica, component, part in parts:
-        if part.at == newest[replica] and now - part.at <= OLDEST_S:
+        if part.at == newest[replica]:
             found[component] = found[component] + part if component in found else part
     return found
 
@@ -110,7 +111,11 @@ class Board:
     def read(self, component: str, now: float) -> Expected | None:
         """What a component has to expect; None where that is not known, or not any more."""
         found = self._expected.get(component)
-        return found if found is not None and now - found.at <= OLDEST_S else None
+        return found if found is not None and _is_of_now(found, now) else None
+
+
+def _is_of_now(expected: Expected, now: float) -> bool:
+    return abs(now - expected.at) <= OLDEST_S
 
 
 BOARD = Board()

@@ -1,4 +1,4 @@
-"""The command line: `blended check`, `up`, `apply`, `down`, `chat`, `models` and `demo`."""
+"""The command line: `blended check`, `up`, `status`, `apply`, `down`, `chat`, `models`, `demo`."""
 
 import json
 import os
@@ -90,8 +90,16 @@ def up(
     address: Address = None,
     timeout: Timeout = 1800,
     detach: Annotated[bool, typer.Option(help="Return once the blend runs.")] = False,
+    restart: Annotated[
+        bool, typer.Option(help="Start it again when its cluster ends by itself.")
+    ] = False,
 ) -> None:
     """Start a blend on this machine and serve until Ctrl-C, or deploy it to a cluster."""
+    if restart and (detach or address is not None):
+        raise LaunchError(
+            "With --restart this process watches the cluster of this machine, so that it goes "
+            "neither with --detach nor with --address; run it as a service of systemd instead."
+        )
     # Ray's imports take a second that the other commands need not wait for.
     from blended.launch import rest
     from blended.launch import up as launch
@@ -103,10 +111,31 @@ def up(
             launch.deploy(api, blend, port, timeout, report)
         console.print(f"'{blend.name}' runs on the cluster, port {port} of its nodes.")
         return
-    running = _start(blend, port, timeout)
-    tables.say_where(console, running.url, state.client_key(), blend.name)
-    if not detach:
-        _serve_until_interrupted(running)
+    if detach:
+        _say_where(_start(blend, port, timeout))
+    else:
+        # The file is read again, because `apply` may have changed what runs since.
+        _serve_until_interrupted(lambda: _start(loading.load(source), port, timeout), restart)
+
+
+@app.command()
+def status() -> None:
+    """Say whether the blend that `blended up` started still runs and answers."""
+    from blended.launch import node
+
+    running = _remembered()
+    if not node.is_alive(running):
+        raise LaunchError(
+            f"'{running.blend}' has ended by itself: its cluster is gone. 'blended down' removes "
+            "what is left of it; 'blended up' starts it again, and with --restart does so whenever "
+            "its cluster ends."
+        )
+    if not Client(running.url, state.client_key()).is_healthy():
+        raise LaunchError(
+            f"'{running.blend}' runs, but {running.url} does not answer; its logs are in "
+            f"'{running.temp_dir}'."
+        )
+    console.print(f"'{running.blend}' runs and answers at {running.url}.", soft_wrap=True)
 
 
 @app.command()
@@ -118,10 +147,17 @@ def down(address: Address = None) -> None:
         rest.ServeApi(address, os.environ.get("RAY_AUTH_TOKEN")).delete()
         console.print("Deleted the blend's applications.")
         return
-    running = state.read_running()
-    if running is None:
-        raise LaunchError("No blend runs that 'blended up' started; there is nothing to stop.")
-    console.print(f"Stopped '{running.blend}', {node.stop_node(running)} processes.")
+    running = _remembered()
+    had_ended = not node.is_alive(running)
+    count = node.stop_node(running)
+    if had_ended:
+        console.print(
+            f"'{running.blend}' had ended by itself: its cluster was gone. Removed its files, and "
+            f"{count} processes that were left.",
+            soft_wrap=True,
+        )
+    else:
+        console.print(f"Stopped '{running.blend}', {count} processes.")
 
 
 @app.command()
@@ -191,8 +227,7 @@ def demo(
         node.stop_node(running)
         raise
     if not once:
-        tables.say_where(console, running.url, state.client_key(), blend.name)
-        _serve_until_interrupted(running)
+        _serve_until_interrupted(lambda: running)
         return
     node.stop_node(running)
     turns = [
@@ -214,17 +249,43 @@ def _start(blend: BlendConfig, port: int, timeout: float) -> Running:
         return launch.up_local(blend, port, timeout, report)
 
 
-def _serve_until_interrupted(running: Running) -> None:
-    from blended.launch import node
+def _serve_until_interrupted(start: Callable[[], Running], restart: bool = False) -> None:
+    """Serve; a cluster that ends by itself is an error, unless it is to be started again."""
+    from blended.launch import node, supervision
 
+    serving = list[Running]()
+
+    def begin() -> None:
+        serving[:] = [start()]
+        _say_where(serving[0])
+
+    patience = supervision.Patience() if restart else supervision.Patience(restarts=0)
     try:
-        while node.is_alive(running):
-            time.sleep(2)
+        supervision.supervise(
+            begin,
+            lambda: node.wait(serving[0]),
+            lambda sentence: console.print(sentence, highlight=False, soft_wrap=True),
+            time.monotonic,
+            time.sleep,
+            patience,
+        )
         console.print("The blend was stopped from elsewhere.")
     except KeyboardInterrupt:
         with console.status("stopping"):
-            node.stop_node(running)
+            for running in serving:
+                node.stop_node(running)
         console.print("Stopped.")
+
+
+def _say_where(running: Running) -> None:
+    tables.say_where(console, running.url, state.client_key(), running.blend)
+
+
+def _remembered() -> Running:
+    running = state.read_running()
+    if running is None:
+        raise LaunchError("No blend runs that 'blended up' started; start one with it.")
+    return running
 
 
 @contextmanager

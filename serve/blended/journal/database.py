@@ -1,6 +1,5 @@
 """Connections to the journal's database, SQLite or PostgreSQL, and what can go wrong with it."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,14 +11,20 @@ from sqlalchemy.exc import (
     DataError,
     DBAPIError,
     IntegrityError,
+    InvalidatePoolError,
     SQLAlchemyError,
     StatementError,
 )
 
 from blended.errors import BlendedError, ConfigError
+from blended.journal.sqlite_file import Identity, SqliteFile
 
 _CONNECT_S, _SILENCE_S = 5, 10
 _WRITES = "blended_writes"
+# Where a connection's entry in the pool keeps what it has opened.
+_IDENTITY, _FILES = "blended_identity", "blended_files"
+# Of a server, which the address names: there is no other.
+_SERVER = (0, 0)
 # One writer at a time: what is derived from a record depends on those that others write. All that
 # writers look for is in an index, also in a month so young that PostgreSQL has no statistics yet.
 _LOCK = text(
@@ -50,8 +55,9 @@ class Database:
         self.is_postgresql = address.get_backend_name() == "postgresql"
         self.place = _place(address)
         self._patience = {"patience": f"{patience_s * 1000:.0f}ms"}
-        engine = _postgresql if self.is_postgresql else _sqlite
-        self._engine = engine(address, patience_s)
+        self._file = None if self.is_postgresql else SqliteFile(Path(str(address.database)))
+        self._engine = _engine(address, patience_s, self._file)
+        self._migrated: Identity | None = None
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -68,6 +74,16 @@ class Database:
                 if self.is_postgresql:
                     connection.execute(_LOCK, self._patience)
                 yield connection
+            self._refuse_replaced(connection)
+
+    def is_migrated(self) -> bool:
+        """Whether migrations have been run on what is there, and nothing went wrong since."""
+        there = self._file.identity() if self._file else _SERVER
+        return there is not None and there == self._migrated
+
+    def has_migrated(self, connection: Connection) -> None:
+        """Remember that migrations have been run on what this connection leads to."""
+        self._migrated = connection.info.get(_IDENTITY, _SERVER)
 
     def close(self) -> None:
         """Close the connections that nobody uses."""
@@ -82,10 +98,19 @@ class Database:
             if _is_refusal(exc):
                 reason = f"The journal's database does not take a record: {_reason(exc)}."
                 raise RecordRefused(reason) from None
+            # Somebody may be putting an older state of it back.
+            self._migrated = None
             raise JournalUnavailable(
                 f"The journal's database {self.place} cannot be used: {_reason(exc)}. "
                 "See that it runs and can be reached."
             ) from None
+
+    def _refuse_replaced(self, connection: Connection) -> None:
+        if self._file and self._file.identity() != connection.info[_IDENTITY]:
+            raise JournalUnavailable(
+                f"The journal's file {self.place} was deleted or replaced while records were "
+                "written to it; they are written to the new one."
+            )
 
 
 def _address(url: str) -> URL:
@@ -109,6 +134,10 @@ def _place(address: URL) -> str:
     return f"{address.host or ''}{port}/{address.database}".removeprefix("/" * (not address.host))
 
 
+def _engine(address: URL, patience_s: float, file: SqliteFile | None) -> Engine:
+    return _sqlite(address, patience_s, file) if file else _postgresql(address, patience_s)
+
+
 def _postgresql(address: URL, patience_s: float) -> Engine:
     arguments = {
         "connect_timeout": _CONNECT_S,
@@ -130,21 +159,25 @@ def _postgresql(address: URL, patience_s: float) -> Engine:
     )
 
 
-def _sqlite(address: URL, patience_s: float) -> Engine:
+def _sqlite(address: URL, patience_s: float, file: SqliteFile) -> Engine:
     engine = create_engine(address, connect_args={"timeout": patience_s}, hide_parameters=True)
-    path = Path(str(address.database))
 
     @event.listens_for(engine, "do_connect")
-    def create(*_: Any) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # SQLite gives the files beside it the same permissions.
-        os.close(os.open(path, os.O_CREAT, 0o600))
+    def create(_dialect: Any, entry: Any, *_: Any) -> None:
+        entry.info[_IDENTITY] = file.create()
 
     @event.listens_for(engine, "connect")
-    def prepare(connection: Any, _: Any) -> None:
+    def prepare(connection: Any, entry: Any) -> None:
         connection.isolation_level = None  # transactions begin below, not in the driver
-        for setting in ("journal_mode = WAL", "synchronous = NORMAL"):
-            connection.execute(f"PRAGMA {setting}")
+        for setting in ("journal_mode = WAL", "synchronous = NORMAL", "schema_version"):
+            connection.execute(f"PRAGMA {setting}").fetchall()
+        entry.info[_FILES] = file.files(entry.info[_IDENTITY])
+
+    @event.listens_for(engine, "checkout")
+    def recognise(connection: Any, entry: Any, _: Any) -> None:
+        if file.identity() != entry.info[_IDENTITY]:
+            file.let_go(connection, entry.info[_FILES])
+            raise InvalidatePoolError
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:

@@ -17,7 +17,7 @@ class Part:
         self.begun_at, self.size = begun_at, 0
         # The random part keeps files apart when one writer adopts those of another.
         self._path = folder / f"{round(begun_at * 1e3):013d}-{secrets.token_hex(4)}{PART}"
-        self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
 
     def write(self, data: bytes) -> None:
         """Append all of the data, or none.
@@ -45,6 +45,12 @@ class Part:
         whole = self._path.rename(self._path.with_suffix(WHOLE))
         os.close(self._file)
         return whole
+
+    def give_up(self) -> bytes:
+        """Close a file that has lost its name; returns what was written."""
+        data = os.pread(self._file, self.size, 0)
+        os.close(self._file)
+        return data
 
 
 def begun_at(file: Path) -> float:
@@ -77,10 +83,18 @@ def lock(folder: Path) -> int | None:
         return None
     with suppress(OSError):
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.path.samestat(os.fstat(held), (folder / "lock").stat()):
+        if holds(folder, held):
             return held
     os.close(held)
     return None
+
+
+def holds(folder: Path, held: int) -> bool:
+    """Whether what this process holds is still the folder's lock: the folder may be gone."""
+    try:
+        return os.path.samestat(os.fstat(held), (folder / "lock").stat())
+    except FileNotFoundError:
+        return False
 
 
 def discard(folder: Path) -> None:

@@ -46,7 +46,6 @@ class Journal:
         self._spool, self._store = spool, store
         self._closing = threading.Event()
         self._written = threading.Event()
-        self._ready = False
         self._threads = [
             threading.Thread(target=run, name=f"journal-{run.__name__}", daemon=True)
             for run in (self._write, self._ship)
@@ -98,13 +97,8 @@ class Journal:
         self._spool.close()
         self._store.close()
 
-    def _prepare(self) -> None:
-        if not self._ready:
-            self._store.migrate()
-            self._ready = True
-
     def _give(self, feedback: FeedbackRecord) -> bool:
-        self._prepare()
+        self._store.migrate_once()
         found = self._store.find(feedback.response_id, feedback.started_at)
         self._store.add([feedback])
         return found is not None and any(f.kind == feedback.kind for f in found.feedback)
@@ -138,8 +132,9 @@ class Journal:
             logger.error("%s What is left stays in the spool.", exc)
 
     def _ship_all(self) -> None:
-        self._prepare()
+        self._store.migrate_once()
         while batch := self._spool.waiting(_BATCH_BYTES):
+            self._store.migrate_once()
             self._ship_files(batch)
 
     def _ship_files(self, batch: list[Path]) -> None:

@@ -36,6 +36,7 @@ class Spool:
 
     Beyond `max_bytes` the contents of the oldest records go first, then the oldest records.
     Files are synced, and ready to be shipped, `sync_s` seconds after they were begun.
+    `clock` gives Unix seconds, which files are named by, `stopwatch` seconds that nobody sets.
     `append` may be called from any thread, `write` and `close` from one, the rest from another.
     """
 
@@ -45,11 +46,14 @@ class Spool:
         max_bytes: int,
         clock: Callable[[], float] = time.time,
         sync_s: float = 1.0,
+        stopwatch: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._root, self._max_bytes, self._clock, self._sync_s = root, max_bytes, clock, sync_s
+        self._root, self._max_bytes, self._sync_s = root, max_bytes, sync_s
+        self._clock, self._stopwatch, self._sync_at = clock, stopwatch, 0.0
         self._new = deque[Record]()
         self._lock = threading.Lock()  # of what follows
         self._sizes, self._bytes = dict[Path, int](), 0
+        self._since = dict[Path, float]()  # by the stopwatch
         self._part: files.Part | None = None
         self._dropped_records = self._dropped_contents = 0
         self._folder, self._held = files.claim(root)
@@ -64,6 +68,8 @@ class Spool:
         What cannot be written stays in memory, up to 20,000 records, for the next time.
         """
         try:
+            if not files.holds(self._folder, self._held):
+                self._renew()
             self._write()
             self._finish(at_once=last)
             if self._bytes > self._max_bytes:
@@ -86,6 +92,7 @@ class Spool:
         """Forget a file whose records have arrived."""
         with self._lock:
             self._bytes -= self._sizes.pop(file, 0)
+            self._since.pop(file, None)
             file.unlink(missing_ok=True)
 
     def reject(self, line: str) -> None:
@@ -105,12 +112,12 @@ class Spool:
     def status(self) -> SpoolStatus:
         """How much waits, and for how long."""
         with self._lock:
-            begun = [files.begun_at(min(self._sizes))] if self._sizes else []
+            since = list(self._since.values())
             part, size = self._part, self._bytes
         if part is not None:
-            begun.append(part.begun_at)
+            since.append(self._sync_at - self._sync_s)
             size += part.size
-        age = max(0.0, self._clock() - min(begun)) if begun else 0.0
+        age = self._stopwatch() - min(since) if since else 0.0
         return SpoolStatus(size, age, self._dropped_records, self._dropped_contents)
 
     def close(self) -> None:
@@ -124,22 +131,45 @@ class Spool:
         if not taken:
             return
         try:
-            self._part = self._part or files.Part(self._folder, self._clock())
-            self._part.write("".join(to_line(record) + "\n" for record in taken).encode())
+            part = self._part or self._begin()
+            part.write("".join(to_line(record) + "\n" for record in taken).encode())
         except OSError:
             self._new.extendleft(reversed(taken))
             raise
 
+    def _begin(self) -> files.Part:
+        self._part = files.Part(self._folder, self._clock())
+        self._sync_at = self._stopwatch() + self._sync_s
+        return self._part
+
+    def _renew(self) -> None:
+        """Go on in a new folder, because somebody has deleted this one."""
+        with self._lock:
+            lost, self._bytes = len(self._sizes), 0
+            self._sizes.clear()
+            self._since.clear()
+        logger.error(
+            "The journal's spool '%s' was deleted while it was in use, with %d files of records "
+            "that were not in the database yet; a new one is made.",
+            self._folder,
+            lost,
+        )
+        os.close(self._held)
+        self._folder, self._held = files.claim(self._root)
+        part, self._part = self._part, None
+        if part is not None:
+            self._begin().write(part.give_up())
+
     def _finish(self, at_once: bool) -> None:
         part = self._part
-        if part is not None and (at_once or self._clock() - part.begun_at >= self._sync_s):
-            self._keep(part.finish(), part.size)
+        if part is not None and (at_once or self._stopwatch() >= self._sync_at):
+            self._keep(part.finish(), part.size, self._sync_at - self._sync_s)
             self._part = None
 
-    def _keep(self, file: Path, size: int) -> None:
+    def _keep(self, file: Path, size: int, since: float) -> None:
         with self._lock:
             self._bytes += size - self._sizes.get(file, 0)
-            self._sizes[file] = size
+            self._sizes[file], self._since[file] = size, since
 
     def _fail(self, cause: OSError) -> None:
         excess = max(0, len(self._new) - _IN_MEMORY)
@@ -160,7 +190,8 @@ class Spool:
             if file.suffix in (files.PART, files.WHOLE):
                 # A part's last line may be torn: whoever reads the file leaves it out.
                 whole = file.rename(self._folder / (file.stem + files.WHOLE))
-                self._keep(whole, whole.stat().st_size)
+                waited_s = max(0.0, self._clock() - files.begun_at(whole))
+                self._keep(whole, whole.stat().st_size, self._stopwatch() - waited_s)
         files.discard(folder)
 
     def _trim(self) -> None:
@@ -188,8 +219,9 @@ class Spool:
             lines.append(f"{bare_line}\n")
         bare = file.with_name(file.name.removesuffix(files.WHOLE) + files.BARE)
         size = bare.write_text("".join(lines))
+        since = self._since[file]
         self.remove(file)
-        self._keep(bare, size)
+        self._keep(bare, size, since)
         self._dropped_contents += stripped
 
     def _drop(self, file: Path) -> None:

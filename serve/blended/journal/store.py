@@ -68,6 +68,12 @@ class Store:
                     f"The journal's database {self._database.place} is not one that this version "
                     f"of Blended knows ({exc}); update Blended."
                 ) from exc
+            self._database.has_migrated(connection)
+
+    def migrate_once(self) -> None:
+        """Migrate, unless that was done: again when another file is there, or after a failure."""
+        if not self._database.is_migrated():
+            self.migrate()
 
     def add(self, records: Iterable[Record]) -> None:
         """Keep records, all or none; those that are there already change nothing.

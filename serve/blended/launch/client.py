@@ -39,6 +39,13 @@ class Client:
         entries: list[dict[str, Any]] = response.json()["data"]
         return entries
 
+    def is_healthy(self, timeout_s: float = 10) -> bool:
+        """Whether the API answers that it is well."""
+        try:
+            return self._http.get("/healthz", timeout=timeout_s).is_success
+        except httpx.HTTPError:
+            return False
+
     def ask(self, model: str, messages: list[Message], **parameters: Any) -> Reply:
         """Get one response as a whole."""
         return self.stream(model, messages, lambda text: None, **parameters)

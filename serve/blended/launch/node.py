@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import httpx
@@ -22,6 +22,7 @@ from blended.journal.identity import SECRET_ENV
 from blended.launch import free_ports, state
 from blended.launch.environment import PRIVACY_ENV, SERVE_ENV, haproxy_env, haproxy_files
 from blended.launch.state import Running, ray_folder
+from blended.launch.supervision import End
 from blended.router.blend import CLIENT_KEY_ENV
 
 MARKER_ENV = "BLENDED_CLUSTER"
@@ -95,6 +96,8 @@ def stop_node(running: Running) -> int:
 
     Another Ray on this machine is left alone.
     """
+    if ours := _is_remembered(running):
+        state.write_running(replace(running, stopping=True))
     processes = _processes(running)
     for process in processes:
         _signal(process, kill=False)
@@ -104,14 +107,42 @@ def stop_node(running: Running) -> int:
     for process in rest:
         _signal(process, kill=True)
     psutil.wait_procs(rest, timeout=_STOP_TIMEOUT_S)
-    shutil.rmtree(running.temp_dir, ignore_errors=True)
-    state.forget_running()
+    _remove(Path(running.temp_dir))
+    if ours:
+        state.forget_running()
     return len(processes)
 
 
 def is_alive(running: Running) -> bool:
-    """Whether any process of the cluster still runs."""
-    return bool(_processes(running))
+    """Whether the cluster still runs: `ray start`, which ends when its store (GCS) does."""
+    try:
+        root = psutil.Process(running.pid)
+        return root.status() != psutil.STATUS_ZOMBIE and _carries(root, running.marker)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def wait(running: Running, poll_s: float = 2.0) -> End:
+    """Return when the cluster runs no more: somebody has stopped it, or it was lost."""
+    while is_alive(running):
+        time.sleep(poll_s)
+    return "lost" if _is_remembered(running) else "stopped"
+
+
+def _is_remembered(running: Running) -> bool:
+    """Whether the cluster is still the one of this user, and nobody stops it."""
+    last = state.read_running()
+    return last is not None and last.marker == running.marker and not last.stopping
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder, into which processes that are being killed may still write."""
+    deadline = time.monotonic() + _STOP_TIMEOUT_S
+    while folder.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        if time.monotonic() > deadline:
+            return
+        time.sleep(0.05)
 
 
 def _command(

@@ -18,6 +18,7 @@ class Running:
     """A local cluster that `blended up` started.
 
     `marker` stands in the environment of every process of the cluster, and of no other.
+    `stopping` says that somebody stops it, so that its end is no loss.
     """
 
     blend: str
@@ -27,6 +28,7 @@ class Running:
     marker: str
     temp_dir: str
     pid: int
+    stopping: bool = False
 
     @property
     def logs(self) -> Path:

@@ -34,7 +34,7 @@ def up_local(blend: BlendConfig, http_port: int, timeout_s: float, report: Repor
     Raises:
         LaunchError: with the component's name and the cause; nothing is left running.
     """
-    refuse_second()
+    refuse_second(report)
     _refuse_missing_gpus(blend)
     _refuse_missing_folders(blend)
     report("starting Ray")
@@ -137,11 +137,11 @@ def _warm(client: Client, engine: str) -> None:
             time.sleep(_POLL_S)
 
 
-def refuse_second() -> None:
-    """Nothing, unless a blend of this user runs on this machine.
+def refuse_second(report: Report) -> None:
+    """Remove what is left of a blend of this user that has ended by itself.
 
     Raises:
-        LaunchError: it does; the message says where.
+        LaunchError: one runs on this machine; the message says where.
     """
     running = state.read_running()
     if running is None:
@@ -151,7 +151,8 @@ def refuse_second() -> None:
             f"The blend '{running.blend}' already runs at {running.url}; stop it with "
             "'blended down' first."
         )
-    state.forget_running()
+    count = node.stop_node(running)
+    report(f"removed what was left of '{running.blend}', which had ended: {count} processes")
 
 
 def _refuse_missing_gpus(blend: BlendConfig) -> None:

@@ -252,6 +252,26 @@ async def test_two_routers_grant_the_limit_each_in_memory() -> None:
     await within_a_minute(attempt)
 
 
+@pytest.mark.parametrize("jump_s", [-3600.0, 3600.0])
+async def test_a_clock_that_is_set_locks_no_key_out(
+    jump_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In memory the limit holds for the minute after the jump too; no wait is longer than two."""
+    now = [1e9 + 30]
+    monkeypatch.setattr(time, "time", lambda: now[0])
+    key = limited(requests=3)
+    async with limiter("memory://") as limits:
+        before = [await admitted(limits, key) for _ in range(4)]
+        now[0] += jump_s
+        after = [await admitted(limits, key) for _ in range(4)]
+        with pytest.raises(RateLimited) as caught:
+            await limits.admit(key)
+
+    assert before == after == [True, True, True, False]
+    assert caught.value.retry_after_s is not None
+    assert 1 <= caught.value.retry_after_s <= 120
+
+
 async def test_an_outage_of_the_store_admits_everything_and_ends(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
