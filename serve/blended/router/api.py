@@ -166,7 +166,13 @@ class Api:
         started_at: float,
     ) -> Inquiry:
         identity = self.journal.identity if self.journal else None
-        unique = identity.nonce(started_at, key.name) if identity else secrets.token_hex(16)
+        prefix = _PREFIXES[path]
+        response_id = (
+            identity.response_id(prefix, started_at, key.name)
+            if identity
+            else f"{prefix}-{secrets.token_hex(16)}"
+        )
+        unique = response_id.partition("-")[2]
         turn = turn_of(payload, request.headers, key.name)
         user = identity.user(turn.user) if identity and turn.user else None
         model = payload.get("model")
@@ -179,7 +185,7 @@ class Api:
             turn=turn,
             nonce=request.headers.get("idempotency-key") or unique,
             request_id=(request.headers.get("x-request-id") or unique)[:_LONGEST_ID],
-            response_id=f"{_PREFIXES[path]}-{unique}",
+            response_id=response_id,
             user=user,
             assignment=assignment,
             distribution=models.distribution(blend, model, assignment),
