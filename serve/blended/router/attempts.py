@@ -75,7 +75,7 @@ class Attempts:
     """How the search for an answer goes: who failed, and the choice that answered, if one did.
 
     `timing` and `trace` are told of every step, `arrivals` of requests that one component is asked
-    for another.
+    for another. `asked` is the component that was asked last.
     """
 
     timing: Timing
@@ -84,6 +84,7 @@ class Attempts:
     failures: list[Failure] = field(default_factory=list)
     choice: Choice | None = None
     replica: str | None = None
+    asked: str | None = None
 
     def __len__(self) -> int:
         return len(self.failures) + (self.choice is not None)
@@ -108,6 +109,7 @@ async def answered(
         upstream = inquiry.blend.upstreams[choice.component]
         if choice.component != inquiry.first_draw.component and not choice.neighbour:
             attempts.arrivals.count(choice.component)
+        attempts.asked = upstream.id
         attempts.trace.ask(upstream.kind, upstream.id, upstream.base_url, choice.propensity)
         async with AsyncExitStack() as stack:
             try:

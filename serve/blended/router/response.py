@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from blended.disconnect import finishes_before_disconnect
 from blended.errors import ApiError
-from blended.router import upstream
+from blended.router import complaints, upstream
 from blended.router.attempts import Attempts, Inquiry, answered
 from blended.router.availability import Availability
 from blended.router.errors import RESPONSE_ID_HEADER
@@ -167,9 +167,20 @@ class RelayedResponse:
         return bool((self.inquiry.payload.get("stream_options") or {}).get("include_usage"))
 
     def _concealed(self, complaint: upstream.Complaint) -> upstream.Complaint:
-        shown = self._shown_model()
-        if shown is None:
-            return complaint
-        names = "|".join(re.escape(u.model) for u in self.inquiry.blend.upstreams.values())
-        message = re.sub(rf"(?<![\w-])({names})(?![\w-])", lambda _: shown, complaint.message)
-        return upstream.Complaint(complaint.status, message, complaint.code, complaint.param)
+        """The complaint as the client may hear it; the log keeps what a member says of accounts."""
+        blend, model = self.inquiry.blend, self.inquiry.payload["model"]
+        keys = [u.key for u in blend.upstreams.values() if u.key]
+        message = complaints.without_secrets(complaint.message, keys)
+        param = complaint.param and complaints.without_secrets(complaint.param, keys)
+        if complaints.is_about_account(message) and self._is_asked_of_a_member():
+            logger.warning("a member speaks of its account: %s", message[:500], extra=self._ids())
+            message, param = complaints.own_sentence(model), None
+        elif (shown := self._shown_model()) is not None:
+            names = "|".join(re.escape(u.model) for u in blend.upstreams.values())
+            message = re.sub(rf"(?<![\w-])({names})(?![\w-])", lambda _: shown, message)
+        return upstream.Complaint(complaint.status, message, complaint.code, param)
+
+    def _is_asked_of_a_member(self) -> bool:
+        """Whether the component that was asked last is somebody else's API."""
+        asked = self.attempts.asked
+        return asked is not None and not self.inquiry.blend.upstreams[asked].is_ours
