@@ -89,20 +89,30 @@ def test_a_completion_needs_a_prompt(prompt: Any) -> None:
     assert error.value.param == "prompt"
 
 
-def test_everything_a_client_sent_reaches_the_component() -> None:
-    """Only the model is replaced; fields that this project does not know pass through."""
-    payload = HELLO | {
+def test_fields_that_components_know_reach_them_as_they_are() -> None:
+    """Only the model is replaced; what is not in the table of fields stays behind."""
+    known = HELLO | {
         "seed": 7,
         "logprobs": True,
         "tools": [{"type": "function"}],
         "response_format": {"type": "json_object"},
         "stream_options": {"include_usage": True},
-        "something_new": [1, 2],
     }
+    rules = Sampling(max_tokens={"max": None})  # type: ignore[arg-type]
 
-    body = component_body(payload, "component", Sampling(max_tokens={"max": None}))  # type: ignore[arg-type]
+    body = component_body(known | {"user": "ada", "something_new": [1, 2]}, "component", rules)
 
-    assert body == payload | {"model": "component"}
+    assert body == known | {"model": "component"}
+
+
+@pytest.mark.parametrize("container", ["{},", "[],", '{"a":[]},'])
+def test_a_body_of_too_many_objects_is_refused_before_it_is_decoded(container: str) -> None:
+    """By what is no text in it: a text may have any number of brackets."""
+    many, text = container * 70_000, json.dumps({"a": '\\"[{' * 70_000})
+    with pytest.raises(ApiError, match="65536 objects and lists"):
+        parse(f'{{"a": [{many}1]}}'.encode())
+
+    assert parse(text.encode())["a"].startswith('\\"[{')
 
 
 def test_defaults_fill_in_and_bounds_move_to_their_nearest_end() -> None:

@@ -133,11 +133,29 @@ class Engine(Hardware):
     args: Mapping[str, Json] = {}
 
 
+# The router sets it for each key or user: what a client says must not count.
+_OWNED = ("cache_salt",)
+
+
+def _may_pass(name: str) -> str:
+    if name in _OWNED:
+        raise ValueError("the router itself sets this field; see api.cache_salt")
+    return name
+
+
+RequestField = Annotated[
+    str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$"), AfterValidator(_may_pass)
+]
+
+
 class Component(Frozen):
     """What all kinds of component have in common.
 
     `parameters` and `context_tokens` (prompt and response together) are stated where they cannot
     be read from the engine's arguments; without a context limit no turn is dropped.
+
+    `passthrough` are fields of requests that reach this component beyond those in docs/api.md, such
+    as `ignore_eos`. A client may send one if every component that may be drawn lists it.
     """
 
     id: Identifier
@@ -148,6 +166,7 @@ class Component(Frozen):
     history: History = History()
     timeouts: Timeouts = Timeouts()
     health: Health = Health()
+    passthrough: tuple[RequestField, ...] = ()
 
 
 class VllmComponent(Component):

@@ -27,10 +27,15 @@ class Api(Frozen):
     without one the key in the environment variable BLENDED_API_KEY is the only one. `limits_store`
     is where the rate limits of keys are counted: in each router replica's memory, or in a Redis
     that all replicas share (`redis://host:6379`).
+
+    A request may have `max_messages` messages, and `max_parts` content parts and tool calls in all
+    of them: a router replica passes through them one by one.
     """
 
     reveal_component: bool = False
     max_body_bytes: Annotated[int, Field(ge=1024)] = 4 * 2**20
+    max_messages: Annotated[int, Field(ge=1)] = 4096
+    max_parts: Annotated[int, Field(ge=1)] = 4096
     cors_origins: tuple[str, ...] = ()
     keys_file: str | None = None
     dangerously_serve_without_keys: bool = False

@@ -15,13 +15,14 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from blended import config
 from blended.journal.journal import Journal
 from blended.journal.records import ExperimentRecord, ResponseRecord
-from blended.router import models, openapi, requests
+from blended.router import fields, models, openapi, requests
 from blended.router.access.gate import KEY, Access, Gate
 from blended.router.access.keys import Key
 from blended.router.arrivals import Arrivals
-from blended.router.attempts import CHAT, Attempts, Inquiry
+from blended.router.attempts import CHAT, COMPLETIONS, FIELDS, Attempts, Inquiry
 from blended.router.availability import Availability
 from blended.router.blend import Blend, definitions
 from blended.router.body import read
@@ -32,8 +33,6 @@ from blended.router.response_record import response_record
 from blended.router.timing import Timing
 from blended.router.turns import turn_of
 from blended.tracing import ResponseTrace
-
-COMPLETIONS = "/completions"
 
 OnEnd = Callable[[ResponseRecord, str | None], None]
 
@@ -114,9 +113,7 @@ class Api:
 
     async def _openapi(self, _: Request) -> Response:
         blend, _access = self._ready()
-        config = blend.config
-        limit = config.api.max_body_bytes
-        return JSONResponse(openapi.document(config.name, list(blend.upstreams), limit))
+        return JSONResponse(openapi.document(blend.config, list(blend.upstreams)))
 
     async def _models(self, _: Request) -> Response:
         blend, _access = self._ready()
@@ -133,17 +130,18 @@ class Api:
         return await self._answer(request, COMPLETIONS, requests.check_completion)
 
     async def _answer(
-        self, request: Request, path: str, check: Callable[[requests.Payload], None]
+        self, request: Request, path: str, check: Callable[[requests.Payload, config.Api], None]
     ) -> RelayedResponse:
         timing = Timing()
         blend, access = self._ready()
         key: Key = request.scope[KEY]
         allowance = await access.limiter.admit(key)
         payload = requests.parse(await read(request, blend.config.api.max_body_bytes))
-        check(payload)
+        check(payload, blend.config.api)
         if path == COMPLETIONS:
             payload.pop("messages", None)  # none of its fields: nobody checked them
         inquiry = self._inquiry(blend, request, path, payload, key, timing.started_at)
+        fields.check_passed(payload, FIELDS[path], [u.passthrough for u in inquiry.possible()])
         self.arrivals.count(payload["model"], inquiry.assignment)
         trace = ResponseTrace.begin(request.headers, _OPERATIONS[path], payload["model"])
         return RelayedResponse(

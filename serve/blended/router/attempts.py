@@ -16,6 +16,7 @@ from blended.router.arrivals import Arrivals
 from blended.router.availability import Availability
 from blended.router.blend import Blend, Upstream
 from blended.router.failover import Choice, Failure, choose
+from blended.router.fields import CHAT_FIELDS, COMPLETION_FIELDS
 from blended.router.history import legal_form, window
 from blended.router.selection import Draw, SelectionDistribution
 from blended.router.timing import Timing
@@ -31,7 +32,8 @@ from blended.router.upstream import (
 )
 from blended.tracing import ResponseTrace
 
-CHAT = "/chat/completions"
+CHAT, COMPLETIONS = "/chat/completions", "/completions"
+FIELDS = {CHAT: CHAT_FIELDS, COMPLETIONS: COMPLETION_FIELDS}
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,11 @@ class Inquiry:
         nonce = self.nonce if k == 0 else f"{self.nonce}/{k}"
         seed = self.blend.config.selection.seed
         return selection.uniform(seed, self.turn.conversation, self.turn.number, nonce)
+
+    def possible(self) -> list[Upstream]:
+        """The components that may be drawn for this request."""
+        chances = self.distribution.by_component
+        return [self.blend.upstreams[name] for name, chance in chances.items() if chance > 0]
 
     @cached_property
     def first_draw(self) -> Draw:
@@ -164,7 +171,13 @@ async def _question(
     sure: bool,
 ) -> Question:
     upstream = inquiry.blend.upstreams[choice.component]
-    body = requests.component_body(inquiry.payload, upstream.model, upstream.sampling)
+    body = requests.component_body(
+        inquiry.payload,
+        upstream.model,
+        upstream.sampling,
+        FIELDS[inquiry.path],
+        upstream.passthrough,
+    )
     if inquiry.path == CHAT:
         body["messages"] = await _history(session, upstream, body, sure)
     conversation = inquiry.turn.conversation

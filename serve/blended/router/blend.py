@@ -29,6 +29,7 @@ class Upstream:
 
     `tokenize_url` counts a prompt's tokens, where the component can. `gpus` is what one of its
     replicas takes. `is_ours` tells a component of this deployment from somebody else's API.
+    `passthrough` are fields that reach it beyond those that reach every component.
     """
 
     id: str
@@ -46,6 +47,7 @@ class Upstream:
     max_replicas: int
     gpus: int
     is_ours: bool
+    passthrough: tuple[str, ...]
 
     def authorization(self) -> dict[str, str]:
         """The header that admits the router, if the component asks for one."""
@@ -130,6 +132,7 @@ def _upstream(component: AnyComponent, components_url: str, environ: Mapping[str
         max_replicas=1 if isinstance(component, RemoteComponent) else component.replicas.max,
         gpus=_gpus(component),
         is_ours=not isinstance(component, RemoteComponent),
+        passthrough=component.passthrough,
     )
 
 

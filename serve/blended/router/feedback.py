@@ -7,7 +7,8 @@ from typing import Any
 from blended.errors import ApiError
 from blended.journal.records import FeedbackRecord, Kind
 from blended.journal.store import Found
-from blended.router.requests import Payload, refuse
+from blended.router.refusal import refuse
+from blended.router.requests import Payload
 
 LONGEST_COMMENT = 10_000
 # What says which component answered, or might have.
