@@ -105,14 +105,32 @@ def test_fields_that_components_know_reach_them_as_they_are() -> None:
     assert body == known | {"model": "component"}
 
 
-@pytest.mark.parametrize("container", ["{},", "[],", '{"a":[]},'])
-def test_a_body_of_too_many_objects_is_refused_before_it_is_decoded(container: str) -> None:
-    """By what is no text in it: a text may have any number of brackets."""
-    many, text = container * 70_000, json.dumps({"a": '\\"[{' * 70_000})
-    with pytest.raises(ApiError, match="65536 objects and lists"):
-        parse(f'{{"a": [{many}1]}}'.encode())
+CROWDED = {
+    "objects": "{}," * 70_000,
+    "lists": "[]," * 70_000,
+    "lists in objects": '{"a":[]},' * 35_000,
+    "numbers": "1," * 270_000,
+    "texts": '"a",' * 270_000,
+    "texts with brackets": '"[",' * 140_000,
+}
 
-    assert parse(text.encode())["a"].startswith('\\"[{')
+
+@pytest.mark.parametrize("what", CROWDED)
+def test_a_crowded_body_is_refused_before_it_is_decoded(
+    what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Making so many values would take the time of other requests."""
+    monkeypatch.setattr("blended.router.requests.json.loads", None)
+    with pytest.raises(ApiError, match="65536 objects and lists"):
+        parse(f'{{"a": [{CROWDED[what]}1]}}'.encode())
+
+
+@pytest.mark.parametrize("text", ["[{,", '"[{,', "\\[", '\\"{', '""', ',"', "\\\\,["])
+def test_a_text_may_have_any_number_of_marks(text: str) -> None:
+    """Code is full of them; quotes and backslashes in a text do not end it."""
+    body = {"a": text * 300_000, "b": [text * 1000] * 100}
+
+    assert parse(json.dumps(body).encode()) == body
 
 
 def test_defaults_fill_in_and_bounds_move_to_their_nearest_end() -> None:

@@ -4,7 +4,7 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import aiohttp
@@ -15,6 +15,7 @@ from blended.router import requests, selection
 from blended.router.arrivals import Arrivals
 from blended.router.availability import Availability
 from blended.router.blend import Blend, Upstream
+from blended.router.body import aside
 from blended.router.failover import Choice, Failure, choose
 from blended.router.fields import CHAT_FIELDS, COMPLETION_FIELDS
 from blended.router.history import legal_form, window
@@ -45,7 +46,7 @@ class Inquiry:
     request. `distribution` is the arm's or the blend's, or certain of the component that the client
     named. `request_id` is what the
     client, or the proxy in front, calls the request; `response_id` is what the client gets to know
-    the response by.
+    the response by. `prompt_tokens` are estimated from the request, whose body has `size_bytes`.
     """
 
     blend: Blend
@@ -56,6 +57,8 @@ class Inquiry:
     nonce: str
     request_id: str
     response_id: str
+    size_bytes: int
+    prompt_tokens: int
     user: str | None
     assignment: Assignment | None
     distribution: SelectionDistribution
@@ -179,32 +182,34 @@ async def _question(
         upstream.passthrough,
     )
     if inquiry.path == CHAT:
-        body["messages"] = await _history(session, upstream, body, sure)
+        messages = await _window(session, upstream, body, sure)
+        lawful = partial(legal_form.legal, messages, upstream.history)
+        body["messages"] = await aside(inquiry.size_bytes, lawful)
     conversation = inquiry.turn.conversation
     return Question(
         upstream,
         inquiry.path,
         f"{conversation}-neighbour" if choice.neighbour else conversation,
         inquiry.response_id.partition("-")[2],
-        json.dumps(body).encode(),
+        await aside(inquiry.size_bytes, lambda: json.dumps(body).encode()),
         context,
     )
 
 
-async def _history(
+async def _window(
     session: aiohttp.ClientSession, upstream: Upstream, body: requests.Payload, sure: bool
 ) -> list[dict[str, Any]]:
-    """The shared history, legal for the component and within what its context leaves for it."""
+    """The shared history, within what the component's context leaves for it."""
     history, messages = upstream.history, body["messages"]
-    if upstream.context_tokens is not None:
-        room = upstream.context_tokens - requests.response_tokens(body)
+    if upstream.context_tokens is None:
+        return list(messages)
+    room = upstream.context_tokens - requests.response_tokens(body)
 
-        async def count(candidate: list[dict[str, Any]]) -> int:
-            prompt = {"messages": legal_form.legal(candidate, history), "tools": body.get("tools")}
-            return await _count(session, upstream, prompt)
+    async def count(candidate: list[dict[str, Any]]) -> int:
+        prompt = {"messages": legal_form.legal(candidate, history), "tools": body.get("tools")}
+        return await _count(session, upstream, prompt)
 
-        messages = await window.fit(messages, room, history.block, count, sure)
-    return legal_form.legal(messages, history)
+    return await window.fit(messages, room, history.block, count, sure)
 
 
 async def _count(session: aiohttp.ClientSession, upstream: Upstream, prompt: dict[str, Any]) -> int:

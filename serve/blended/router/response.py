@@ -36,13 +36,6 @@ class Ending:
     attempts: Attempts
     passage: Passage
 
-    @property
-    def tokens(self) -> int:
-        """Prompt and response together; of a response that was cut, at least what passed."""
-        usage = self.passage.usage or {}
-        total = usage.get("total_tokens")
-        return total if isinstance(total, int) else self.passage.events
-
 
 @dataclass(frozen=True)
 class RelayedResponse:

@@ -224,7 +224,9 @@ def _is_number(value: Json) -> bool:
 
 
 def _is_whole(value: Json, low: int, high: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+    # In JSON 7.0 is a whole number like 7.
+    is_whole = value.is_integer() if isinstance(value, float) else isinstance(value, int)
+    return is_whole and not isinstance(value, bool) and low <= value <= high
 
 
 _EXPRESSIONS = ("pattern", "regex", "grammar", "whitespace_pattern")
