@@ -276,9 +276,20 @@ async def test_a_component_that_is_never_drawn_need_not_list_it() -> None:
     assert response.status_code == 200
 
 
-@pytest.mark.parametrize("name", ["cache_salt", "a b", "", "x\n", "1x"])
+async def test_no_client_chooses_a_salt() -> None:
+    """Not even for a component that lists it, whose salts are the router's."""
+    async with members(a=("cache_salt",)) as (r, seen):
+        found = error(await r.chat(cache_salt="another's"))
+        response = await r.chat()
+
+    assert found["param"] == "cache_salt"
+    assert response.status_code == 200
+    assert len(seen[0]["cache_salt"]) == 64
+
+
+@pytest.mark.parametrize("name", ["a b", "", "x\n", "1x"])
 def test_a_passthrough_is_a_fields_name(name: str) -> None:
-    """And never the salt, which no client may choose."""
+    """So that a slip is not taken for a field that nobody sends."""
     component = {"id": "a", "kind": "simulated", "passthrough": [name]}
     blend_ = {"name": "blend", "components": [component]}
     with pytest.raises(ConfigError, match="passthrough"):

@@ -133,19 +133,7 @@ class Engine(Hardware):
     args: Mapping[str, Json] = {}
 
 
-# The router sets it for each key or user: what a client says must not count.
-_OWNED = ("cache_salt",)
-
-
-def _may_pass(name: str) -> str:
-    if name in _OWNED:
-        raise ValueError("the router itself sets this field; see api.cache_salt")
-    return name
-
-
-RequestField = Annotated[
-    str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$"), AfterValidator(_may_pass)
-]
+RequestField = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
 
 
 class Component(Frozen):
@@ -155,7 +143,9 @@ class Component(Frozen):
     be read from the engine's arguments; without a context limit no turn is dropped.
 
     `passthrough` are fields of requests that reach this component beyond those in docs/api.md, such
-    as `ignore_eos`. A client may send one if every component that may be drawn lists it.
+    as `ignore_eos`. A client may send one if every component that may be drawn lists it. Of them
+    `cache_salt` stays the router's: a remote component that lists it gets the salts of
+    `api.cache_salt`, as every vLLM component does.
     """
 
     id: Identifier

@@ -11,7 +11,7 @@ import aiohttp
 
 from blended.errors import ApiError
 from blended.experiments.assignment import Assignment
-from blended.router import requests, selection
+from blended.router import cache_salt, requests, selection
 from blended.router.arrivals import Arrivals
 from blended.router.availability import Availability
 from blended.router.blend import Blend, Upstream
@@ -181,11 +181,14 @@ async def _question(
         FIELDS[inquiry.path],
         upstream.passthrough,
     )
+    turn, api = inquiry.turn, inquiry.blend.config.api
+    if (salt := cache_salt.salt(upstream, api, inquiry.key_name, turn.user)) is not None:
+        body["cache_salt"] = salt
     if inquiry.path == CHAT:
         messages = await _window(session, upstream, body, sure)
         lawful = partial(legal_form.legal, messages, upstream.history)
         body["messages"] = await aside(inquiry.size_bytes, lawful)
-    conversation = inquiry.turn.conversation
+    conversation = turn.conversation
     return Question(
         upstream,
         inquiry.path,

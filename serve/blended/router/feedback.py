@@ -86,9 +86,13 @@ def outcome(feedback: FeedbackRecord, replaced: bool | None) -> tuple[int, dict[
     return (202 if replaced is None else 200), {"object": "feedback", **given}
 
 
-def document(found: Found, reveal_component: bool) -> dict[str, Any]:
-    """A response's record as its client may see it: nobody's hashes, and no component if hidden."""
+def document(found: Found, reveal_component: bool, is_own_cache: bool) -> dict[str, Any]:
+    """A response's record as its client may see it.
+
+    Nobody's hashes are in it, no component if that is hidden, and nothing of others' caches.
+    """
     hidden = {*_INTERNAL, *(() if reveal_component else _REVEALING)}
+    hidden |= set() if is_own_cache else {"cached_tokens"}
     record = {name: value for name, value in vars(found.record).items() if name not in hidden}
     return {
         "object": "response.record",

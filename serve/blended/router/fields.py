@@ -50,6 +50,8 @@ Fields = Mapping[str, Field]
 _UNKNOWN = Field("", "refused", "leave it out")
 
 
+# Whatever a client says: it could enter another one's cache.
+_SALT = "cache_salt"
 STREAM_OPTIONS = ("include_usage", "include_obfuscation", "continuous_usage_stats")
 # OpenAI obfuscates the sizes of its own events; what this API sends is not.
 PASSED_STREAM_OPTIONS = ("include_usage", "continuous_usage_stats")
@@ -120,7 +122,7 @@ _EVERYWHERE = (
     Field("store", "dropped", "No response is stored to be looked up.", values.one_of(False)),
     Field("service_tier", "dropped", "There is one.", values.one_of("auto", "default")),
     Field(
-        "cache_salt",
+        _SALT,
         "refused",
         "leave it out: the router sets it for each key or user, see `api.cache_salt`",
     ),
@@ -192,7 +194,8 @@ def check_passed(payload: Payload, fields: Fields, passthroughs: Sequence[Collec
     """
     for name, value in payload.items():
         field = fields.get(name, _UNKNOWN)
-        if value is None or field.is_used or all(name in names for names in passthroughs):
+        is_listed = name != _SALT and all(name in names for names in passthroughs)
+        if value is None or field.is_used or is_listed:
             continue
         if field.handling == "refused":
             refuse_field(name, field.note)
@@ -206,5 +209,5 @@ def passed(payload: Payload, fields: Fields, passthrough: Collection[str]) -> di
         name: value
         for name, value in payload.items()
         if fields.get(name, _UNKNOWN).reaches_components
-        or (name in passthrough and value is not None)
+        or (name in passthrough and name != _SALT and value is not None)
     }

@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from blended.disconnect import finishes_before_disconnect
 from blended.errors import ApiError
-from blended.router import complaints, upstream
+from blended.router import cache_salt, complaints, upstream
 from blended.router.attempts import Attempts, Inquiry, answered
 from blended.router.availability import Availability
 from blended.router.errors import RESPONSE_ID_HEADER
@@ -95,7 +95,7 @@ class RelayedResponse:
             return
         self.attempts.timing.come()
         self.attempts.timing.piece()
-        body = passage.whole(answer.whole or b"")
+        body = self._seen(passage.whole(answer.whole or b""))
         await self._start(send, answer, [(b"content-length", b"%d" % len(body))])
         await send({"type": "http.response.body", "body": body})
 
@@ -105,7 +105,7 @@ class RelayedResponse:
             async for chunk in chunks:
                 timing.come()
                 before = passage.events
-                events = passage.feed(chunk)
+                events = self._seen(passage.feed(chunk))
                 if passage.events > before:
                     timing.piece()
                 if events:
@@ -114,13 +114,21 @@ class RelayedResponse:
                     raise upstream.Interrupted(
                         "The component failed in the middle of its response."
                     )
-            end = passage.flush()
+            end = self._seen(passage.flush())
             if not passage.complete:
                 message = "The component ended its response without completing it."
                 raise upstream.Interrupted(message)
         except upstream.Interrupted as exc:
             end = self._interrupted(exc)
         await send({"type": "http.response.body", "body": end})
+
+    def _seen(self, document: bytes) -> bytes:
+        """What the client may see of it: nothing of a prefix cache that others fill."""
+        choice, blend = self.attempts.choice, self.inquiry.blend
+        answering = blend.upstreams[choice.component] if choice else None
+        if cache_salt.is_own(answering, blend.config.api, self.inquiry.key_name):
+            return document
+        return cache_salt.without_cached(document)
 
     def _interrupted(self, exc: upstream.Interrupted) -> bytes:
         assert self.attempts.choice is not None, "only an answer can be interrupted"
