@@ -1,21 +1,21 @@
 """What a response costs in tokens: at most, before it is there, and in the end. Pure functions."""
 
+import json
 from typing import Any
 
 from blended.router.attempts import CHAT, Inquiry
 from blended.router.history import window
-from blended.router.requests import Payload, most_tokens
+from blended.router.requests import Payload, most_tokens, prompts
 from blended.router.response import Ending
 
 
 def prompt_tokens(path: str, payload: Payload) -> int:
     """About how many tokens a request has, before it is cut to a component's context."""
     if path == CHAT:
-        asked = [*payload["messages"], *({"content": [t]} for t in payload.get("tools") or ())]
-        return window.estimate(asked)
-    prompt = payload["prompt"]
-    prompts = prompt if isinstance(prompt, list) and not isinstance(prompt[0], int) else [prompt]
-    return sum(map(_tokens, prompts))
+        tools = payload.get("tools")
+        defined = [{"content": json.dumps(tools)}] if tools else []
+        return window.estimate([*payload["messages"], *defined])
+    return sum(map(_tokens, prompts(payload)))
 
 
 def _tokens(prompt: Any) -> int:

@@ -156,9 +156,13 @@ def most_tokens(payload: Payload, sampling: Sampling) -> int:
     body = {name: payload.get(name) for name in ("max_tokens", _MAX_TOKENS_ALIAS, "n")}
     for name in ("max_tokens", "n"):
         _apply(body, name, getattr(sampling, name))
+    return response_tokens(body) * (body["n"] or 1) * len(prompts(payload))
+
+
+def prompts(payload: Payload) -> list[Any]:
+    """The prompts of a request, each a text or token ids; a chat has one, None."""
     prompt = payload.get("prompt")
-    prompts = len(prompt) if _is_batch(prompt) else 1
-    return response_tokens(body) * (body["n"] or 1) * prompts
+    return prompt if _is_batch(prompt) else [prompt]
 
 
 def _apply(body: Payload, name: str, bound: Bound) -> None:
