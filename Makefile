@@ -35,6 +35,7 @@ check: .venv/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m blended.config.reference --check
+	$(BIN)/python -m blended.router.fields_page --check
 	$(BIN)/python -m cluster.monitoring --check
 	$(BIN)/python -m cluster.render modern --settings k8s/overlays/prod/cluster.yaml --out k8s/base --check
 	$(BIN)/python -m cluster.render demo --settings k8s/overlays/dev/cluster.yaml --out k8s/demo --check

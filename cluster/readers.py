@@ -21,7 +21,7 @@ _FLOAT = r"[-+]?(\.[0-9_]+|[0-9][0-9_]*(\.[0-9_]*)?)(e[-+]?[0-9]+)?"
 _TIME = r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([t \t].*)?"
 
 # What some reader takes for something else than a text.
-AMBIGUOUS = re.compile(rf"(?i)^({_WORDS}|{_INTEGER}|{_SEXAGESIMAL}|{_FLOAT}|{_TIME})$")
+AMBIGUOUS = re.compile(rf"(?i)^({_WORDS}|{_INTEGER}|{_SEXAGESIMAL}|{_FLOAT}|{_TIME})\Z")
 # What all of them take for the same.
 _CLEAR = re.compile(r"|true|false|null|-?(0|[1-9][0-9]*)(\.[0-9]+(e[-+][0-9]+)?)?")
 

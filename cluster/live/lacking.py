@@ -11,7 +11,7 @@ from cluster.manifests import Document, at, of_kind
 
 _OPERATOR = "kuberay-operator"
 # A tag of 1.7, whatever its patch, with or without a digest behind it.
-_VERSION = re.compile(r":v?1\.7(\.\d+)?(@.*)?$")
+_VERSION = re.compile(r":v?1\.7(\.\d+)?(@.*)?\Z")
 _BY_NAME = "kubernetes.io/metadata.name"
 # Kinds that Kubernetes has not by itself, and what brings them.
 _BROUGHT = {

@@ -14,7 +14,7 @@ CLUSTER_LABEL = "ray.io/cluster"
 # Kubernetes' and Ray Serve's own, where nothing is written.
 _GRACE_S = 30
 _SHUTDOWN_S = 20
-_SECRET = re.compile(r"(^|_)(KEY|TOKEN|SECRET|PASSWORD|PASSPHRASE|CREDENTIALS?)$", re.IGNORECASE)
+_SECRET = re.compile(r"(^|_)(KEY|TOKEN|SECRET|PASSWORD|PASSPHRASE|CREDENTIALS?)\Z", re.IGNORECASE)
 _URL_WITH_PASSWORD = re.compile(r"://[^/@:\s]*:[^/@\s]+@")
 _REFERENCE = re.compile(r"\$\([A-Za-z_][A-Za-z0-9_]*\)|")
 

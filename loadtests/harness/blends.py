@@ -42,6 +42,8 @@ _KEY = secrets.token_hex(16)
 _UPSTREAM_KEY_ENV = "BENCH_UPSTREAM_KEY"
 # All clients may ask in the same millisecond.
 _ROOM = {"max_queued_requests": 64}
+# Responses of an engine are as long as they may be.
+_ENGINE_OPTIONS = {"ignore_eos": True}
 
 
 def start_blended(place: Place, stack: ExitStack) -> list[Target]:
@@ -128,6 +130,7 @@ def start_engine(place: Place, stack: ExitStack) -> list[Target]:
 def start_blended_engine(place: Place, stack: ExitStack) -> list[Target]:
     """A blend whose only component is the same model on the same engine."""
     component = {"id": MODEL, "kind": "vllm", "engine": _engine(), "replicas": _ROOM}
+    component["passthrough"] = list(_ENGINE_OPTIONS)
     router = {"replicas": {"min": 1, "max": 1}}
     blend = {"name": "bench-vllm", "components": [component], "router": router}
     return [Target("vllm_blended", **_engine_fields(package_version()), **up(blend, place, stack))]
@@ -251,6 +254,6 @@ def _engine_fields(version: str) -> dict[str, Any]:
         "models": one_model(MODEL),
         "token": '"delta":{"content":',
         "min_tokens": 1,
-        "options": {"ignore_eos": True, "temperature": 0},
+        "options": {**_ENGINE_OPTIONS, "temperature": 0},
         "version": version,
     }

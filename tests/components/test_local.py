@@ -57,8 +57,24 @@ def test_engine_arguments_reach_vllm() -> None:
         "chat_template": "{{x}}",
         "dtype": "auto",
         "enable_prompt_tokens_details": True,
+        "allowed_media_domains": ["set-allowed_media_domains.invalid"],
         "middleware": ["blended.components.local.EngineGuard"],
     }
+
+
+def test_an_engine_fetches_from_the_domains_that_are_named_alone() -> None:
+    """By default from none, so that no client has it ask what only the cluster can reach."""
+    from vllm.multimodal.media import MediaConnector
+
+    given = {"allowed_media_domains": ["images.example.org"]}
+    closed, opened = llm_config("a", engine()), llm_config("a", engine(args=given))
+    connector = MediaConnector(
+        allowed_media_domains=closed["engine_kwargs"]["allowed_media_domains"]
+    )
+
+    with pytest.raises(ValueError, match="must be from one of the allowed domains"):
+        connector.fetch_image("http://169.254.169.254/latest/meta-data")
+    assert opened["engine_kwargs"]["allowed_media_domains"] == ["images.example.org"]
 
 
 def test_a_folder_without_a_model_is_said_before_anything_is_loaded(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ import json
 from random import Random
 from typing import Any
 
+from blended.router.fields import CHAT_FIELDS, COMPLETION_FIELDS
+
 Json = Any
 
 SURROGATE = "\ud800"
@@ -45,31 +47,42 @@ _ODD: list[Json] = [
     {"type": "text"},
     {"role": "user", "content": "x"},
 ]
+_SCHEMA = {"type": "json_schema", "json_schema": {"name": "s", "schema": {"type": "object"}}}
+_MANY = {"json": {"enum": [str(n) for n in range(40_000)]}}
+_FIELD_VALUES: dict[str, list[Json]] = {
+    "response_format": [
+        {"type": "text"},
+        {"type": "json_object"},
+        _SCHEMA,
+        {"type": "json_schema"},
+    ],
+    "structured_outputs": [{"choice": ["a", "b"]}, {"regex": "a+"}, {"regex": "("}, _MANY, {}],
+    "top_k": [-1, 0, 40, 10**29, "@huge_float@"],
+    "n": [0, 1, 2, 128, 129],
+    "min_tokens": [0, 1, 10**6],
+    "stop": ["", [], ["a"] * 16, ["a"] * 17, "a" * 257],
+    "stop_token_ids": [[], [1, 2], [2**31]],
+    "logit_bias": [{}, {"1": 5}, {"1": 101}, {"999999999": -100}],
+    "tool_choice": ["none", "auto", "required", {"type": "function", "function": {"name": "f"}}],
+    "chat_template_kwargs": [{"enable_thinking": True}, {"chat_template": "x"}],
+    "stream_options": [{}, {"include_usage": True}, {"continuous_usage_stats": True}, {"x": 1}],
+    "modalities": [["text"], ["audio"]],
+    "store": [True, False],
+    "reasoning_effort": ["low", "none", "x"],
+    "prompt": ["a", ["a"] * 16, ["a"] * 17, [1, 2], [[1], [2]]],
+}
+# Fields that the API has, refuses, or has never heard of.
 _NAMES = [
-    "model",
-    "messages",
-    "prompt",
-    "stream",
-    "stream_options",
-    "metadata",
-    "prompt_cache_key",
-    "temperature",
-    "top_p",
-    "top_k",
-    "min_p",
-    "presence_penalty",
-    "frequency_penalty",
-    "repetition_penalty",
-    "max_tokens",
-    "max_completion_tokens",
-    "n",
-    "stop",
-    "seed",
-    "tools",
-    "tool_choice",
-    "response_format",
-    "logit_bias",
-    "user",
+    *sorted({*CHAT_FIELDS, *COMPLETION_FIELDS}),
+    "kv_transfer_params",
+    "priority",
+    "vllm_xargs",
+    "mm_processor_kwargs",
+    "use_beam_search",
+    "ignore_eos",
+    "prompt_logprobs",
+    "return_token_ids",
+    "chat_template",
     "",
     SURROGATE,
 ]
@@ -109,6 +122,28 @@ def mutated(rng: Random, body: Json) -> Json:
         else:
             body[rng.choice(_NAMES)] = copy.deepcopy(rng.choice(_ODD))
     return body
+
+
+def with_field(rng: Random, body: Json) -> Json:
+    """The body with one field of the table, of a value that it may have or that is too much."""
+    name = rng.choice(_NAMES)
+    return body | {name: copy.deepcopy(rng.choice(_FIELD_VALUES.get(name, _ODD)))}
+
+
+def crowded(rng: Random, body: Json) -> bytes:
+    """The body with very many messages, content parts, tool calls or empty objects."""
+    count = rng.choice((1000, 5000, 50_000))
+    part, message = {"type": "text", "text": "a"}, {"role": "user", "content": "a"}
+    places: list[tuple[str, Json]] = [
+        ("messages", [message] * count),
+        ("messages", [{"role": "user", "content": [part] * count}]),
+        ("messages", [{"role": "assistant", "tool_calls": [{"id": "c"}] * count}, message]),
+        ("metadata", [[]] * count),
+        ("logit_bias", {str(n): 1 for n in range(count)}),
+        ("stop", ["a"] * count),
+    ]
+    name, value = rng.choice(places)
+    return encoded(body | {name: value})
 
 
 def odd_tools(rng: Random, body: Json) -> Json:

@@ -97,6 +97,18 @@ def _types(rng: Random, target: Target) -> Case:
     return Case("", _post(target, bodies.encoded(body), path=path))
 
 
+def _fields(rng: Random, target: Target) -> Case:
+    body = bodies.with_field(rng, _chat(rng, target))
+    path = rng.choice(("/v1/chat/completions", "/v1/chat/completions", "/v1/completions"))
+    if "chat" not in path:
+        body = {"prompt": "Once"} | body
+    return Case("", _post(target, bodies.encoded(body), path=path))
+
+
+def _crowded(rng: Random, target: Target) -> Case:
+    return Case("", _post(target, bodies.crowded(rng, _chat(rng, target))))
+
+
 def _tools(rng: Random, target: Target) -> Case:
     return Case("", _post(target, bodies.encoded(bodies.odd_tools(rng, _chat(rng, target)))))
 
@@ -295,6 +307,8 @@ def _end(rng: Random) -> Client:
 _KINDS: dict[str, tuple[float, Callable[[Random, Target], Case]]] = {
     "valid": (10, _valid),
     "body/types": (20, _types),
+    "body/fields": (20, _fields),
+    "body/crowded": (1, _crowded),
     "body/tools": (5, _tools),
     "body/nested": (5, _nested),
     "body/duplicated": (4, _duplicated),

@@ -8,35 +8,53 @@ NOW = 1_790_000_000.123
 IDENTITY = Identity("secret")
 
 
-def test_an_id_carries_its_time() -> None:
-    """Whoever has the secret reads a response's start from its id, to the millisecond."""
-    nonce = IDENTITY.nonce(NOW, "web")
+def new_id(prefix: str = "chatcmpl", at: float = NOW, key: str = "web") -> str:
+    return IDENTITY.response_id(prefix, at, key)
 
-    assert len(nonce) == 32
-    assert Identity("secret").started_at(f"chatcmpl-{nonce}", "web") == NOW
-    assert Identity("secret").started_at(f"cmpl-{nonce}", "web") == NOW
+
+@pytest.mark.parametrize("prefix", ["chatcmpl", "cmpl"])
+def test_an_id_carries_its_time(prefix: str) -> None:
+    """The same secret reads a response's start from its id, to the millisecond."""
+    response_id = new_id(prefix)
+
+    assert len(response_id) == len(prefix) + 1 + 32
+    assert Identity("secret").started_at(response_id, "web") == NOW
 
 
 def test_ids_sort_by_time_and_differ() -> None:
     """Of two ids the later sorts last, and ids of one moment differ."""
-    assert IDENTITY.nonce(NOW, "web") < IDENTITY.nonce(NOW + 0.001, "web")
-    assert len({IDENTITY.nonce(NOW, "web") for _ in range(1000)}) == 1000
+    assert new_id() < new_id(at=NOW + 0.001)
+    assert len({new_id() for _ in range(1000)}) == 1000
 
 
 @pytest.mark.parametrize(("secret", "key"), [("other", "web"), ("secret", "mobile")])
 def test_an_id_of_somebody_else_is_unknown(secret: str, key: str) -> None:
     """Another deployment and another key never got it."""
-    assert Identity(secret).started_at(f"chatcmpl-{IDENTITY.nonce(NOW, 'web')}", key) is None
+    assert Identity(secret).started_at(new_id(), key) is None
 
 
 @pytest.mark.parametrize("position", range(32))
 def test_an_altered_id_is_unknown(position: int) -> None:
     """Every digit counts: a wrong one passes once in 2**32."""
-    nonce = IDENTITY.nonce(NOW, "web")
-    other = "1" if nonce[position] != "1" else "2"
-    altered = f"cmpl-{nonce[:position]}{other}{nonce[position + 1 :]}"
+    prefix, _, digits = new_id().partition("-")
+    other = "1" if digits[position] != "1" else "2"
+    altered = f"{prefix}-{digits[:position]}{other}{digits[position + 1 :]}"
 
     assert IDENTITY.started_at(altered, "web") is None
+
+
+@pytest.mark.parametrize("form", ["{}\n", "{}\r\n", " {}", "{} ", "{}\0", "x{}", "{}/"])
+def test_an_id_has_one_form(form: str) -> None:
+    """With anything before or after it, a line feed included, it is no response's id."""
+    assert IDENTITY.started_at(form.format(new_id()), "web") is None
+
+
+def test_the_prefix_is_signed() -> None:
+    """A chat's id is unknown as a completion's, and the other way round."""
+    chat, completion = new_id("chatcmpl"), new_id("cmpl")
+
+    assert IDENTITY.started_at(chat.removeprefix("chat"), "web") is None
+    assert IDENTITY.started_at(f"chat{completion}", "web") is None
 
 
 @pytest.mark.parametrize("name", ["", "chatcmpl-", "resp-1", "chatcmpl-" + "f" * 32 + "\n"])

@@ -138,7 +138,7 @@ async def test_bad_feedback_is_refused(kept: Rig, body: dict[str, Any], param: s
 
 async def test_responses_that_were_never_given_are_unknown(kept: Rig) -> None:
     """Made-up ids and those of other keys: 404, for feedback and for records."""
-    strangers = f"chatcmpl-{IDENTITY.nonce(time.time(), 'another key')}"
+    strangers = IDENTITY.response_id("chatcmpl", time.time(), "another key")
     for response_id in ("chatcmpl-1", "x" * 500, strangers):
         given = await give(kept, response_id, thumb="up")
         read = await kept.client.get(f"/v1/responses/{response_id}")
@@ -154,7 +154,7 @@ async def test_feedback_that_comes_too_late_is_told_so(tmp_path: Path) -> None:
     with journal(tmp_path, retention_s=30 * DAY_S) as opened:
         async with rig(blend("a"), opened) as r:
             old, older = (
-                f"chatcmpl-{IDENTITY.nonce(time.time() - days * DAY_S, 'default')}"
+                IDENTITY.response_id("chatcmpl", time.time() - days * DAY_S, "default")
                 for days in (29, 31)
             )
             late, too_late = await give(r, old, thumb="up"), await give(r, older, thumb="up")

@@ -89,20 +89,48 @@ def test_a_completion_needs_a_prompt(prompt: Any) -> None:
     assert error.value.param == "prompt"
 
 
-def test_everything_a_client_sent_reaches_the_component() -> None:
-    """Only the model is replaced; fields that this project does not know pass through."""
-    payload = HELLO | {
+def test_fields_that_components_know_reach_them_as_they_are() -> None:
+    """Only the model is replaced; what is not in the table of fields stays behind."""
+    known = HELLO | {
         "seed": 7,
         "logprobs": True,
         "tools": [{"type": "function"}],
         "response_format": {"type": "json_object"},
         "stream_options": {"include_usage": True},
-        "something_new": [1, 2],
     }
+    rules = Sampling(max_tokens={"max": None})  # type: ignore[arg-type]
 
-    body = component_body(payload, "component", Sampling(max_tokens={"max": None}))  # type: ignore[arg-type]
+    body = component_body(known | {"user": "ada", "something_new": [1, 2]}, "component", rules)
 
-    assert body == payload | {"model": "component"}
+    assert body == known | {"model": "component"}
+
+
+CROWDED = {
+    "objects": "{}," * 70_000,
+    "lists": "[]," * 70_000,
+    "lists in objects": '{"a":[]},' * 35_000,
+    "numbers": "1," * 270_000,
+    "texts": '"a",' * 270_000,
+    "texts with brackets": '"[",' * 140_000,
+}
+
+
+@pytest.mark.parametrize("what", CROWDED)
+def test_a_crowded_body_is_refused_before_it_is_decoded(
+    what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Making so many values would take the time of other requests."""
+    monkeypatch.setattr("blended.router.requests.json.loads", None)
+    with pytest.raises(ApiError, match="65536 objects and lists"):
+        parse(f'{{"a": [{CROWDED[what]}1]}}'.encode())
+
+
+@pytest.mark.parametrize("text", ["[{,", '"[{,', "\\[", '\\"{', '""', ',"', "\\\\,["])
+def test_a_text_may_have_any_number_of_marks(text: str) -> None:
+    """Code is full of them; quotes and backslashes in a text do not end it."""
+    body = {"a": text * 300_000, "b": [text * 1000] * 100}
+
+    assert parse(json.dumps(body).encode()) == body
 
 
 def test_defaults_fill_in_and_bounds_move_to_their_nearest_end() -> None:

@@ -143,7 +143,7 @@ def with_room(blend: BlendConfig, at_once: int) -> dict[str, Any]:
     Their caches hold all that it says, and the replicas let a group wait that comes all at once.
     """
     data = blend.model_dump(mode="json", exclude_none=True)
-    data["api"]["reveal_component"] = True
+    data["api"] |= {"reveal_component": True, "cache_salt": "user"}
     for component in data["components"]:
         if component["kind"] == "vllm":
             component["engine"]["args"]["kv_cache_memory_bytes"] = _KV_CACHE_BYTES

@@ -50,9 +50,9 @@ class Door:
             "messages": messages,
             "max_tokens": self.tokens,
             "min_tokens": self.tokens,
-            "cache_salt": salt,
         }
-        headers = {"X-Conversation-ID": group, "Idempotency-Key": group}
+        # Each user has a cache of their own (api.cache_salt).
+        headers = {"X-Conversation-ID": group, "Idempotency-Key": group, "X-User-ID": salt}
         try:
             response = self.http.post(self.url, json=body, headers=headers)
         except httpx.HTTPError as exc:

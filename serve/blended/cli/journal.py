@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from blended.cli.times import moment
+from blended.folders import state_dir
 from blended.journal.identity import Identity
 from blended.launch import state
 
@@ -88,14 +89,22 @@ def prune(
 def forget(
     user: Annotated[str, typer.Argument(help="As clients name the user in their requests.")],
     database: Url = None,
+    spool: Annotated[
+        Path | None, typer.Option(help="journal.spool.folder, if not this user's own.")
+    ] = None,
 ) -> None:
-    """Delete all that is kept of one user.
+    """Delete all that is kept of one user: in the database, and in the spool of this machine.
 
-    What still waits in a router's spool arrives later: do it again after some seconds.
+    Exports are the business of those who made them.
     """
-    identity = Identity(state.journal_secret())
+    from blended.journal.forgetting import forget_waiting
+
+    hashed = Identity(state.journal_secret()).user(user)
     with _store(database) as store:
-        typer.echo(f"Deleted {store.forget(identity.user(user)):,} responses.")
+        waiting = forget_waiting(spool or state_dir() / "spool", hashed, store.ids_of(hashed))
+        typer.echo(f"Deleted {store.forget(hashed):,} responses.")
+    if waiting:
+        typer.echo(f"{waiting:,} records are on their way to the database; do it again in 10 s.")
 
 
 @contextmanager

@@ -32,6 +32,10 @@ _CPU_ENV = {
     "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "128",
 }
 
+# An engine that sees would fetch any address which a client gives it, also from inside the cluster.
+# Images in `data:` addresses need no domain; vLLM takes an empty list for every domain there is.
+_NO_DOMAIN = "set-allowed_media_domains.invalid"
+
 _ON_DISK = "blended.components.skip_download.ModelOnDisk"
 _GUARD = "blended.components.local.EngineGuard"
 
@@ -159,6 +163,7 @@ def _engine_kwargs(engine: Engine, tracing: Tracing | None) -> dict[str, Any]:
     kwargs = {name: value for name, value in given.items() if value is not None}
     # Usage then says how much of a prompt the prefix cache held.
     kwargs["enable_prompt_tokens_details"] = True
+    kwargs["allowed_media_domains"] = [_NO_DOMAIN]
     if tracing is not None and (collector := os.environ.get(ENDPOINT_ENV)):
         kwargs["otlp_traces_endpoint"] = f"{collector.rstrip('/')}/v1/traces"
     middleware = [*engine.args.get("middleware", ()), _GUARD]

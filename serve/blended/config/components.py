@@ -133,11 +133,19 @@ class Engine(Hardware):
     args: Mapping[str, Json] = {}
 
 
+RequestField = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
+
+
 class Component(Frozen):
     """What all kinds of component have in common.
 
     `parameters` and `context_tokens` (prompt and response together) are stated where they cannot
     be read from the engine's arguments; without a context limit no turn is dropped.
+
+    `passthrough` are fields of requests that reach this component beyond those in docs/api.md, such
+    as `ignore_eos`. A client may send one if every component that may be drawn lists it. Of them
+    `cache_salt` stays the router's: a remote component that lists it gets the salts of
+    `api.cache_salt`, as every vLLM component does.
     """
 
     id: Identifier
@@ -148,6 +156,7 @@ class Component(Frozen):
     history: History = History()
     timeouts: Timeouts = Timeouts()
     health: Health = Health()
+    passthrough: tuple[RequestField, ...] = ()
 
 
 class VllmComponent(Component):

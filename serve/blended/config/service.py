@@ -1,7 +1,7 @@
 """The service around the components: the draw, the API, the router, the journal, traces."""
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -27,10 +27,20 @@ class Api(Frozen):
     without one the key in the environment variable BLENDED_API_KEY is the only one. `limits_store`
     is where the rate limits of keys are counted: in each router replica's memory, or in a Redis
     that all replicas share (`redis://host:6379`).
+
+    `cache_salt` says which requests share an engine's prefix cache: those of one `key`, of one
+    `user` of a key, or all (`none`). Usage tells a client of cached tokens only where the cache is
+    its own: never with `none`, of remote components, or without keys.
+
+    A request may have `max_messages` messages, and `max_parts` content parts and tool calls in all
+    of them: a router replica passes through them one by one.
     """
 
     reveal_component: bool = False
     max_body_bytes: Annotated[int, Field(ge=1024)] = 4 * 2**20
+    cache_salt: Literal["key", "user", "none"] = "key"
+    max_messages: Annotated[int, Field(ge=1)] = 4096
+    max_parts: Annotated[int, Field(ge=1)] = 4096
     cors_origins: tuple[str, ...] = ()
     keys_file: str | None = None
     dangerously_serve_without_keys: bool = False

@@ -85,6 +85,24 @@ class Database:
         """Remember that migrations have been run on what this connection leads to."""
         self._migrated = connection.info.get(_IDENTITY, _SERVER)
 
+    def empty_log(self) -> bool:
+        """Move what SQLite's write-ahead log holds into the file, and cut the log to nothing.
+
+        Until then the log holds what has been deleted. False while others read an older state;
+        PostgreSQL cleans up by itself.
+        """
+        if self.is_postgresql:
+            return True
+        with self._errors():
+            # A transaction, which SQLAlchemy would begin, cannot do it.
+            connection = self._engine.raw_connection()
+            try:
+                cursor = connection.cursor()
+                (is_busy, *_) = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            finally:
+                connection.close()
+        return not is_busy
+
     def close(self) -> None:
         """Close the connections that nobody uses."""
         self._engine.dispose()
@@ -169,7 +187,7 @@ def _sqlite(address: URL, patience_s: float, file: SqliteFile) -> Engine:
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, entry: Any) -> None:
         connection.isolation_level = None  # transactions begin below, not in the driver
-        for setting in ("journal_mode = WAL", "synchronous = NORMAL", "schema_version"):
+        for setting in ("journal_mode = WAL", "synchronous = NORMAL", "secure_delete = ON", "schema_version"):
             connection.execute(f"PRAGMA {setting}").fetchall()
         entry.info[_FILES] = file.files(entry.info[_IDENTITY])
 

@@ -4,10 +4,12 @@ import fcntl
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PART, WHOLE, BARE = ".part", ".jsonl", ".bare.jsonl"
+# What the database will never take, beside the folders of the writers.
+REJECTED = "rejected.jsonl"
 
 
 class Part:
@@ -62,6 +64,25 @@ def lines_of(file: Path) -> Iterator[str]:
     """The whole lines of a file; one that its writer did not finish is left out."""
     with suppress(FileNotFoundError), file.open(errors="replace") as lines:
         yield from (line.rstrip("\n") for line in lines if line.endswith("\n"))
+
+
+@contextmanager
+def locked(file: Path) -> Iterator[None]:
+    """Keep other processes that do the same from changing a file meanwhile."""
+    held = os.open(file.with_name(f"{file.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(held)
+
+
+def replace(file: Path, text: str) -> None:
+    """Give a file other contents, all at once; only this user may read it."""
+    other = file.with_name(f"{file.name}.new")
+    with open(os.open(other, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:
+        stream.write(text)
+    other.replace(file)
 
 
 def claim(root: Path) -> tuple[Path, int]:

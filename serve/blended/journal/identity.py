@@ -11,7 +11,7 @@ import secrets
 SECRET_ENV = "BLENDED_JOURNAL_SECRET"
 
 _ID = re.compile(
-    r"^(?:chatcmpl|cmpl)-(?P<time>[0-9a-f]{12})(?P<random>[0-9a-f]{12})(?P<mac>[0-9a-f]{8})$"
+    r"(?P<prefix>chatcmpl|cmpl)-(?P<time>[0-9a-f]{12})(?P<random>[0-9a-f]{12})(?P<mac>[0-9a-f]{8})"
 )
 
 
@@ -21,20 +21,20 @@ class Identity:
     def __init__(self, secret: str) -> None:
         self._key = hashlib.blake2b(secret.encode(), digest_size=32).digest()
 
-    def nonce(self, started_at: float, key_name: str) -> str:
-        """A new id without its prefix, for a request of that key: 32 hexadecimal digits.
+    def response_id(self, prefix: str, started_at: float, key_name: str) -> str:
+        """A new id, `chatcmpl-` or `cmpl-` and 32 hexadecimal digits, for a request of that key.
 
-        They are the time in milliseconds (so that ids sort by time), 48 random bits, and 32 bits
-        of a signature that covers the key's name.
+        The digits are the time in milliseconds (so that ids sort by time), 48 random bits, and 32
+        bits of a signature that covers the prefix and the key's name.
         """
-        stem = f"{round(started_at * 1e3):012x}{secrets.token_hex(6)}"
+        stem = f"{prefix}-{round(started_at * 1e3):012x}{secrets.token_hex(6)}"
         return stem + self._mac(stem, key_name)
 
     def started_at(self, response_id: str, key_name: str) -> float | None:
         """When the response started, in Unix seconds; None if this key never got such an id."""
-        found = _ID.match(response_id)
+        found = _ID.fullmatch(response_id)
         if found is None or not secrets.compare_digest(
-            self._mac(found["time"] + found["random"], key_name), found["mac"]
+            self._mac(response_id.removesuffix(found["mac"]), key_name), found["mac"]
         ):
             return None
         return int(found["time"], 16) / 1e3

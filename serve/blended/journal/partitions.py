@@ -72,6 +72,6 @@ def drop_before(connection: Connection, table: Table, before: float) -> int:
 
 
 def _month(partition: str) -> Month:
-    found = re.search(r"_(\d{4})_(\d{2})$", partition)
+    found = re.search(r"_(\d{4})_(\d{2})\Z", partition)
     assert found is not None, f"{partition} is no partition of ours"
     return Month(int(found[1]), int(found[2]))

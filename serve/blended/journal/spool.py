@@ -97,7 +97,8 @@ class Spool:
 
     def reject(self, line: str) -> None:
         """Keep a line that the database will never take, for somebody to look at."""
-        with (self._root / "rejected.jsonl").open("a") as file:
+        rejected = self._root / files.REJECTED
+        with files.locked(rejected), rejected.open("a") as file:
             file.write(line + "\n")
 
     def adopt(self) -> None:

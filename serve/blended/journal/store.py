@@ -14,9 +14,9 @@ from typing import Any
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
-from sqlalchemy import Row, Select, Table, and_, delete, select, text, tuple_
+from sqlalchemy import Row, Select, Table, and_, select, text
 
-from blended.journal import pruning
+from blended.journal import forgetting, pruning
 from blended.journal.database import Database, JournalUnavailable, RecordRefused
 from blended.journal.implicit_feedback import HORIZON_S
 from blended.journal.pruning import Pruned
@@ -108,22 +108,37 @@ class Store:
             replaces,
         )
 
+    def ids_of(self, user: str) -> list[str]:
+        """The ids of all responses of a user, by hash."""
+        with self._database.reading() as connection:
+            return forgetting.ids_of(connection, user)
+
     def forget(self, user: str) -> int:
         """Delete all responses of a user, by hash, with texts and feedback; returns how many.
 
-        Records that still wait in a spool are not here yet.
+        In a SQLite file what was deleted is overwritten, and its log is emptied. Records that
+        still wait in a spool are not here yet.
+
+        Raises:
+            JournalUnavailable: others read the log for so long that it could not be emptied.
         """
         with self._database.writing() as connection:
-            for table in (contents, feedback):
-                connection.execute(_of_user(table, user))
-            return connection.execute(delete(responses).where(responses.c.user == user)).rowcount
+            deleted = forgetting.forget(connection, user)
+        if not self._database.empty_log():
+            raise JournalUnavailable(
+                f"The user's records are deleted, but the log of {self._database.place} still "
+                "holds them, because another process reads it. Do it again."
+            )
+        return deleted
 
     def prune(self, before: float | None, content_before: float | None) -> Pruned:
         """Remove what started before the one time, and texts from before the other; None: none.
 
         Texts are contents and comments.
         """
-        return pruning.prune(self._database, before, content_before)
+        pruned = pruning.prune(self._database, before, content_before)
+        self._database.empty_log()
+        return pruned
 
     def stream(self, statement: Select[Any], rows: int) -> Iterator[Sequence[Row[Any]]]:
         """The rows that a query finds, so many at a time, as the database finds them."""
@@ -169,8 +184,3 @@ def _replaced(response_id: str, started_at: float) -> Select[Any]:
         .order_by(feedback.c.started_at.desc(), feedback.c.response_id.desc())
         .limit(1)
     )
-
-
-def _of_user(table: Table, user: str) -> Any:
-    theirs = select(responses.c.started_at, responses.c.response_id).where(responses.c.user == user)
-    return delete(table).where(tuple_(table.c.started_at, table.c.response_id).in_(theirs))

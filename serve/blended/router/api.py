@@ -15,26 +15,27 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from blended import config
 from blended.journal.journal import Journal
 from blended.journal.records import ExperimentRecord, ResponseRecord
-from blended.router import models, openapi, requests
-from blended.router.access.gate import KEY, Access, Gate
+from blended.router import cost, fields, models, openapi, requests
+from blended.router.access.gate import ALLOWANCE, KEY, Access, Gate
 from blended.router.access.keys import Key
+from blended.router.access.rate_limits import Charge
 from blended.router.arrivals import Arrivals
-from blended.router.attempts import CHAT, Attempts, Inquiry
+from blended.router.attempts import CHAT, COMPLETIONS, FIELDS, Attempts, Inquiry
 from blended.router.availability import Availability
 from blended.router.blend import Blend, definitions
-from blended.router.body import read
+from blended.router.body import aside, read
 from blended.router.errors import Boundary, OnRefusal
 from blended.router.journal_routes import JournalRoutes
 from blended.router.response import Ending, RelayedResponse
 from blended.router.response_record import response_record
 from blended.router.timing import Timing
-from blended.router.turns import turn_of
+from blended.router.turns import Turn, turn_of
 from blended.tracing import ResponseTrace
 
-COMPLETIONS = "/completions"
-
+Check = Callable[[requests.Payload, config.Api], None]
 OnEnd = Callable[[ResponseRecord, str | None], None]
 
 _LONGEST_ID = 128
@@ -114,9 +115,7 @@ class Api:
 
     async def _openapi(self, _: Request) -> Response:
         blend, _access = self._ready()
-        config = blend.config
-        limit = config.api.max_body_bytes
-        return JSONResponse(openapi.document(config.name, list(blend.upstreams), limit))
+        return JSONResponse(openapi.document(blend.config, list(blend.upstreams)))
 
     async def _models(self, _: Request) -> Response:
         blend, _access = self._ready()
@@ -132,67 +131,71 @@ class Api:
     async def _complete(self, request: Request) -> RelayedResponse:
         return await self._answer(request, COMPLETIONS, requests.check_completion)
 
-    async def _answer(
-        self, request: Request, path: str, check: Callable[[requests.Payload], None]
-    ) -> RelayedResponse:
+    async def _answer(self, request: Request, path: str, check: Check) -> RelayedResponse:
         timing = Timing()
         blend, access = self._ready()
         key: Key = request.scope[KEY]
-        allowance = await access.limiter.admit(key)
-        payload = requests.parse(await read(request, blend.config.api.max_body_bytes))
-        check(payload)
-        if path == COMPLETIONS:
-            payload.pop("messages", None)  # none of its fields: nobody checked them
-        inquiry = self._inquiry(blend, request, path, payload, key, timing.started_at)
+        body = await read(request, blend.config.api.max_body_bytes)
+        understood = partial(_understood, body, path, check, request, blend.config.api)
+        asked = await aside(len(body), understood)
+        inquiry = self._inquiry(blend, request, path, asked, timing.started_at)
+        payload = inquiry.payload
+        fields.check_passed(payload, FIELDS[path], [u.passthrough for u in inquiry.possible()])
+        charge = await access.limiter.charge(key, cost.at_most(inquiry))
         self.arrivals.count(payload["model"], inquiry.assignment)
         trace = ResponseTrace.begin(request.headers, _OPERATIONS[path], payload["model"])
+        limits = {**request.scope[ALLOWANCE].headers, **charge.headers}
         return RelayedResponse(
             session=self._connections(),
             inquiry=inquiry,
             availability=self.availability,
             attempts=Attempts(timing, trace, self.arrivals),
-            headers=[(k.encode(), v.encode()) for k, v in allowance.headers.items()],
+            headers=[(k.encode(), v.encode()) for k, v in limits.items()],
             keep=self.journal is not None and self.journal.keep_content,
-            on_end=partial(self._ended, access, key),
+            on_end=partial(self._ended, access, charge),
         )
 
     def _inquiry(
-        self,
-        blend: Blend,
-        request: Request,
-        path: str,
-        payload: requests.Payload,
-        key: Key,
-        started_at: float,
+        self, blend: Blend, request: Request, path: str, asked: "_Asked", started_at: float
     ) -> Inquiry:
+        key: Key = request.scope[KEY]
         identity = self.journal.identity if self.journal else None
-        unique = identity.nonce(started_at, key.name) if identity else secrets.token_hex(16)
-        turn = turn_of(payload, request.headers, key.name)
+        prefix = _PREFIXES[path]
+        response_id = (
+            identity.response_id(prefix, started_at, key.name)
+            if identity
+            else f"{prefix}-{secrets.token_hex(16)}"
+        )
+        unique = response_id.partition("-")[2]
+        turn = asked.turn
         user = identity.user(turn.user) if identity and turn.user else None
-        model = payload.get("model")
+        model = asked.payload.get("model")
         assignment = blend.assignment(model, user, started_at, turn.since)
         return Inquiry(
             blend=blend,
             path=path,
-            payload=payload,
+            payload=asked.payload,
             key_name=key.name,
             turn=turn,
             nonce=request.headers.get("idempotency-key") or unique,
             request_id=(request.headers.get("x-request-id") or unique)[:_LONGEST_ID],
-            response_id=f"{_PREFIXES[path]}-{unique}",
+            response_id=response_id,
+            size_bytes=asked.size_bytes,
+            prompt_tokens=asked.prompt_tokens,
             user=user,
             assignment=assignment,
             distribution=models.distribution(blend, model, assignment),
         )
 
-    async def _ended(self, access: Access, key: Key, ending: Ending) -> None:
+    async def _ended(self, access: Access, charge: Charge, ending: Ending) -> None:
         journal = self.journal
-        record = response_record(ending, is_kept=journal is not None)
+        described = partial(response_record, ending, is_kept=journal is not None)
+        record = await aside(ending.inquiry.size_bytes, described)
         if journal is not None:
             journal.append(record)
         ending.attempts.trace.end(record)
         self._on_end(record, ending.attempts.trace.id)
-        await access.limiter.spend(key, ending.tokens)
+        await access.limiter.settle(charge, cost.spent(ending))
 
     def _connections(self) -> aiohttp.ClientSession:
         assert self._session is not None, "the lifespan of the application was not started"
@@ -202,6 +205,27 @@ class Api:
         assert self.blend is not None, "the gate is closed until there is a blend"
         assert self.access is not None, "the gate is closed until there is access"
         return self.blend, self.access
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What a body says, by itself."""
+
+    payload: requests.Payload
+    turn: Turn
+    size_bytes: int
+    prompt_tokens: int
+
+
+def _understood(
+    body: bytes, path: str, check: Check, request: Request, limits: config.Api
+) -> _Asked:
+    payload = requests.parse(body)
+    check(payload, limits)
+    if path == COMPLETIONS:
+        payload.pop("messages", None)  # none of its fields: nobody checked them
+    turn = turn_of(payload, request.headers, request.scope[KEY].name)
+    return _Asked(payload, turn, len(body), cost.prompt_tokens(path, payload))
 
 
 @dataclass(frozen=True)

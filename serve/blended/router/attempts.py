@@ -4,18 +4,20 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import aiohttp
 
 from blended.errors import ApiError
 from blended.experiments.assignment import Assignment
-from blended.router import requests, selection
+from blended.router import cache_salt, requests, selection
 from blended.router.arrivals import Arrivals
 from blended.router.availability import Availability
 from blended.router.blend import Blend, Upstream
+from blended.router.body import aside
 from blended.router.failover import Choice, Failure, choose
+from blended.router.fields import CHAT_FIELDS, COMPLETION_FIELDS
 from blended.router.history import legal_form, window
 from blended.router.selection import Draw, SelectionDistribution
 from blended.router.timing import Timing
@@ -31,7 +33,8 @@ from blended.router.upstream import (
 )
 from blended.tracing import ResponseTrace
 
-CHAT = "/chat/completions"
+CHAT, COMPLETIONS = "/chat/completions", "/completions"
+FIELDS = {CHAT: CHAT_FIELDS, COMPLETIONS: COMPLETION_FIELDS}
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class Inquiry:
     request. `distribution` is the arm's or the blend's, or certain of the component that the client
     named. `request_id` is what the
     client, or the proxy in front, calls the request; `response_id` is what the client gets to know
-    the response by.
+    the response by. `prompt_tokens` are estimated from the request, whose body has `size_bytes`.
     """
 
     blend: Blend
@@ -54,6 +57,8 @@ class Inquiry:
     nonce: str
     request_id: str
     response_id: str
+    size_bytes: int
+    prompt_tokens: int
     user: str | None
     assignment: Assignment | None
     distribution: SelectionDistribution
@@ -63,6 +68,11 @@ class Inquiry:
         nonce = self.nonce if k == 0 else f"{self.nonce}/{k}"
         seed = self.blend.config.selection.seed
         return selection.uniform(seed, self.turn.conversation, self.turn.number, nonce)
+
+    def possible(self) -> list[Upstream]:
+        """The components that may be drawn for this request."""
+        chances = self.distribution.by_component
+        return [self.blend.upstreams[name] for name, chance in chances.items() if chance > 0]
 
     @cached_property
     def first_draw(self) -> Draw:
@@ -75,7 +85,7 @@ class Attempts:
     """How the search for an answer goes: who failed, and the choice that answered, if one did.
 
     `timing` and `trace` are told of every step, `arrivals` of requests that one component is asked
-    for another.
+    for another. `asked` is the component that was asked last.
     """
 
     timing: Timing
@@ -84,6 +94,7 @@ class Attempts:
     failures: list[Failure] = field(default_factory=list)
     choice: Choice | None = None
     replica: str | None = None
+    asked: str | None = None
 
     def __len__(self) -> int:
         return len(self.failures) + (self.choice is not None)
@@ -108,6 +119,7 @@ async def answered(
         upstream = inquiry.blend.upstreams[choice.component]
         if choice.component != inquiry.first_draw.component and not choice.neighbour:
             attempts.arrivals.count(choice.component)
+        attempts.asked = upstream.id
         attempts.trace.ask(upstream.kind, upstream.id, upstream.base_url, choice.propensity)
         async with AsyncExitStack() as stack:
             try:
@@ -183,34 +195,45 @@ async def _question(
     sure: bool,
 ) -> Question:
     upstream = inquiry.blend.upstreams[choice.component]
-    body = requests.component_body(inquiry.payload, upstream.model, upstream.sampling)
+    body = requests.component_body(
+        inquiry.payload,
+        upstream.model,
+        upstream.sampling,
+        FIELDS[inquiry.path],
+        upstream.passthrough,
+    )
+    turn, api = inquiry.turn, inquiry.blend.config.api
+    if (salt := cache_salt.salt(upstream, api, inquiry.key_name, turn.user)) is not None:
+        body["cache_salt"] = salt
     if inquiry.path == CHAT:
-        body["messages"] = await _history(session, upstream, body, sure)
-    conversation = inquiry.turn.conversation
+        messages = await _window(session, upstream, body, sure)
+        lawful = partial(legal_form.legal, messages, upstream.history)
+        body["messages"] = await aside(inquiry.size_bytes, lawful)
+    conversation = turn.conversation
     return Question(
         upstream,
         inquiry.path,
         f"{conversation}-neighbour" if choice.neighbour else conversation,
         inquiry.response_id.partition("-")[2],
-        json.dumps(body).encode(),
+        await aside(inquiry.size_bytes, lambda: json.dumps(body).encode()),
         context,
     )
 
 
-async def _history(
+async def _window(
     session: aiohttp.ClientSession, upstream: Upstream, body: requests.Payload, sure: bool
 ) -> list[dict[str, Any]]:
-    """The shared history, legal for the component and within what its context leaves for it."""
+    """The shared history, within what the component's context leaves for it."""
     history, messages = upstream.history, body["messages"]
-    if upstream.context_tokens is not None:
-        room = upstream.context_tokens - requests.response_tokens(body)
+    if upstream.context_tokens is None:
+        return list(messages)
+    room = upstream.context_tokens - requests.response_tokens(body)
 
-        async def count(candidate: list[dict[str, Any]]) -> int:
-            prompt = {"messages": legal_form.legal(candidate, history), "tools": body.get("tools")}
-            return await _count(session, upstream, prompt)
+    async def count(candidate: list[dict[str, Any]]) -> int:
+        prompt = {"messages": legal_form.legal(candidate, history), "tools": body.get("tools")}
+        return await _count(session, upstream, prompt)
 
-        messages = await window.fit(messages, room, history.block, count, sure)
-    return legal_form.legal(messages, history)
+    return await window.fit(messages, room, history.block, count, sure)
 
 
 async def _count(session: aiohttp.ClientSession, upstream: Upstream, prompt: dict[str, Any]) -> int:

@@ -1,7 +1,7 @@
 """What a router replica serves: a blend's configuration with addresses and keys filled in."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from blended.config import (
     AnyComponent,
@@ -29,6 +29,8 @@ class Upstream:
 
     `tokenize_url` counts a prompt's tokens, where the component can. `gpus` is what one of its
     replicas takes. `is_ours` tells a component of this deployment from somebody else's API.
+    `passthrough` are fields that reach it beyond those that reach every component. `salt_secret`
+    makes the salts of its prefix cache; None where it knows no salts.
     """
 
     id: str
@@ -46,6 +48,8 @@ class Upstream:
     max_replicas: int
     gpus: int
     is_ours: bool
+    passthrough: tuple[str, ...]
+    salt_secret: str | None = field(repr=False)
 
     def authorization(self) -> dict[str, str]:
         """The header that admits the router, if the component asks for one."""
@@ -135,7 +139,23 @@ def _upstream(component: AnyComponent, components_url: str, environ: Mapping[str
         max_replicas=1 if isinstance(component, RemoteComponent) else component.replicas.max,
         gpus=_gpus(component),
         is_ours=not isinstance(component, RemoteComponent),
+        passthrough=component.passthrough,
+        salt_secret=_salt_secret(component, environ, key),
     )
+
+
+def _salt_secret(
+    component: AnyComponent, environ: Mapping[str, str], key: str | None
+) -> str | None:
+    if not isinstance(component, VllmComponent) and "cache_salt" not in component.passthrough:
+        return None
+    secret = environ.get(INTERNAL_KEY_ENV) or key
+    if not secret:
+        raise ConfigError(
+            f"Component '{component.id}' lists cache_salt, whose salts need a secret: set "
+            f"{INTERNAL_KEY_ENV} on the router's nodes, or give the component an api_key_env."
+        )
+    return secret
 
 
 def _gpus(component: AnyComponent) -> int:

@@ -7,7 +7,8 @@ from typing import Any
 from blended.errors import ApiError
 from blended.journal.records import FeedbackRecord, Kind
 from blended.journal.store import Found
-from blended.router.requests import Payload, refuse
+from blended.router.refusal import refuse
+from blended.router.requests import Payload
 
 LONGEST_COMMENT = 10_000
 # What says which component answered, or might have.
@@ -85,9 +86,13 @@ def outcome(feedback: FeedbackRecord, replaced: bool | None) -> tuple[int, dict[
     return (202 if replaced is None else 200), {"object": "feedback", **given}
 
 
-def document(found: Found, reveal_component: bool) -> dict[str, Any]:
-    """A response's record as its client may see it: nobody's hashes, and no component if hidden."""
+def document(found: Found, reveal_component: bool, is_own_cache: bool) -> dict[str, Any]:
+    """A response's record as its client may see it.
+
+    Nobody's hashes are in it, no component if that is hidden, and nothing of others' caches.
+    """
     hidden = {*_INTERNAL, *(() if reveal_component else _REVEALING)}
+    hidden |= set() if is_own_cache else {"cached_tokens"}
     record = {name: value for name, value in vars(found.record).items() if name not in hidden}
     return {
         "object": "response.record",

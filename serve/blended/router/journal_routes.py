@@ -11,7 +11,7 @@ from blended.errors import ApiError
 from blended.journal.identity import Identity
 from blended.journal.journal import Journal
 from blended.journal.store import JournalUnavailable
-from blended.router import feedback, requests
+from blended.router import cache_salt, feedback, requests
 from blended.router.access.gate import KEY, Access
 from blended.router.access.keys import Key
 from blended.router.blend import Blend
@@ -28,9 +28,8 @@ class JournalRoutes:
 
     async def feedback(self, request: Request) -> Response:
         """Keep a feedback, and say whether it is in the database or waits for it."""
-        blend, access = self._state()
+        blend, _access = self._state()
         journal, key = self._journal(), _key(request)
-        await access.limiter.admit(key)
         payload = requests.parse(await read(request, blend.config.api.max_body_bytes))
         given = feedback.check(payload, partial(_began, journal.identity, key), time.time())
         feedback.refuse_unkept(given, journal.retention_s, journal.keep_content)
@@ -53,7 +52,9 @@ class JournalRoutes:
                 "longer kept; try again in some seconds."
             )
             raise ApiError(404, message, "record_not_found")
-        return JSONResponse(feedback.document(found, blend.config.api.reveal_component))
+        api, answering = blend.config.api, blend.upstreams.get(found.record.component or "")
+        is_own_cache = cache_salt.is_own(answering, api, key.name)
+        return JSONResponse(feedback.document(found, api.reveal_component, is_own_cache))
 
     def _journal(self) -> Journal:
         journal = self._find_journal()

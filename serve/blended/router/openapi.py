@@ -3,29 +3,30 @@
 from collections.abc import Sequence
 
 import blended
+from blended.config import BlendConfig
 from blended.router.openapi_schemas import Json, ref, schemas
 
 _DESCRIPTION = """\
 One chat model out of several: for every response one component is drawn at random, and it
 generates the whole response from the shared history. The API is OpenAI's; fields that are not
-described here reach the component as they are."""
+described here are refused, unless every component that may be drawn asks for them."""
 
 
-def document(blend_name: str, components: Sequence[str], max_body_bytes: int) -> Json:
-    """The OpenAPI 3.1 document of a blend whose models are `blend_name` and `components`."""
-    models = [blend_name, *components]
+def document(blend: BlendConfig, components: Sequence[str]) -> Json:
+    """The OpenAPI 3.1 document of a blend, whose models are its name and `components`."""
+    models = [blend.name, *components]
     return {
         "openapi": "3.1.0",
         "info": {
-            "title": f"Blended: {blend_name}",
+            "title": f"Blended: {blend.name}",
             "version": blended.__version__,
             "description": _DESCRIPTION,
         },
         "security": [{"key": []}],
-        "paths": _paths(models, max_body_bytes),
+        "paths": _paths(models, blend.api.max_body_bytes),
         "components": {
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
-            "schemas": schemas(models),
+            "schemas": schemas(models, blend.api.max_messages),
             "headers": _ANSWER_HEADERS | _LIMIT_HEADERS | _RETRY_HEADERS,
         },
     }

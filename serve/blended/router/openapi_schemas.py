@@ -5,34 +5,20 @@ from typing import Any, get_args
 
 from blended.journal.records import State
 from blended.router.feedback import LONGEST_COMMENT
+from blended.router.fields import CHAT_FIELDS, COMPLETION_FIELDS, Field, Fields
 from blended.router.requests import ROLES
 
 Json = dict[str, Any]
 
-_NUMBERS = {
-    "temperature": "Sampling temperature.",
-    "top_p": "Share of the probability mass that is sampled from.",
-    "min_p": "Least probability of a token, relative to the likeliest.",
-    "presence_penalty": "Penalty on tokens that have appeared.",
-    "frequency_penalty": "Penalty on tokens by how often they have appeared.",
-    "repetition_penalty": "Factor against tokens of the prompt and the response.",
-}
-_INTEGERS = {
-    "top_k": "How many of the likeliest tokens are sampled from.",
-    "max_tokens": "Most tokens of the response.",
-    "max_completion_tokens": "The same as max_tokens, and goes before it.",
-    "n": "How many choices one component generates.",
-}
 
-
-def schemas(models: Sequence[str]) -> Json:
-    """Every schema by its name, for an API that has `models`."""
-    messages = {"type": "array", "minItems": 1, "items": ref("Message")}
+def schemas(models: Sequence[str], max_messages: int) -> Json:
+    """Every schema by its name, for an API that has `models` and takes so many messages."""
+    messages = _list(ref("Message")) | {"minItems": 1, "maxItems": max_messages}
     said = {"message": {"type": "object", "properties": {"role": {"const": "assistant"}}}}
     delta = {"delta": {"type": "object"}}
     return {
-        "ChatRequest": _request(models, "messages", messages),
-        "CompletionRequest": _request(models, "prompt", _PROMPT),
+        "ChatRequest": _request(models, CHAT_FIELDS, "messages", messages),
+        "CompletionRequest": _request(models, COMPLETION_FIELDS, "prompt", _PROMPT),
         "Message": {"anyOf": _MESSAGES},
         "Part": {"anyOf": _PARTS},
         "ChatResponse": _response("chat.completion", said),
@@ -63,36 +49,29 @@ def ref(name: str) -> Json:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def _request(models: Sequence[str], subject: str, schema: Json) -> Json:
-    properties = {
+def _request(models: Sequence[str], fields: Fields, subject: str, schema: Json) -> Json:
+    """The fields that are used; of others some are dropped, and the rest refused."""
+    used = {name: field for name, field in fields.items() if field.is_used}
+    known = {
         "model": {"enum": list(models), "description": "The blend, or one of its components."},
         subject: schema,
-        **{name: _optional("number", text) for name, text in _NUMBERS.items()},
-        **{name: _optional("integer", text) for name, text in _INTEGERS.items()},
-        "stop": {"anyOf": [_optional("string", "Texts that end the response."), _list(_TEXT)]},
-        "stream": _optional("boolean", "Send the response in pieces, as they come."),
-        "stream_options": {
-            "type": ["object", "null"],
-            "properties": {"include_usage": {"type": "boolean"}},
-        },
-        "metadata": {
-            "type": ["object", "null"],
-            "properties": {
-                "conversation_id": _optional("string", "Names the conversation."),
-                "user_id": _optional("string", "Names the user."),
-            },
-        },
-        "prompt_cache_key": _optional("string", "Names the conversation likewise."),
-        "safety_identifier": _optional("string", "Names the user likewise."),
-        "user": _optional("string", "Names the user likewise."),
+        "metadata": _METADATA,
     }
+    properties = {name: known.get(name) or _optional(field) for name, field in used.items()}
     return {
         "type": "object",
         "description": "Numbers outside a component's range are moved to its nearest end.",
         "required": ["model", subject],
         "properties": properties,
-        "additionalProperties": True,
+        "additionalProperties": False,
     }
+
+
+def _optional(field: Field) -> Json:
+    """A field that may be null as well."""
+    schema = dict(field.kind.schema) if field.kind else {}
+    nullable = {"anyOf": [schema, {"type": "null"}]} if schema else {}
+    return nullable | {"description": field.note}
 
 
 def _response(kind: str, content: Json) -> Json:
@@ -122,10 +101,6 @@ def _list(items: Json) -> Json:
     return {"type": "array", "items": items}
 
 
-def _optional(kind: str, description: str) -> Json:
-    return {"type": [kind, "null"], "description": description}
-
-
 def _object(**properties: Json) -> Json:
     """An object that has all of `properties`, and maybe more."""
     return {"type": "object", "required": list(properties), "properties": properties}
@@ -133,6 +108,14 @@ def _object(**properties: Json) -> Json:
 
 _TEXT: Json = {"type": "string"}
 _NOT_EMPTY: Json = {"type": "string", "minLength": 1}
+_NAME: Json = {"type": ["string", "null"]}
+_METADATA: Json = {
+    "type": ["object", "null"],
+    "properties": {
+        "conversation_id": _NAME | {"description": "Names the conversation."},
+        "user_id": _NAME | {"description": "Names the user."},
+    },
+}
 _ERROR = _object(
     message=_NOT_EMPTY,
     type={"enum": ["invalid_request_error", "server_error"]},
@@ -184,9 +167,19 @@ _MODEL["properties"]["selection"] = {
     "description": "Of the blend: the probability of each component.",
     "additionalProperties": {"type": "number", "minimum": 0, "maximum": 1},
 }
+_IDS: Json = {
+    "type": "array",
+    "minItems": 1,
+    "items": {"type": "integer", "minimum": 0, "maximum": 2**31 - 1},
+}
 _PROMPT: Json = {
-    "anyOf": [_NOT_EMPTY, {"type": "array", "minItems": 1}],
-    "description": "A text, or a list of texts or of token ids.",
+    "anyOf": [
+        _NOT_EMPTY,
+        _IDS,
+        {"type": "array", "minItems": 1, "maxItems": 16, "items": {"type": "string"}},
+        {"type": "array", "minItems": 1, "maxItems": 16, "items": _IDS},
+    ],
+    "description": "A text, or token ids; or at most 16 of either.",
 }
 # Parts that are no text have fields of their own, which only components know.
 _PARTS = [

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 _WORD = re.compile(r"\w+")
+# Nobody says more; what pretends to is not worth the time of others.
+_LONGEST = 2**17
 
 
 def repetition(content: Mapping[str, Any]) -> float | None:
@@ -17,5 +19,6 @@ def repetition(content: Mapping[str, Any]) -> float | None:
     texts = [m.get("content") for m in messages if m.get("role") == "assistant"]
     if not texts or not isinstance(texts[-1], str) or not content["response"]:
         return None
-    before, after = (set(_WORD.findall(t.lower())) for t in (texts[-1], content["response"][0]))
+    said = (text[:_LONGEST].lower() for text in (texts[-1], content["response"][0]))
+    before, after = (set(_WORD.findall(text)) for text in said)
     return len(before & after) / len(before | after) if before | after else None

@@ -1,12 +1,16 @@
 """From a request's bytes to the body that a component gets: parse, check, bound. Pure functions."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Collection
 from itertools import chain
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeGuard
 
-from blended.config import Bound, Sampling
+from blended.config import Api, Bound, Sampling
 from blended.errors import ApiError
+from blended.router import fields
+from blended.router.fields import CHAT_FIELDS, COMPLETION_FIELDS, PASSED_STREAM_OPTIONS, Fields
+from blended.router.refusal import refuse
+from blended.router.values import are_token_ids
 
 Payload = dict[str, Any]
 
@@ -15,6 +19,11 @@ _INTEGERS = ("top_k", "max_tokens", "n")
 _MAX_TOKENS_ALIAS = "max_completion_tokens"
 # Deeper bodies could be read here and not by a component, which would then look broken.
 _MAX_DEPTH = 100
+# Objects and lists take longer to make, and to walk through, than texts of the same length.
+_MAX_CONTAINERS, _MAX_VALUES = 2**16, 2**18
+_UNMARKED = bytes(set(range(256)) - set(b'"{[,'))
+_MAX_PROMPTS = 16
+_DEFAULTS = Api()
 # What an assistant's message may have while its content is null.
 _INSTEAD_OF_CONTENT = ("tool_calls", "refusal", "function_call")
 
@@ -23,17 +32,45 @@ def parse(body: bytes) -> Payload:
     """Decode a request's JSON body.
 
     Raises:
-        ApiError: 400, when it is no JSON object, or nested deeper than anything sensible.
+        ApiError: 400, when it is no JSON object, or has more objects and lists, or deeper ones,
+            than anything sensible.
     """
+    if _is_crowded(body):
+        message = (
+            f"The body is JSON of more than {_MAX_CONTAINERS} objects and lists, or of more than "
+            f"{_MAX_VALUES} values; send fewer."
+        )
+        raise ApiError(400, message, "invalid_value")
     try:
         payload = json.loads(body, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as exc:
         raise ApiError(400, f"The body is not valid JSON: {exc}. Send one JSON object.") from exc
     if not isinstance(payload, dict):
         raise ApiError(400, f"The body is JSON but {_type(payload)}; send one JSON object.")
-    if body.count(b"{") + body.count(b"[") > _MAX_DEPTH and _is_deep(payload):
+    if _containers(body) > _MAX_DEPTH and _is_deep(payload):
         raise ApiError(400, f"The body is nested more than {_MAX_DEPTH} deep; send flatter JSON.")
     return payload
+
+
+def _containers(text: bytes) -> int:
+    """How many objects and lists begin in a JSON text, those in its texts included."""
+    return text.count(b"{") + text.count(b"[")
+
+
+def _is_crowded(body: bytes) -> bool:
+    """Whether JSON has more objects, lists or values than the router takes the time to make.
+
+    It is told before any of them is made, in a few steps that each take milliseconds.
+    """
+    if _containers(body) <= _MAX_CONTAINERS and body.count(b",") <= _MAX_VALUES:
+        return False
+    unescaped = body.replace(rb"\\", b"").replace(rb"\"", b"")
+    # Two quotes with nothing of interest between them begin and end nothing of interest.
+    marks = unescaped.translate(None, _UNMARKED).replace(b'""', b"")
+    if marks.count(b'"') > 2 * _MAX_CONTAINERS:
+        return True
+    outside = b"".join(marks.split(b'"')[::2])
+    return _containers(outside) > _MAX_CONTAINERS or outside.count(b",") > _MAX_VALUES
 
 
 def _is_deep(value: Any) -> bool:
@@ -44,40 +81,58 @@ def _is_deep(value: Any) -> bool:
     return bool(level)
 
 
-def check_chat(payload: Payload) -> None:
-    """Refuse what no component could answer as a chat.
+def check_chat(payload: Payload, limits: Api = _DEFAULTS) -> None:
+    """Refuse what no component could answer as a chat, or only at the cost of others.
 
     Raises:
         ApiError: 400, naming the field, its value and what would be right.
     """
-    _check_common(payload)
+    fields.check(payload, CHAT_FIELDS)
     messages = payload.get("messages")
     if not isinstance(messages, list) or not messages:
         refuse("messages", messages, "give a list of at least one message")
+    if len(messages) > limits.max_messages:
+        _refuse_many("messages", len(messages), limits.max_messages)
+    parts = sum(map(_parts, messages))
+    if parts > limits.max_parts:
+        _refuse_many("messages", parts, limits.max_parts, "content parts and tool calls")
     for index, message in enumerate(messages):
         _check_message(f"messages[{index}]", message)
 
 
-def check_completion(payload: Payload) -> None:
-    """Refuse what no component could complete.
+def check_completion(payload: Payload, limits: Api = _DEFAULTS) -> None:
+    """Refuse what no component could complete, or only at the cost of others.
 
     Raises:
         ApiError: 400, naming the field, its value and what would be right.
     """
-    _check_common(payload)
+    fields.check(payload, COMPLETION_FIELDS)
     prompt = payload.get("prompt")
-    if not isinstance(prompt, str | list) or not prompt:
-        refuse("prompt", prompt, "give a text, or a list of texts or of token ids")
+    if not _is_prompt(prompt):
+        refuse("prompt", prompt, "give a text, a list of token ids, or a list of either")
+    if _is_batch(prompt) and len(prompt) > _MAX_PROMPTS:
+        _refuse_many("prompt", len(prompt), _MAX_PROMPTS, "prompts")
 
 
-def component_body(payload: Payload, model: str, sampling: Sampling) -> Payload:
+def component_body(
+    payload: Payload,
+    model: str,
+    sampling: Sampling,
+    known: Fields = CHAT_FIELDS,
+    passthrough: Collection[str] = (),
+) -> Payload:
     """The same request for one component: its model name, its defaults, within its bounds.
 
-    A stream always reports its usage, whether or not the client wants to see it.
+    Of the fields those of `known` that reach components are left, and what the component lists as
+    its `passthrough`. A stream always reports its usage, whether or not the client wants to see it.
     """
-    body = {**payload, "model": model}
+    body = {**fields.passed(payload, known, passthrough), "model": model}
+    options = payload.get("stream_options") or {}
+    shown = {name: options[name] for name in PASSED_STREAM_OPTIONS if name in options}
     if payload.get("stream"):
-        body["stream_options"] = {**(payload.get("stream_options") or {}), "include_usage": True}
+        body["stream_options"] = shown | {"include_usage": True}
+    elif options:
+        body["stream_options"] = shown
     for name in Sampling.model_fields:
         bound = getattr(sampling, name)
         if isinstance(bound, Bound):
@@ -93,6 +148,23 @@ def response_tokens(body: Payload) -> int:
     return int(limit)
 
 
+def most_tokens(payload: Payload, sampling: Sampling) -> int:
+    """The most tokens that a component generates for a request, in all of its choices.
+
+    0 for each choice where nothing bounds them.
+    """
+    body = {name: payload.get(name) for name in ("max_tokens", _MAX_TOKENS_ALIAS, "n")}
+    for name in ("max_tokens", "n"):
+        _apply(body, name, getattr(sampling, name))
+    return response_tokens(body) * (body["n"] or 1) * len(prompts(payload))
+
+
+def prompts(payload: Payload) -> list[Any]:
+    """The prompts of a request, each a text or token ids; a chat has one, None."""
+    prompt = payload.get("prompt")
+    return prompt if _is_batch(prompt) else [prompt]
+
+
 def _apply(body: Payload, name: str, bound: Bound) -> None:
     if name == "max_tokens" and body.get(_MAX_TOKENS_ALIAS) is not None:
         name = _MAX_TOKENS_ALIAS
@@ -106,26 +178,27 @@ def _apply(body: Payload, name: str, bound: Bound) -> None:
     body[name] = int(value) if name in (*_INTEGERS, _MAX_TOKENS_ALIAS) else value
 
 
-def _check_common(payload: Payload) -> None:
-    for name in (*Sampling.model_fields, _MAX_TOKENS_ALIAS, "stream"):
-        value = payload.get(name)
-        if value is not None:
-            kind, remedy = _expected(name)
-            if not kind(value):
-                refuse(name, value, remedy)
-    options = payload.get("stream_options")
-    if options is not None and not isinstance(options, dict):
-        refuse("stream_options", options, "give an object")
+def _parts(message: Any) -> int:
+    """How many content parts and tool calls a message has."""
+    if not isinstance(message, dict):
+        return 0
+    inner = (message.get("content"), message.get("tool_calls"))
+    return sum(len(value) for value in inner if isinstance(value, list))
 
 
-def _expected(name: str) -> tuple[Callable[[Any], bool], str]:
-    if name == "stream":
-        return (lambda value: isinstance(value, bool)), "give true or false"
-    if name == "stop":
-        return _is_stop, "give a text or a list of texts"
-    if name in _INTEGERS or name == _MAX_TOKENS_ALIAS:
-        return _is_integer, "give a whole number"
-    return _is_number, "give a number"
+def _is_prompt(prompt: Any) -> bool:
+    if not _is_batch(prompt):
+        return bool(prompt) and (isinstance(prompt, str) or _are_ids(prompt))
+    return all(isinstance(one, str) for one in prompt) or all(map(_are_ids, prompt))
+
+
+def _is_batch(prompt: Any) -> TypeGuard[list[Any]]:
+    """Whether it is a list of prompts, not one."""
+    return isinstance(prompt, list) and bool(prompt) and isinstance(prompt[0], str | list)
+
+
+def _are_ids(prompt: Any) -> bool:
+    return isinstance(prompt, list) and bool(prompt) and are_token_ids(prompt)
 
 
 def _check_message(path: str, message: Any) -> None:
@@ -153,14 +226,9 @@ def _check_part(path: str, part: Any) -> None:
         refuse(f"{path}.text", part.get("text"), "give a text")
 
 
-def refuse(param: str, value: Any, remedy: str) -> NoReturn:
-    """Refuse a field's value.
-
-    Raises:
-        ApiError: 400, always.
-    """
-    shown = "missing" if value is None else f"{json.dumps(value)[:80]}, which is not valid"
-    raise ApiError(400, f"'{param}' is {shown}; {remedy}.", "invalid_value", param)
+def _refuse_many(param: str, count: int, most: int, what: str | None = None) -> NoReturn:
+    message = f"'{param}' has {count} {what or param}; send at most {most}."
+    raise ApiError(400, message, "invalid_value", param)
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -175,17 +243,3 @@ def _type(value: Any) -> str:
 
 def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value] if value else []
-
-
-def _is_stop(value: Any) -> bool:
-    return isinstance(value, str) or (
-        isinstance(value, list) and all(isinstance(v, str) for v in value)
-    )
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _is_integer(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)

@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from blended.disconnect import finishes_before_disconnect
 from blended.errors import ApiError
-from blended.router import upstream
+from blended.router import cache_salt, complaints, upstream
 from blended.router.attempts import Attempts, Inquiry, answered
 from blended.router.availability import Availability
 from blended.router.errors import RESPONSE_ID_HEADER
@@ -35,13 +35,6 @@ class Ending:
     inquiry: Inquiry
     attempts: Attempts
     passage: Passage
-
-    @property
-    def tokens(self) -> int:
-        """Prompt and response together; of a response that was cut, at least what passed."""
-        usage = self.passage.usage or {}
-        total = usage.get("total_tokens")
-        return total if isinstance(total, int) else self.passage.events
 
 
 @dataclass(frozen=True)
@@ -102,7 +95,7 @@ class RelayedResponse:
             return
         self.attempts.timing.come()
         self.attempts.timing.piece()
-        body = passage.whole(answer.whole or b"")
+        body = self._seen(passage.whole(answer.whole or b""))
         await self._start(send, answer, [(b"content-length", b"%d" % len(body))])
         await send({"type": "http.response.body", "body": body})
 
@@ -112,7 +105,7 @@ class RelayedResponse:
             async for chunk in chunks:
                 timing.come()
                 before = passage.events
-                events = passage.feed(chunk)
+                events = self._seen(passage.feed(chunk))
                 if passage.events > before:
                     timing.piece()
                 if events:
@@ -121,13 +114,21 @@ class RelayedResponse:
                     raise upstream.Interrupted(
                         "The component failed in the middle of its response."
                     )
-            end = passage.flush()
+            end = self._seen(passage.flush())
             if not passage.complete:
                 message = "The component ended its response without completing it."
                 raise upstream.Interrupted(message)
         except upstream.Interrupted as exc:
             end = self._interrupted(exc)
         await send({"type": "http.response.body", "body": end})
+
+    def _seen(self, document: bytes) -> bytes:
+        """What the client may see of it: nothing of a prefix cache that others fill."""
+        choice, blend = self.attempts.choice, self.inquiry.blend
+        answering = blend.upstreams[choice.component] if choice else None
+        if cache_salt.is_own(answering, blend.config.api, self.inquiry.key_name):
+            return document
+        return cache_salt.without_cached(document)
 
     def _interrupted(self, exc: upstream.Interrupted) -> bytes:
         assert self.attempts.choice is not None, "only an answer can be interrupted"
@@ -167,9 +168,20 @@ class RelayedResponse:
         return bool((self.inquiry.payload.get("stream_options") or {}).get("include_usage"))
 
     def _concealed(self, complaint: upstream.Complaint) -> upstream.Complaint:
-        shown = self._shown_model()
-        if shown is None:
-            return complaint
-        names = "|".join(re.escape(u.model) for u in self.inquiry.blend.upstreams.values())
-        message = re.sub(rf"(?<![\w-])({names})(?![\w-])", lambda _: shown, complaint.message)
-        return upstream.Complaint(complaint.status, message, complaint.code, complaint.param)
+        """The complaint as the client may hear it; the log keeps what a member says of accounts."""
+        blend, model = self.inquiry.blend, self.inquiry.payload["model"]
+        keys = [u.key for u in blend.upstreams.values() if u.key]
+        message = complaints.without_secrets(complaint.message, keys)
+        param = complaint.param and complaints.without_secrets(complaint.param, keys)
+        if complaints.is_about_account(message) and self._is_asked_of_a_member():
+            logger.warning("a member speaks of its account: %s", message[:500], extra=self._ids())
+            message, param = complaints.own_sentence(model), None
+        elif (shown := self._shown_model()) is not None:
+            names = "|".join(re.escape(u.model) for u in blend.upstreams.values())
+            message = re.sub(rf"(?<![\w-])({names})(?![\w-])", lambda _: shown, message)
+        return upstream.Complaint(complaint.status, message, complaint.code, param)
+
+    def _is_asked_of_a_member(self) -> bool:
+        """Whether the component that was asked last is somebody else's API."""
+        asked = self.attempts.asked
+        return asked is not None and not self.inquiry.blend.upstreams[asked].is_ours

@@ -5,6 +5,7 @@ sends its headers before it knows whether it can answer.
 """
 
 import json
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -20,8 +21,17 @@ CONTEXT_EXCEEDED = "context_length_exceeded"
 
 Reason = Literal["full", "unavailable", "late", "refused"]
 
-_REASONS: dict[int, Reason] = {429: "full", 404: "unavailable", 401: "refused", 403: "refused"}
+# 402: a member wants to be paid before it answers anybody.
+_REASONS: dict[int, Reason] = {
+    429: "full",
+    404: "unavailable",
+    401: "refused",
+    402: "refused",
+    403: "refused",
+}
 _ERROR_EVENT = b'data: {"error"'
+# Some APIs say 200 and then that they failed.
+_ERROR_DOCUMENT = re.compile(rb'\s*\{\s*"error"\s*:\s*\{')
 
 
 @dataclass(frozen=True)
@@ -69,7 +79,7 @@ class Unanswered(Exception):
 
     `reason` is `full` (its replicas take no more), `unavailable` (not there, or failing), `late`
     (no first byte within its budget, or before a check failed) or `refused` (it does not take the
-    router's key).
+    router's key, or wants to be paid).
     """
 
     def __init__(self, reason: Reason) -> None:
@@ -120,12 +130,14 @@ async def _first(response: aiohttp.ClientResponse, idle_s: float) -> Answer:
     if response.status != 200 or not content_type.startswith("text/event-stream"):
         whole = await response.read()
         _check_status(response.status, whole)
+        if _ERROR_DOCUMENT.match(whole):
+            _check_error(whole)
         return Answer(content_type, replica, whole=whole)
     first = await response.content.readany()
     if not first:
         raise Unanswered("unavailable")
     if first.startswith(_ERROR_EVENT):
-        _check_error_event(first)
+        _check_error(first.split(b"\n", 1)[0].removeprefix(b"data:"))
     if (connection := response.connection) and connection.protocol is not None:
         # From now on aiohttp's timer between reads, which was the budget of the first byte, is for
         # the time between bytes. Once everything has arrived there is no connection any more.
@@ -157,9 +169,8 @@ def _check_status(status: int, body: bytes) -> None:
     raise Unanswered(_REASONS.get(status, "unavailable"))
 
 
-def _check_error_event(first: bytes) -> None:
+def _check_error(body: bytes) -> None:
     """A stream may begin with an error, long after its status was sent: judge it by its code."""
-    body = first.split(b"\n", 1)[0].removeprefix(b"data:")
     try:
         code = json.loads(body)["error"]["code"]
     except (ValueError, KeyError, TypeError):

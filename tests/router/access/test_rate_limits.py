@@ -19,7 +19,7 @@ import redis
 
 from blended.errors import ConfigError
 from blended.router.access.keys import Key
-from blended.router.access.rate_limits import Limiter, RateLimited, Window, duration
+from blended.router.access.rate_limits import Charge, Limiter, RateLimited, Window, duration
 
 NAMES = (f"key-{n}" for n in count())
 PATIENT_S = 30.0
@@ -130,9 +130,10 @@ async def test_a_key_without_limits_costs_nothing(caplog: pytest.LogCaptureFixtu
     """The store, which is not there, is never asked."""
     async with limiter("redis://127.0.0.1:9") as limits:
         allowance = await limits.admit(Key("free"))
-        await limits.spend(Key("free"), 1000)
+        charge = await limits.charge(Key("free"), 1000)
+        await limits.settle(charge, 1)
 
-    assert allowance.headers == {}
+    assert (allowance.headers, charge.headers) == ({}, {})
     assert caplog.records == []
 
 
@@ -164,21 +165,42 @@ async def test_requests_of_a_minute_run_out(store: str) -> None:
     await within_a_minute(attempt)
 
 
-async def test_a_response_may_spend_more_than_remains(store: str) -> None:
+def remaining(charge: Charge) -> int:
+    """How many tokens a key has left, by the headers of a charge."""
+    return int(charge.headers["x-ratelimit-remaining-tokens"])
+
+
+async def test_tokens_are_charged_before_they_are_spent(store: str) -> None:
+    """As many as the response may have; what it did not have is given back when it ends."""
+
+    async def attempt() -> None:
+        key = limited(tokens=1000)
+        async with limiter(store) as limits:
+            one = await limits.charge(key, 600)
+            other = await limits.charge(key, 300)
+            await limits.settle(one, 20)
+            after = await limits.charge(key, 1)
+            await limits.settle(other, 350)
+            last = await limits.charge(key, 1)
+
+        assert [remaining(charge) for charge in (one, other)] == [400, 100]
+        assert remaining(after) == 1000 - 20 - 300 - 1
+        assert remaining(last) == 1000 - 20 - 350 - 2
+
+    await within_a_minute(attempt)
+
+
+async def test_a_response_may_cost_more_than_remains(store: str) -> None:
     """All of it counts, and the next request waits until it has faded below the limit."""
 
     async def attempt() -> None:
         key = limited(tokens=1000)
         async with limiter(store) as limits:
-            before = (await limits.admit(key)).headers
-            await limits.spend(key, 999)
-            last = (await limits.admit(key)).headers
-            await limits.spend(key, 2001)
-            with pytest.raises(RateLimited) as caught:
-                await limits.admit(key)
+            await limits.charge(key, 999)
+            await limits.settle(await limits.charge(key, 1), 2001)
+            with pytest.raises(RateLimited, match="used its 1000 tokens per minute") as caught:
+                await limits.charge(key, 1)
 
-        assert before["x-ratelimit-remaining-tokens"] == "1000"
-        assert last["x-ratelimit-remaining-tokens"] == "1"
         assert caught.value.headers["x-ratelimit-remaining-tokens"] == "0"
         # The window's end, and from there on two thirds of a minute until 3000 are 1000.
         assert caught.value.retry_after_s is not None
@@ -187,23 +209,95 @@ async def test_a_response_may_spend_more_than_remains(store: str) -> None:
     await within_a_minute(attempt)
 
 
-async def test_requests_and_tokens_are_limited_together(store: str) -> None:
-    """Either refuses, and every response carries the headers of both."""
+async def test_a_refused_charge_costs_nothing(store: str) -> None:
+    """However often a client that has nothing left asks for more."""
 
     async def attempt() -> None:
-        spent, asked = limited(requests=100, tokens=10), limited(requests=1, tokens=10)
+        key = limited(tokens=100)
         async with limiter(store) as limits:
-            headers = (await limits.admit(spent)).headers
-            await limits.spend(spent, 10)
-            with pytest.raises(RateLimited, match="used its 10 tokens per minute"):
-                await limits.admit(spent)
-            await limits.admit(asked)
-            with pytest.raises(RateLimited, match="used its 1 requests per minute"):
-                await limits.admit(asked)
+            charge = await limits.charge(key, 100)
+            for _ in range(5):
+                with pytest.raises(RateLimited):
+                    await limits.charge(key, 1000)
+            await limits.settle(charge, 10)
+            after = await limits.charge(key, 1)
 
-        assert headers["x-ratelimit-remaining-requests"] == "99"
-        assert headers["x-ratelimit-remaining-tokens"] == "10"
-        assert len(headers) == 6
+        assert remaining(after) == 89
+
+    await within_a_minute(attempt)
+
+
+async def test_requests_at_once_are_charged_one_after_the_other(store: str) -> None:
+    """Of twenty that may cost half of the limit two pass, on two routers that share a store."""
+
+    async def attempt() -> None:
+        key = limited(tokens=1000)
+
+        async def charged(limits: Limiter) -> bool:
+            try:
+                await limits.charge(key, 500)
+            except RateLimited:
+                return False
+            return True
+
+        async with limiter(store) as one, limiter(store) as other:
+            routers = (one,) if store == "memory://" else (one, other)
+            outcomes = await asyncio.gather(*(charged(x) for _ in range(10) for x in routers))
+
+        assert sum(outcomes) == 2
+
+    await within_a_minute(attempt)
+
+
+async def test_a_late_correction_leaves_what_counts_now(store: str) -> None:
+    """A charge of minutes ago has faded by itself: nothing of it is given back a second time."""
+
+    async def attempt() -> None:
+        key, clock = limited(tokens=1000), Clock()
+        async with limiter(store, clock) as limits:
+            old = await limits.charge(key, 900)
+            clock.now += 180
+            await limits.settle(old, 0)
+            after = await limits.charge(key, 1)
+
+        assert remaining(after) == 99
+
+    await within_a_minute(attempt)
+
+
+async def test_a_correction_never_makes_a_count_negative(store: str) -> None:
+    """Else it would grant more than the limit: no more is given back than counts."""
+
+    async def attempt() -> None:
+        key = limited(tokens=1000)
+        async with limiter(store) as limits:
+            charge = await limits.charge(key, 100)
+            for _ in range(3):
+                await limits.settle(charge, 0)
+            after = await limits.charge(key, 1)
+
+        assert remaining(after) == 999
+
+    await within_a_minute(attempt)
+
+
+async def test_requests_and_tokens_are_limited_each(store: str) -> None:
+    """A key that has no tokens left may still ask for what costs none."""
+
+    async def attempt() -> None:
+        key = limited(requests=3, tokens=10)
+        async with limiter(store) as limits:
+            allowance, charge = await limits.admit(key), await limits.charge(key, 10)
+            with pytest.raises(RateLimited, match="used its 10 tokens per minute"):
+                await limits.charge(key, 1)
+            await limits.admit(key)
+            await limits.admit(key)
+            with pytest.raises(RateLimited, match="used its 3 requests per minute"):
+                await limits.admit(key)
+
+        assert allowance.headers["x-ratelimit-remaining-requests"] == "2"
+        assert charge.headers["x-ratelimit-remaining-tokens"] == "0"
+        assert len(allowance.headers) == len(charge.headers) == 3
 
     await within_a_minute(attempt)
 
@@ -232,10 +326,12 @@ async def test_two_routers_share_one_limit_on_redis(server: RedisServer) -> None
     key = limited(requests=7, tokens=50)
     async with limiter(server.url) as one, limiter(server.url) as two:
         outcomes = await asyncio.gather(*(admitted(x, key) for x in (one, two) for _ in range(20)))
-        await one.spend(key, 50)
+        await one.charge(key, 50)
 
-        with pytest.raises(RateLimited, match="7 requests and 50 tokens"):
+        with pytest.raises(RateLimited, match="7 requests per minute"):
             await two.admit(key)
+        with pytest.raises(RateLimited, match="50 tokens per minute"):
+            await two.charge(key, 1)
     assert sum(outcomes) == 7
 
 
@@ -287,7 +383,7 @@ async def test_an_outage_of_the_store_admits_everything_and_ends(
             for _ in range(3):
                 clock.now += 1
                 during += await asyncio.gather(*(admitted(limits, key) for _ in range(10)))
-                await limits.spend(key, 5)
+                await limits.settle(await limits.charge(key, 9), 5)
             warnings = [record.getMessage() for record in caplog.records]
             server.start()
             at_once = (await limits.admit(key)).headers

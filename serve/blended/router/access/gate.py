@@ -13,6 +13,7 @@ from blended.router.access.rate_limits import Limiter
 from blended.router.errors import OnRefusal, error_response
 
 KEY = "blended.key"
+ALLOWANCE = "blended.allowance"
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,9 @@ def access(api: config.Api, environ: Mapping[str, str]) -> Access:
 class Gate:
     """An ASGI middleware that refuses every request without a key before anything of it is read.
 
-    Only the health check is open to everybody. Behind it, the scope holds the key under `KEY`.
+    Every request of a key counts, whatever it asks for. Only the health check is open to everybody,
+    and counts for nobody. Behind it, the scope holds the key and its allowance under `KEY` and
+    `ALLOWANCE`.
     `current` gives the access of the moment, None before there is any.
     """
 
@@ -72,10 +75,11 @@ class Gate:
             given = next((value for name, value in headers if name == b"authorization"), b"")
             try:
                 key = access.keys.find(given)
+                allowance = await access.limiter.admit(key)
             except ApiError as error:
                 self._on_refusal(error.status, error.code)
                 await error_response(error)(scope, receive, send)
                 return
-            await self._app({**scope, KEY: key}, receive, send)
+            await self._app({**scope, KEY: key, ALLOWANCE: allowance}, receive, send)
 
         return app

@@ -32,6 +32,10 @@ class Key:
     expires: datetime | None = None
 
 
+# All clients of an API that needs no key.
+ANONYMOUS = Key("anonymous")
+
+
 class Keys(Protocol):
     """Decides who may call the API."""
 
@@ -48,7 +52,7 @@ class OpenKeys:
 
     def find(self, authorization: bytes) -> Key:
         """The same key for every header."""
-        return _ANONYMOUS
+        return ANONYMOUS
 
 
 class KeyRing:
@@ -153,4 +157,3 @@ def _signature(path: str | None) -> tuple[int, int, int] | None:
 
 
 _DEFAULT = Key("default")
-_ANONYMOUS = Key("anonymous")

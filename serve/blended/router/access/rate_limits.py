@@ -4,15 +4,17 @@ The window is its sliding window counter: two counts per key, whatever the limit
 would keep an entry for every single token, a fixed one would let twice the limit through around
 the turn of a minute. The price: what was used in the minute before counts as evenly spread.
 
+A response's tokens are charged before it is generated, as many as it may have, and corrected once
+they are known. So requests that run at once, and clients that leave early, are counted as well.
+
 With `memory://` every router replica counts alone, so that n replicas grant up to n times the
 limit; `redis://` counts for all of them, and for every blend that shares the database.
 """
 
-import asyncio
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from limits import RateLimitItem, RateLimitItemPerMinute
 
@@ -21,7 +23,7 @@ from blended.router.access.keys import Key
 from blended.router.access.rate_limits_store import LimitsStore
 
 _MINUTE_S = 60
-# A response's tokens are known once they are spent, so that their counter must refuse none.
+# What has been spent is counted, whatever the limit; the limit itself is given with each charge.
 _TOKENS = RateLimitItemPerMinute(10**15, namespace="tokens")
 
 
@@ -77,6 +79,20 @@ class Allowance:
     headers: Mapping[str, str]
 
 
+@dataclass(frozen=True)
+class Charge:
+    """Tokens that a key was charged for a response which is yet to come.
+
+    They count in a window that moves on at `until_s` of the limiter's clock. `headers` belong on
+    the response. None are charged to a key without a limit, or while the store fails.
+    """
+
+    key: Key
+    tokens: int = 0
+    until_s: float = 0.0
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
 class RateLimited(ApiError):
     """429: a key has used its limit; `headers` belong on the response."""
 
@@ -102,58 +118,81 @@ class Limiter:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = LimitsStore(store_url, timeout_s, clock)
+        self._clock = clock
 
     async def admit(self, key: Key) -> Allowance:
-        """Count a request of `key`, also when it is refused for tokens.
+        """Count a request of `key`, whatever it asks for.
 
-        A key without limits costs nothing. Otherwise a shared store is asked twice in a row, or
-        once where only tokens are limited.
+        A key without a limit of requests costs nothing, else a shared store is asked twice.
 
         Raises:
-            RateLimited: the key's requests or tokens are used up.
+            RateLimited: the key's requests are used up.
         """
-        if key.requests_per_minute is None and key.tokens_per_minute is None:
+        limit = key.requests_per_minute
+        if limit is None:
             return _UNLIMITED
-        counted = await self._store.ask(lambda: self._count(key))
+        item = RateLimitItemPerMinute(limit, namespace="requests")
+        counted = await self._store.ask(lambda: self._count(item, key, limit, 1, limit))
         if counted is None:
             return _UNLIMITED
-        admitted, windows = counted
-        headers: dict[str, str] = {}
-        for unit, window in windows.items():
-            headers |= window.headers(unit)
+        admitted, window = counted
         if not admitted:
-            raise _refusal(key, windows, headers)
-        return Allowance(headers)
+            raise _refusal(key, "requests", window)
+        return Allowance(window.headers("requests"))
 
-    async def spend(self, key: Key, tokens: int) -> None:
-        """Count the tokens of a response of `key`, prompt and completion, once it has ended."""
-        if key.tokens_per_minute is not None and tokens > 0:
-            await self._store.ask(lambda: self._store.hit(_TOKENS, key.name, tokens))
+    async def charge(self, key: Key, tokens: int) -> Charge:
+        """Charge `key` the tokens that a response may cost, prompt and completion.
+
+        It is charged as long as anything remains, so that a response may cost more than that.
+
+        Raises:
+            RateLimited: the key's tokens are used up; nothing is charged.
+        """
+        limit = key.tokens_per_minute
+        if limit is None:
+            return Charge(key)
+        most = limit - 1 + tokens
+        counted = await self._store.ask(lambda: self._count(_TOKENS, key, limit, tokens, most))
+        if counted is None:
+            return Charge(key)
+        charged, window = counted
+        if not charged:
+            raise _refusal(key, "tokens", window)
+        until_s = self._clock() + window.current_ttl_s - _MINUTE_S
+        return Charge(key, tokens, until_s, window.headers("tokens"))
+
+    async def settle(self, charge: Charge, tokens: int) -> None:
+        """Correct a charge to the tokens that the response did cost."""
+        if charge.key.tokens_per_minute is not None and tokens != charge.tokens:
+            await self._store.ask(lambda: self._correct(charge, tokens - charge.tokens))
 
     async def close(self) -> None:
         """Close the connections to the store."""
         await self._store.close()
 
-    async def _count(self, key: Key) -> tuple[bool, dict[str, Window]]:
-        if key.tokens_per_minute is None:
-            admitted, requests = await self._count_request(key)
-            return admitted, {"requests": requests}
-        if key.requests_per_minute is None:
-            tokens = await self._window(_TOKENS, key, key.tokens_per_minute)
-            return tokens.remaining > 0, {"tokens": tokens}
-        (admitted, requests), tokens = await asyncio.gather(
-            self._count_request(key), self._window(_TOKENS, key, key.tokens_per_minute)
-        )
-        return admitted and tokens.remaining > 0, {"requests": requests, "tokens": tokens}
+    async def _count(
+        self, item: RateLimitItem, key: Key, limit: int, amount: int, most: int
+    ) -> tuple[bool, Window]:
+        counted = await self._store.hit(item, key.name, amount, most)
+        return counted, Window(limit, *await self._store.counts(item, key.name))
 
-    async def _count_request(self, key: Key) -> tuple[bool, Window]:
-        assert key.requests_per_minute is not None, "counted only where they are limited"
-        item = RateLimitItemPerMinute(key.requests_per_minute, namespace="requests")
-        admitted = await self._store.hit(item, key.name)
-        return admitted, await self._window(item, key, key.requests_per_minute)
+    async def _correct(self, charge: Charge, difference: int) -> None:
+        name = charge.key.name
+        if difference < 0:
+            window = Window(0, *await self._store.counts(_TOKENS, name))
+            refund = -difference * self._weight(charge, window)
+            # Never more than counts: a count below 0 would grant more than the limit.
+            difference = -min(math.floor(refund), window.current)
+        if difference:
+            await self._store.hit(_TOKENS, name, difference)
 
-    async def _window(self, item: RateLimitItem, key: Key, limit: int) -> Window:
-        return Window(limit, *await self._store.counts(item, key.name))
+    def _weight(self, charge: Charge, window: Window) -> float:
+        """How much of a charge is given back for each token of it."""
+        late_s = self._clock() - charge.until_s
+        if late_s < 0:
+            return 1
+        # It fades by itself: half of what is left of it is what it will weigh on average.
+        return window.previous_ttl_s / _MINUTE_S / 2 if late_s < _MINUTE_S else 0
 
 
 def duration(seconds: float) -> str:
@@ -162,13 +201,13 @@ def duration(seconds: float) -> str:
     return f"{minutes}m{rest}s" if minutes else f"{rest}s"
 
 
-def _refusal(key: Key, windows: Mapping[str, Window], headers: Mapping[str, str]) -> RateLimited:
-    # None is empty when the window has moved on since the request was refused.
-    empty = {unit: window for unit, window in windows.items() if not window.remaining} or windows
-    wait_s = max(1, *(math.ceil(window.opens_in_s) for window in empty.values()))
-    limits = " and ".join(f"{window.limit} {unit}" for unit, window in empty.items())
-    message = f"The API key '{key.name}' has used its {limits} per minute; retry in {wait_s} s."
-    return RateLimited(message, wait_s, headers)
+def _refusal(key: Key, unit: str, window: Window) -> RateLimited:
+    wait_s = max(1, math.ceil(window.opens_in_s))
+    message = (
+        f"The API key '{key.name}' has used its {window.limit} {unit} per minute; "
+        f"retry in {wait_s} s."
+    )
+    return RateLimited(message, wait_s, window.headers(unit))
 
 
 _UNLIMITED = Allowance({})

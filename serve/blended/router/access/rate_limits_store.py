@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 
 from limits import RateLimitItem
 from limits.aio.storage import MemoryStorage, RedisStorage
-from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from limits.errors import StorageError
 from redis.asyncio import ConnectionPool
 from redis.asyncio.retry import Retry
@@ -37,7 +36,6 @@ class LimitsStore:
     def __init__(self, url: str, timeout_s: float, clock: Callable[[], float]) -> None:
         self._pool = _pool(url, timeout_s)
         self._storage = _storage(url, self._pool)
-        self._strategy = SlidingWindowCounterRateLimiter(self._storage)
         self._place = urlsplit(url).netloc.rpartition("@")[2]
         self._timeout_s = timeout_s
         self._clock = clock
@@ -46,9 +44,17 @@ class LimitsStore:
         self._fails = False
         self._retry_at = 0.0
 
-    async def hit(self, item: RateLimitItem, name: str, amount: int = 1) -> bool:
-        """Count `amount`, unless that exceeds the limit; returns whether it was counted."""
-        return await self._strategy.hit(item, name, cost=amount)
+    async def hit(
+        self, item: RateLimitItem, name: str, amount: int = 1, limit: int | None = None
+    ) -> bool:
+        """Count `amount`, unless that exceeds the limit; returns whether it was counted.
+
+        `limit` takes the place of the item's own. A negative amount gives back. Reading and
+        counting are one step, also on a store that others share.
+        """
+        most = item.amount if limit is None else limit
+        key, expiry_s = item.key_for(name), item.get_expiry()
+        return await self._storage.acquire_sliding_window_entry(key, most, expiry_s, amount)
 
     async def counts(self, item: RateLimitItem, name: str) -> tuple[int, float, int, float]:
         """The count of the window before, seconds until it is gone, and both of the current one."""

@@ -1,0 +1,79 @@
+"""The page on endpoints and fields, from the table itself: python -m blended.router.fields_page
+
+Writes docs/api.md; with `--check` it only says whether the page is up to date.
+"""
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from blended.router.fields import CHAT_FIELDS, COMPLETION_FIELDS, Field, Handling
+
+PAGE = Path("docs/api.md")
+_HEAD = """# Endpoints and fields
+
+This page is made from the table that the router checks requests by, with `python -m
+blended.router.fields_page`.
+
+| endpoint | what it does |
+|---|---|
+| `POST /v1/chat/completions` | answers a conversation |
+| `POST /v1/completions` | continues a text |
+| `GET /v1/models`, `/v1/models/{model}` | the blend and its components |
+| `POST /v1/feedback` | takes what a user says of a response |
+| `GET /v1/responses/{response}` | the record of a response |
+| `GET /openapi.json` | all of this for machines |
+| `GET /healthz` | whether the router runs; the only one without a key and limits |
+
+A field is **passed** to the component as it is, **moved** into the range that the component has
+under `sampling`, **read** by the router and not passed, **dropped** because leaving it out breaks
+no promise, or **refused** with 400 and its name, as every field is that is not on this page.
+Values other than those below are refused as well; null is as good as nothing.
+
+An operator opens more: what a component lists under `passthrough`, for example `[ignore_eos]`,
+reaches it as it is, be it read, dropped, refused or unknown here. A client may send a field that
+is refused here if every component that may be drawn lists it. Only `cache_salt` stays the router's
+own.
+
+A message may have any field, and reaches the component with it; how many messages and content
+parts there may be is under `api` in [configuration.md](configuration.md).
+"""
+_ORDER: tuple[Handling, ...] = ("passed", "moved", "read", "dropped", "refused")
+
+
+def page() -> str:
+    """The endpoints, and the fields of both that generate: one row each."""
+    tables = [("Chat", CHAT_FIELDS), ("Completions", COMPLETION_FIELDS)]
+    return "\n".join([_HEAD, *(_section(title, fields) for title, fields in tables)])
+
+
+def _section(title: str, fields: Mapping[str, Field]) -> str:
+    rows = sorted(fields.values(), key=lambda field: _ORDER.index(field.handling))
+    table = ["| field | | what for, or what instead | values |", "|---|---|---|---|"]
+    return f"## {title}\n\n" + "\n".join([*table, *map(_row, rows)]) + "\n"
+
+
+def _row(field: Field) -> str:
+    takes = field.kind.words if field.kind else "-"
+    return f"| `{field.name}` | {field.handling} | {field.note} | {takes} |"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the page, or compare it; 1 if it is not up to date."""
+    parser = argparse.ArgumentParser(
+        prog="python -m blended.router.fields_page", description=__doc__
+    )
+    parser.add_argument("--check", action="store_true")
+    if not parser.parse_args(arguments).check:
+        PAGE.write_text(page())
+    elif PAGE.read_text() != page():
+        print(
+            f"{PAGE} is not up to date; run python -m blended.router.fields_page", file=sys.stderr
+        )
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

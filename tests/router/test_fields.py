@@ -1,0 +1,337 @@
+"""Which fields of a request reach a component, and which are refused, by the front door."""
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from blended.config import BlendConfig
+from blended.config.loading import parse
+from blended.errors import ConfigError
+from blended.router import fields_page
+from blended.router.fields import CHAT_FIELDS, COMPLETION_FIELDS
+from blended.router.values import is_compilable
+from tests.support import HELLO, Rig, blend, rig, serving
+
+ROOT = Path(__file__).parents[2]
+TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+
+
+def with_enum(count: int) -> dict[str, Any]:
+    """A response format with so many values in an enum."""
+    schema = {"enum": [f"value-{n}" for n in range(count)]}
+    return {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}}
+
+
+@asynccontextmanager
+async def members(**passthrough: tuple[str, ...]) -> AsyncIterator[tuple[Rig, list[Any]]]:
+    """A router with one member for each argument, and the bodies that they are asked with."""
+    seen = list[Any]()
+
+    async def member(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http" and scope["method"] == "POST":
+            body, more = b"", True
+            while more:
+                event = await receive()
+                body, more = body + event["body"], event.get("more_body", False)
+            seen.append(json.loads(body))
+        if scope["type"] == "http":
+            headers = [(b"content-type", b"application/json")]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": b'{"choices": []}'})
+
+    async with serving(member) as url:
+        components = [
+            {"id": name, "kind": "remote", "base_url": url, "model": name, "passthrough": listed}
+            for name, listed in passthrough.items()
+        ]
+        config = BlendConfig.model_validate({"name": "blend", "components": components})
+        async with rig(config) as r:
+            yield r, seen
+
+
+def error(response: httpx.Response) -> Mapping[str, str]:
+    assert response.status_code == 400, response.text
+    found: Mapping[str, str] = response.json()["error"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("kv_transfer_params", {"do_remote_prefill": True, "remote_host": "10.0.0.1"}),
+        ("ec_transfer_params", {"a": 1}),
+        ("priority", -100),
+        ("cache_salt", "another's"),
+        ("vllm_xargs", {"a": 1}),
+        ("mm_processor_kwargs", {"a": 1}),
+        ("media_io_kwargs", {"image": {}}),
+        ("use_beam_search", True),
+        ("ignore_eos", True),
+        ("prompt_logprobs", 5),
+        ("logits_processors", ["x"]),
+        ("return_prompt_text", True),
+        ("return_token_ids", True),
+        ("return_tokens_as_token_ids", True),
+        ("chat_template", "{{ messages }}"),
+        ("documents", [{"title": "x"}]),
+        ("request_id", "x"),
+        ("session_id", "x"),
+        ("truncate_prompt_tokens", 1),
+        ("prompt_embeds", "x"),
+        ("guided_regex", "("),
+        ("functions", [{"name": "f"}]),
+        ("best_of", 3),
+        ("\ud800", 1),
+        ("x" * 100_000, 1),
+    ],
+)
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/completions"])
+async def test_what_is_not_in_the_table_is_refused_by_its_name(
+    path: str, name: str, value: Any
+) -> None:
+    """No component gets it; the client hears which field it is and what would let it pass."""
+    async with members(a=()) as (r, seen):
+        subject = {"messages": HELLO} if "chat" in path else {"prompt": "Once"}
+        body = json.dumps({"model": "blend", **subject, name: value})
+        found = error(await r.client.post(path, content=body))
+
+    assert found["param"] == name[:80]
+    assert "passthrough" in found["message"]
+    assert seen == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("top_k", 10**29),
+        ("top_k", 1e29),
+        ("temperature", 1e300),
+        ("temperature", float("1e30")),
+        ("top_p", 5),
+        ("max_tokens", 10**18),
+        ("max_tokens", 0),
+        ("min_tokens", -1),
+        ("n", 10**9),
+        ("n", 0),
+        ("seed", 10**30),
+        ("stop", ["x"] * 17),
+        ("stop", "x" * 257),
+        ("stop_token_ids", list(range(65))),
+        ("logit_bias", {str(n): 1 for n in range(1025)}),
+        ("logit_bias", {"1": 1e9}),
+        ("logit_bias", {"a": 1}),
+        ("top_logprobs", 21),
+        ("tools", [TOOL] * 129),
+        ("response_format", {"type": "nonsense"}),
+        ("response_format", with_enum(40_000)),
+        ("structured_outputs", {"regex": "a" * 2001}),
+        ("structured_outputs", {"_backend": "outlines"}),
+        ("structured_outputs", {"choice": ["x"] * 1001}),
+        ("chat_template_kwargs", {"chat_template": "x"}),
+        ("stream_options", {"include_usage": "yes"}),
+        ("modalities", ["text", "audio"]),
+        ("store", True),
+        ("service_tier", "priority"),
+        ("reasoning_effort", "endless"),
+    ],
+)
+async def test_a_value_out_of_bounds_is_refused(name: str, value: Any) -> None:
+    """With what would be right, before any component has work with it."""
+    async with members(a=()) as (r, seen):
+        found = error(await r.chat(**{name: value}))
+
+    assert found["param"] == name
+    assert "give " in found["message"]
+    assert len(found["message"]) < 600
+    assert seen == []
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [["x"] * 17, [[1]] * 17, [[]], [[1], "x"], ["x", [1]], [-1], [True], [2**31], [1.5], [None]],
+)
+async def test_prompts_are_at_most_sixteen(prompt: Any) -> None:
+    """One request with a list of prompts is as many generations; other lists are no prompts."""
+    async with members(a=()) as (r, seen):
+        body = {"model": "blend", "prompt": prompt}
+        found = error(await r.client.post("/v1/completions", json=body))
+
+    assert found["param"] == "prompt"
+    assert seen == []
+
+
+CLIENTS: dict[str, dict[str, Any]] = {
+    "openai": {
+        "stream": True,
+        "stream_options": {"include_usage": True, "include_obfuscation": False},
+        "temperature": 0.5,
+        "top_p": 1,
+        "n": 1,
+        "stop": ["END"],
+        "seed": 7,
+        "logprobs": True,
+        "top_logprobs": 5,
+        "logit_bias": {"42": -100},
+        "presence_penalty": -2,
+        "frequency_penalty": 2.0,
+        "max_completion_tokens": 100,
+        "tools": [TOOL],
+        "tool_choice": {"type": "function", "function": {"name": "f"}},
+        "parallel_tool_calls": False,
+        "response_format": with_enum(1000),
+        "reasoning_effort": "low",
+        "modalities": ["text"],
+        "metadata": {"conversation_id": "c"},
+        "user": "ada",
+        "safety_identifier": "ada",
+        "prompt_cache_key": "c",
+        "prompt_cache_retention": "24h",
+        "prediction": {"type": "content", "content": "x"},
+        "store": False,
+        "service_tier": "auto",
+    },
+    "open webui": {
+        "stream": True,
+        "temperature": 0.8,
+        "top_k": 40,
+        "min_p": 0.05,
+        "repetition_penalty": 1.1,
+        "max_tokens": 128,
+        "frequency_penalty": 0,
+        "stop": [],
+        "logit_bias": {},
+        "reasoning_effort": "medium",
+    },
+    "langchain": {
+        "stream": False,
+        "temperature": None,
+        "max_tokens": None,
+        "tools": [],
+        "tool_choice": "auto",
+        "something_new": None,
+    },
+    "vllm": {
+        "min_tokens": 3,
+        "stop_token_ids": [2],
+        "include_stop_str_in_output": True,
+        "skip_special_tokens": False,
+        "spaces_between_special_tokens": False,
+        "structured_outputs": {"choice": ["a", "b"]},
+        "chat_template_kwargs": {"enable_thinking": False},
+        "add_generation_prompt": False,
+        "continue_final_message": True,
+    },
+}
+NOT_PASSED = {
+    *("metadata", "user", "safety_identifier", "prompt_cache_key", "prompt_cache_retention"),
+    *("prediction", "store", "service_tier", "modalities", "something_new"),
+}
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+async def test_what_clients_send_is_answered(client: str) -> None:
+    """The fields of the usual clients: each reaches the component, or is left out as documented."""
+    given = CLIENTS[client]
+    async with members(a=()) as (r, seen):
+        response = await r.chat(**given)
+
+    assert response.status_code == 200, response.text
+    [body] = seen
+    assert not NOT_PASSED & body.keys()
+    kept = {n: v for n, v in given.items() if n not in NOT_PASSED and v is not None}
+    if "stream_options" in kept:
+        kept["stream_options"] = {"include_usage": True}
+    assert kept == {name: body[name] for name in kept}
+
+
+async def test_a_component_gets_what_it_lists() -> None:
+    """A field that is refused elsewhere passes where every component that may be drawn lists it."""
+    async with members(a=("ignore_eos", "user"), b=("ignore_eos",), c=()) as (r, seen):
+        both = error(await r.chat(ignore_eos=True))
+        named = [await r.chat(model, ignore_eos=True, user="ada") for model in ("a", "b")]
+
+    assert both["param"] == "ignore_eos"
+    assert [response.status_code for response in named] == [200, 200]
+    assert [(body.get("ignore_eos"), body.get("user")) for body in seen] == [
+        (True, "ada"),
+        (True, None),
+    ]
+
+
+async def test_a_component_that_is_never_drawn_need_not_list_it() -> None:
+    """Weight 0 is out of the question."""
+    simulation = {"ttft_ms": 0, "itl_ms": 0, "tokens": 4}
+    drawn = {"id": "a", "kind": "simulated", "simulation": simulation, "passthrough": ["x"]}
+    never = {"id": "b", "kind": "simulated", "simulation": simulation}
+    weights = {"weights": {"a": 1, "b": 0}}
+    config = {"name": "blend", "components": [drawn, never], "selection": weights}
+    async with rig(BlendConfig.model_validate(config)) as r:
+        response = await r.chat(x=1)
+
+    assert response.status_code == 200
+
+
+async def test_no_client_chooses_a_salt() -> None:
+    """Not even for a component that lists it, whose salts are the router's."""
+    async with members(a=("cache_salt",)) as (r, seen):
+        found = error(await r.chat(cache_salt="another's"))
+        response = await r.chat()
+
+    assert found["param"] == "cache_salt"
+    assert response.status_code == 200
+    assert len(seen[0]["cache_salt"]) == 64
+
+
+@pytest.mark.parametrize("name", ["a b", "", "x\n", "1x"])
+def test_a_passthrough_is_a_fields_name(name: str) -> None:
+    """So that a slip is not taken for a field that nobody sends."""
+    component = {"id": "a", "kind": "simulated", "passthrough": [name]}
+    blend_ = {"name": "blend", "components": [component]}
+    with pytest.raises(ConfigError, match="passthrough"):
+        parse(json.dumps(blend_), "blend.yaml")
+
+
+SCHEMAS: dict[str, Any] = {
+    "levels": json.loads('{"a":' * 41 + "{}" + "}" * 41),
+    "values": {"anyOf": [{"const": n} for n in range(5000)]},
+    "one enum": {"enum": list(range(1001))},
+    "characters": {"description": "x" * 2**17},
+    "an expression": {"pattern": "a" * 2001},
+}
+
+
+@pytest.mark.parametrize("too_large", SCHEMAS)
+def test_schemas_are_bounded(too_large: str) -> None:
+    """Each by itself is too much for a grammar's compiler, wherever in the schema it stands."""
+    schema = SCHEMAS[too_large]
+
+    assert not is_compilable(schema)
+    assert not is_compilable({"type": "object", "properties": {"inner": schema}})
+
+
+def test_the_page_is_that_of_the_table() -> None:
+    """One row for each field, with what becomes of it; `make check` holds it likewise."""
+    page = (ROOT / "docs" / "api.md").read_text()
+
+    assert page == fields_page.page()
+    for fields in (CHAT_FIELDS, COMPLETION_FIELDS):
+        for field in fields.values():
+            assert f"| `{field.name}` | {field.handling} |" in page
+
+
+async def test_too_many_messages_are_refused_by_their_number() -> None:
+    """As the blend's file says; content parts and tool calls of all messages count together."""
+    parts = [{"type": "text", "text": "x"}] * 3
+    async with rig(blend("a", api={"max_messages": 3, "max_parts": 5})) as r:
+        many = error(await r.chat(messages=HELLO * 4))
+        split = error(await r.chat(messages=[{"role": "user", "content": parts}] * 2))
+        fine = await r.chat(messages=[*HELLO, {"role": "user", "content": parts}])
+
+    assert "send at most 3" in many["message"]
+    assert "send at most 5" in split["message"]
+    assert fine.status_code == 200
