@@ -4,10 +4,13 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import aiohttp
+
+from blended import sse
 
 _WORDS = (
     "sun",
@@ -97,10 +100,7 @@ async def ask(
     async with http.post(url, json=body) as response:
         if response.status != 200:
             raise Failed(f"{response.status}: {(await response.text())[:200]}")
-        async for line in response.content:
-            if not line.startswith(b"data: {"):
-                continue
-            event = json.loads(line[6:])
+        async for event in _documents(response):
             if "error" in event:
                 raise Failed(event["error"]["message"])
             usage = event.get("usage") or usage
@@ -118,6 +118,14 @@ async def ask(
         attempts=int(headers.get("x-blended-attempts", 1)),
         is_redrawn=headers.get("x-blended-component") != headers.get("x-blended-intended"),
     )
+
+
+async def _documents(response: aiohttp.ClientResponse) -> AsyncIterator[dict[str, Any]]:
+    parser = sse.Parser()
+    async for chunk in response.content.iter_any():
+        for item in parser.feed(chunk):
+            if isinstance(item, sse.Event) and item.data != sse.DONE:
+                yield json.loads(item.data)
 
 
 async def drive(

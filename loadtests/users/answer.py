@@ -4,10 +4,12 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from locust.contrib.fasthttp import FAILURE_EXCEPTIONS
 
+from blended import sse
 from loadtests.users.tally import Outcome, Response
 
 
@@ -86,14 +88,14 @@ def _pieces(response: Any) -> Iterator[tuple[float, str]]:
     Raises:
         Failed: it broke off, or it ended without saying that it was done.
     """
-    while line := response.stream.readline(b"\n"):
-        data = line.decode().strip().removeprefix("data: ")
-        if data == "[DONE]":
+    lines = iter(partial(response.stream.readline, b"\n"), b"")
+    for event in sse.events(lines):
+        if event.data == sse.DONE:
             return
-        event = json.loads(data or "{}")
-        if "error" in event:
-            raise Failed(event["error"]["message"])
-        for choice in event.get("choices", ()):
+        document = json.loads(event.data)
+        if "error" in document:
+            raise Failed(document["error"]["message"])
+        for choice in document.get("choices", ()):
             if text := choice["delta"].get("content"):
                 yield time.perf_counter(), text
     raise Failed("The stream ended without [DONE].")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from typing import Any
 
+from blended import sse
 from tests.fuzz.cases import Case
 from tests.fuzz.exchange import Exchange
 
@@ -118,11 +119,11 @@ def _is_answer(response: Response) -> bool:
         return bool(_json(response.body))
     if response.content_type != "text/event-stream":
         return False
-    *events, end, rest = response.body.split(b"\n\n")
-    if rest or not all(event.startswith(b"data: {") for event in events):
+    events = list(sse.events([response.body]))
+    if not events or b"".join(event.raw for event in events) != response.body:
         return False
-    complete = end == b"data: [DONE]"
-    return all(_json(event[6:]) for event in events) and (complete or b'"error"' in end)
+    *pieces, end = [event.data for event in events]
+    return all(map(_json, pieces)) and (end == sse.DONE or "error" in _json(end))
 
 
 def _json(document: bytes) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import aiohttp
 
+from blended import sse
 from tests.live.conftest import Live
 
 End = Literal["finished", "error_event", "refused", "cut", "silent"]
@@ -146,7 +147,7 @@ def _end(status: int, stream: bool, content: bytes) -> End:
     if not stream:
         json.loads(content)
         return "finished"
-    if content.rstrip().endswith(b"data: [DONE]"):
+    *_, last = [b"", *(event.data for event in sse.events([content]))]
+    if last == sse.DONE:
         return "finished"
-    last = content.rstrip().rsplit(b"data: ", 1)[-1]
     return "error_event" if last.startswith(b'{"error"') else "silent"

@@ -141,10 +141,10 @@ def test_a_history_grows_by_what_was_answered() -> None:
 
 def test_a_stream_that_breaks_off_is_no_reply() -> None:
     """Only its end tells that a stream is whole."""
-    event = 'data: {"choices": [{"delta": {"content": "Hi"}}]}\n\n'
-    assert reply_of(event * 2 + "data: [DONE]\n\n") == "HiHi"
+    event = b'data: {"choices": [{"delta": {"content": "Hi"}}]}\n\n'
+    assert reply_of(event * 2 + b"data: [DONE]\n\n") == "HiHi"
     assert reply_of(event) is None
-    assert reply_of("") is None
+    assert reply_of(b"") is None
 
 
 @pytest.mark.parametrize(

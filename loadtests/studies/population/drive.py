@@ -11,6 +11,8 @@ from typing import Any
 
 import aiohttp
 
+from blended import sse
+
 Message = dict[str, Any]
 
 # Fewer than one engine takes, which may be all that an arm has: more would be refused.
@@ -141,7 +143,7 @@ class _Room:
         try:
             async with post as response:
                 failure = None if response.status == 200 else f"HTTP {response.status}"
-                text = None if failure else reply_of(await response.text())
+                text = None if failure else reply_of(await response.read())
         except (aiohttp.ClientError, TimeoutError) as exc:
             failure, text = type(exc).__name__, None
         if text is None:
@@ -165,10 +167,10 @@ def messages(ask: Ask, asked: Sequence[Message], reply: str | None) -> list[Mess
     return [*history, {"role": "user", "content": _WORDS[len(history) // 2 % len(_WORDS)]}]
 
 
-def reply_of(stream: str) -> str | None:
+def reply_of(stream: bytes) -> str | None:
     """The text of a stream of events; None where it broke off."""
-    events = [e.removeprefix("data: ") for e in stream.split("\n\n") if e.startswith("data: ")]
-    if not events or events[-1] != "[DONE]":
+    events = [event.data for event in sse.events([stream])]
+    if not events or events[-1] != sse.DONE:
         return None
     choices = [choice for event in events[:-1] for choice in json.loads(event).get("choices", ())]
     return "".join(choice["delta"].get("content") or "" for choice in choices)

@@ -12,16 +12,17 @@ from typing import Literal
 
 import aiohttp
 
+from blended import sse
 from blended.errors import ApiError
 from blended.internal import REPLICA_HEADER, SESSION_HEADER
 from blended.router.blend import Upstream
+from blended.router.streaming import is_error
 
 CONTEXT_EXCEEDED = "context_length_exceeded"
 
 Reason = Literal["full", "unavailable", "late", "refused"]
 
 _REASONS: dict[int, Reason] = {429: "full", 404: "unavailable", 401: "refused", 403: "refused"}
-_ERROR_EVENT = b'data: {"error"'
 
 
 @dataclass(frozen=True)
@@ -123,8 +124,7 @@ async def _first(response: aiohttp.ClientResponse, idle_s: float) -> Answer:
     first = await response.content.readany()
     if not first:
         raise Unanswered("unavailable")
-    if first.startswith(_ERROR_EVENT):
-        _check_error_event(first)
+    _check_first_event(first)
     if (connection := response.connection) and connection.protocol is not None:
         # From now on aiohttp's timer between reads, which was the budget of the first byte, is for
         # the time between bytes. Once everything has arrived there is no connection any more.
@@ -156,14 +156,17 @@ def _check_status(status: int, body: bytes) -> None:
     raise Unanswered(_REASONS.get(status, "unavailable"))
 
 
-def _check_error_event(first: bytes) -> None:
+def _check_first_event(chunk: bytes) -> None:
     """A stream may begin with an error, long after its status was sent: judge it by its code."""
-    body = first.split(b"\n", 1)[0].removeprefix(b"data:")
+    framer = sse.Framer()
+    first = next(sse.parse(framer.feed(chunk) + framer.flush()), None)
+    if not isinstance(first, sse.Event) or not is_error(first):
+        return
     try:
-        code = json.loads(body)["error"]["code"]
+        code = json.loads(first.data)["error"]["code"]
     except (ValueError, KeyError, TypeError):
         code = None
-    _check_status(code if isinstance(code, int) and code != 200 else 500, body)
+    _check_status(code if isinstance(code, int) and code != 200 else 500, first.data)
 
 
 def _complaint(status: int, body: bytes) -> Complaint:
