@@ -30,7 +30,7 @@ _CPU_ENGINE_MEMORY, _SIMULATED_MEMORY = "6Gi", "2Gi"
 
 
 @dataclass(frozen=True)
-class Group:
+class PodGroup:
     """One group of pods: `labels` are what replicas select it by, `resources` what Ray must know.
 
     `limits` and `requests` are those of the container that Ray runs in, and `replicas` how many of
@@ -76,7 +76,7 @@ def placed(blend: BlendConfig, settings: Settings) -> BlendConfig:
     return found
 
 
-def groups(blend: BlendConfig, settings: Settings) -> list[Group]:
+def groups(blend: BlendConfig, settings: Settings) -> list[PodGroup]:
     """The worker groups of a blend that is `placed`: the router's, then in the order of its file.
 
     Raises:
@@ -86,7 +86,7 @@ def groups(blend: BlendConfig, settings: Settings) -> list[Group]:
     return [_router(blend, settings), *(_component(c, settings) for c in served)]
 
 
-def head(settings: Settings) -> Group:
+def head(settings: Settings) -> PodGroup:
     """The head's group, of one pod, which holds no replica."""
     default = Settings().head
     limits = _limits(settings.head, str(default.cpu), str(default.memory))
@@ -117,7 +117,7 @@ def _refuse_shared(blend: BlendConfig) -> None:
         owners[group] = f"component '{component}'"
 
 
-def _router(blend: BlendConfig, settings: Settings) -> Group:
+def _router(blend: BlendConfig, settings: Settings) -> PodGroup:
     # Beside the replica there are HAProxy, Ray's own processes, and what picks the replicas.
     limits = _limits(settings.router, str(math.ceil(blend.router.cpus) + 1), "4Gi")
     replicas, pods = blend.router.replicas, settings.router
@@ -125,7 +125,7 @@ def _router(blend: BlendConfig, settings: Settings) -> Group:
     return _group(str(blend.router.replica_group), pods, limits, most, replicas.min)
 
 
-def _component(component: VllmComponent | SimulatedComponent, settings: Settings) -> Group:
+def _component(component: VllmComponent | SimulatedComponent, settings: Settings) -> PodGroup:
     hardware = component.hardware
     pods = settings.components.get(component.id, ComponentPods())
     gpus = hardware.tensor_parallel_size if hardware.accelerator != "cpu" else 0
@@ -137,7 +137,7 @@ def _component(component: VllmComponent | SimulatedComponent, settings: Settings
     return _on_gpus(found, hardware.accelerator, settings) if gpus else found
 
 
-def _on_gpus(group: Group, accelerator: str, settings: Settings) -> Group:
+def _on_gpus(group: PodGroup, accelerator: str, settings: Settings) -> PodGroup:
     nodes = settings.accelerator(accelerator)
     return replace(
         group,
@@ -147,8 +147,10 @@ def _on_gpus(group: Group, accelerator: str, settings: Settings) -> Group:
     )
 
 
-def _group(name: str, pods: Pods, limits: Mapping[str, str], max_pods: int, replicas: int) -> Group:
-    return Group(
+def _group(
+    name: str, pods: Pods, limits: Mapping[str, str], max_pods: int, replicas: int
+) -> PodGroup:
+    return PodGroup(
         name=name,
         labels=selector(name),
         limits=limits,

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import yaml
 
 from blended.config.loading import StrictLoader
+from blended.errors import field_path
 
 _WORDS = r"y|n|yes|no|on|off|true|false|null|~|=|<<|[-+]?\.inf|\.nan"
 _INTEGER = r"[-+]?(0b[01_]+|0o[0-7_]+|0x[0-9a-f_]+|[0-9][0-9_]*)"
@@ -43,12 +44,11 @@ def unclear(text: str) -> list[tuple[str, str]]:
 def _unclear(node: yaml.Node | None, path: str) -> Iterator[tuple[str, str]]:
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
-            below = f"{path}.{key.value}".lstrip(".")
             yield from _unclear(key, path)
-            yield from _unclear(value, below)
+            yield from _unclear(value, field_path([str(key.value)], path))
     elif isinstance(node, yaml.SequenceNode):
         for i, item in enumerate(node.value):
-            yield from _unclear(item, f"{path}[{i}]")
+            yield from _unclear(item, field_path([i], path))
     elif isinstance(node, yaml.ScalarNode) and not node.style and _is_unclear(node.value):
         yield path, node.value
 

@@ -33,10 +33,10 @@ from locust.runners import MasterRunner, WorkerRunner
 from loadtests.users import options, summary
 from loadtests.users.answer import Answer
 from loadtests.users.arrivals import part
-from loadtests.users.options import Run
+from loadtests.users.options import LoadTest
 from loadtests.users.people import Ask, Conversation, conversations
 from loadtests.users.session import Session
-from loadtests.users.tally import Response, turn_group
+from loadtests.users.tally import LedgerEntry, turn_group
 
 PATH = "/v1/chat/completions"
 # What is under way when a run is over may end.
@@ -117,7 +117,7 @@ class Person(FastHttpUser):
             "X-Conversation-ID": conversation.id,
         }
 
-    def _report(self, response: Response) -> None:
+    def _report(self, response: LedgerEntry) -> None:
         self.session.ledger.add(response, response.began_s - self.session.began_s)
         if response.outcome != "finished" or response.first_s is None:
             return
@@ -157,7 +157,7 @@ class Chatter(Person):
         self.converse(next(self.conversations))
 
 
-class Arrivals(Person):
+class ArrivalProcess(Person):
     """Everybody who comes to one process in an open loop."""
 
     # More than can be there at once; the default of 10 would make it a closed loop.
@@ -187,7 +187,7 @@ class Arrivals(Person):
         self.there.kill()
 
 
-class Load(LoadTestShape):
+class UserCountShape(LoadTestShape):
     """How many users there are: in an open loop one in each process, who receives the others."""
 
     use_common_options = True
@@ -205,7 +205,7 @@ class Load(LoadTestShape):
             return None
         if run.is_open:
             workers = runner.worker_count
-            return workers, workers, [Arrivals]
+            return workers, workers, [ArrivalProcess]
         return run.users_at(at_s), run.spawn_rate, [Chatter]
 
 
@@ -282,7 +282,7 @@ def conclude(**_: object) -> None:
         print(json.dumps(session.document), flush=True)
 
 
-def _run(environment: Any) -> Run:
+def _run(environment: Any) -> LoadTest:
     """What the options say; a mistake in them ends Locust."""
     try:
         return options.run(environment.parsed_options)

@@ -10,10 +10,10 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from blended.config.loading import parse, presets
 from blended.errors import ConfigError
-from cluster.capacity.planning import ComponentPlan, Plan
+from cluster.capacity.planning import CapacityPlan, ComponentPlan
 
 
-def write(path: Path, plan: Plan, weights: Mapping[str, float] | None) -> None:
+def write(path: Path, plan: CapacityPlan, weights: Mapping[str, float] | None) -> None:
     """Write the replicas of each component and of the router, and the weights if there are any.
 
     Raises:

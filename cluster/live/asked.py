@@ -12,7 +12,7 @@ Found = tuple[str, Problem]
 
 
 @dataclass(frozen=True)
-class Asked:
+class ClusterQuery:
     """The manifests, and the cluster that is asked for what they need."""
 
     documents: Sequence[Document]

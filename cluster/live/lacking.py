@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from blended.errors import Problem
 from cluster.live import outside, secrets
-from cluster.live.asked import Asked, Found, name, namespace, title
+from cluster.live.asked import ClusterQuery, Found, name, namespace, title
 from cluster.live.kubectl import Kubernetes
 from cluster.manifests import Document, at, of_kind
 
@@ -29,18 +29,18 @@ def problems(documents: Sequence[Document], cluster: Kubernetes) -> list[Found]:
     Raises:
         ConfigError: the cluster cannot be asked.
     """
-    asked = Asked(documents, cluster)
+    asked = ClusterQuery(documents, cluster)
     return [problem for rule in _RULES for problem in rule(asked)]
 
 
-def _kinds(asked: Asked) -> Iterator[Found]:
+def _kinds(asked: ClusterQuery) -> Iterator[Found]:
     for document in asked.documents:
         group, kind = str(document.get("apiVersion")).rpartition("/")[0], str(document.get("kind"))
         if group in _BROUGHT and not asked.knows(group, kind):
             yield title(document), Problem("kind", f"there is no {kind} yet; {_BROUGHT[group]}")
 
 
-def _operator(asked: Asked) -> Iterator[Found]:
+def _operator(asked: ClusterQuery) -> Iterator[Found]:
     label = "app.kubernetes.io/name"
     deployments = asked.cluster.get("deployments")
     operators = [d for d in deployments if at(d, "metadata", "labels").get(label) == _OPERATOR]
@@ -69,7 +69,7 @@ def _admits(policy: Document, operator: str) -> Iterator[Found]:
         yield title(policy), Problem("spec.ingress", message)
 
 
-def _namespaces(asked: Asked) -> Iterator[Found]:
+def _namespaces(asked: ClusterQuery) -> Iterator[Found]:
     wanted = dict.fromkeys(namespace(d) for d in asked.documents if d.get("kind") != "Namespace")
     there = asked.namespaces()
     for missing in (found for found in wanted if found not in there and found != "default"):
@@ -77,7 +77,7 @@ def _namespaces(asked: Asked) -> Iterator[Found]:
         yield f"Namespace {missing}", Problem("metadata.name", message)
 
 
-def _services(asked: Asked) -> Iterator[Found]:
+def _services(asked: ClusterQuery) -> Iterator[Found]:
     """KubeRay lets two RayServices have one Service, which then changes from one to the other."""
     there = asked.cluster.get("rayservices.ray.io") if asked.knows("ray.io", "RayService") else []
     for wanted in of_kind(asked.documents, "RayService"):
@@ -94,7 +94,7 @@ def _service(rayservice: Document) -> str:
     return str(given or f"{name(rayservice)}-serve-svc")
 
 
-_RULES: tuple[Callable[[Asked], Iterator[Found]], ...] = (
+_RULES: tuple[Callable[[ClusterQuery], Iterator[Found]], ...] = (
     _kinds,
     _operator,
     _namespaces,

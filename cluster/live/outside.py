@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from blended.errors import Problem
-from cluster.live.asked import Asked, Found, name, namespace, title
+from cluster.live.asked import ClusterQuery, Found, name, namespace, title
 from cluster.manifests import Document, at, groups, of_kind
 from cluster.rules.pods import amount
 
@@ -23,7 +23,7 @@ _ONE_NODE = (
 )
 
 
-def gateways(asked: Asked) -> Iterator[Found]:
+def gateways(asked: ClusterQuery) -> Iterator[Found]:
     """Routes whose Gateway is not there, does not take them, or may not reach the API."""
     routes, known = of_kind(asked.documents, "HTTPRoute"), asked.knows(_GATEWAY_API, "Gateway")
     listed = asked.cluster.get(f"gateways.{_GATEWAY_API}") if routes and known else []
@@ -47,7 +47,7 @@ def gateways(asked: Asked) -> Iterator[Found]:
                 yield title(route), Problem("spec.parentRefs", _unlabelled(place, _CLIENT))
 
 
-def scrapers(asked: Asked) -> Iterator[Found]:
+def scrapers(asked: ClusterQuery) -> Iterator[Found]:
     """Monitors of pods that no namespace may scrape by the network policy."""
     marked = [n for n, found in asked.namespaces().items() if at(found, *_LABELS).get(_SCRAPER)]
     for monitor in of_kind(asked.documents, "PodMonitor"):
@@ -55,7 +55,7 @@ def scrapers(asked: Asked) -> Iterator[Found]:
             yield title(monitor), Problem("spec.selector", _unlabelled("PROMETHEUS", _SCRAPER))
 
 
-def claims(asked: Asked) -> Iterator[Found]:
+def claims(asked: ClusterQuery) -> Iterator[Found]:
     """Claims for storage that many nodes write, where no class has it."""
     shared = [c for c in of_kind(asked.documents, "PersistentVolumeClaim") if _is_shared(c)]
     if not shared:
@@ -68,7 +68,7 @@ def claims(asked: Asked) -> Iterator[Found]:
             yield from _of_class(claim, classes)
 
 
-def nodes(asked: Asked) -> Iterator[Found]:
+def nodes(asked: ClusterQuery) -> Iterator[Found]:
     """Groups whose pods no node may hold."""
     there = asked.cluster.get("nodes")
     for service in of_kind(asked.documents, "RayService"):

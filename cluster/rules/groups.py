@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from blended.errors import Problem
-from cluster.manifests import CLUSTER, Document, Group, at, groups, ray_version
+from cluster.manifests import CLUSTER, Document, GroupSpec, at, groups, ray_version
 
 MAX_PORT_NAME = 15
 
@@ -29,7 +29,7 @@ def problems(rayservice: Document) -> list[Problem]:
     return found
 
 
-def _names(every: list[Group]) -> Iterator[Problem]:
+def _names(every: list[GroupSpec]) -> Iterator[Problem]:
     counts = Counter(group.name for group in every)
     for group in every:
         if not group.head and counts[group.name] > 1:
@@ -40,7 +40,7 @@ def _names(every: list[Group]) -> Iterator[Problem]:
             yield Problem(f"{group.path}.groupName", message)
 
 
-def _serve_port(head: Group) -> Iterator[Problem]:
+def _serve_port(head: GroupSpec) -> Iterator[Problem]:
     """The Service of the API is made from it, for the workers' pods, too."""
     names = [str(port.get("name")) for port in head.ray_container.get("ports") or []]
     if not any(name == "serve" or name.startswith("serve-") for name in names):
@@ -48,13 +48,13 @@ def _serve_port(head: Group) -> Iterator[Problem]:
         yield Problem(f"{head.path}.template.spec.containers[0].ports", message)
 
 
-def _containers(group: Group) -> Iterator[Problem]:
+def _containers(group: GroupSpec) -> Iterator[Problem]:
     if not group.pod_spec.get("containers"):
         path = f"{group.path}.template.spec.containers"
         yield Problem(path, "is empty; add a container, in which Ray runs")
 
 
-def _parameters(group: Group) -> Iterator[Problem]:
+def _parameters(group: GroupSpec) -> Iterator[Problem]:
     parameters, path = at(group.spec, "rayStartParams"), f"{group.path}.rayStartParams"
     for name, value in parameters.items():
         if not isinstance(value, str):
@@ -68,7 +68,7 @@ def _parameters(group: Group) -> Iterator[Problem]:
                 yield Problem(f"{path}.{name}", message)
 
 
-def _labels(group: Group) -> Iterator[Problem]:
+def _labels(group: GroupSpec) -> Iterator[Problem]:
     for key, value in at(group.spec, "labels").items():
         path = f"{group.path}.labels['{key}']"
         prefix, _, name = key.rpartition("/")
@@ -82,7 +82,7 @@ def _labels(group: Group) -> Iterator[Problem]:
             yield Problem(path, "begins with ray.io/, which is Ray's own; choose another prefix")
 
 
-def _ports(group: Group) -> Iterator[Problem]:
+def _ports(group: GroupSpec) -> Iterator[Problem]:
     for i, container in enumerate(group.pod_spec.get("containers") or []):
         for k, port in enumerate(container.get("ports") or []):
             name = str(port.get("name", "port"))
@@ -92,14 +92,14 @@ def _ports(group: Group) -> Iterator[Problem]:
                 yield Problem(path, f"'{name}' is no name of a port; {rule}")
 
 
-def _restart(group: Group, cluster: Document) -> Iterator[Problem]:
+def _restart(group: GroupSpec, cluster: Document) -> Iterator[Problem]:
     policy = group.pod_spec.get("restartPolicy", "Never")
     if policy != "Never" and cluster.get("enableInTreeAutoscaling") and _version_2(cluster):
         message = f"'{policy}' is refused with the autoscaler's version v2; write Never"
         yield Problem(f"{group.path}.template.spec.restartPolicy", message)
 
 
-def _replicas(group: Group) -> Iterator[Problem]:
+def _replicas(group: GroupSpec) -> Iterator[Problem]:
     least, most = group.spec.get("minReplicas", 0), group.spec.get("maxReplicas")
     for field in ("minReplicas", "maxReplicas", "replicas"):
         if (count := group.spec.get(field, 0)) < 0:
@@ -112,7 +112,7 @@ def _replicas(group: Group) -> Iterator[Problem]:
         yield Problem(f"{group.path}.maxReplicas", message)
 
 
-def _of_version_2(group: Group, cluster: Document) -> Iterator[Problem]:
+def _of_version_2(group: GroupSpec, cluster: Document) -> Iterator[Problem]:
     if (idle := group.spec.get("idleTimeoutSeconds", 0)) < 0:
         yield Problem(f"{group.path}.idleTimeoutSeconds", f"{idle} is negative; write 0 or more")
     used = [name for name in ("idleTimeoutSeconds", "priority") if name in group.spec]
@@ -125,7 +125,7 @@ def _of_version_2(group: Group, cluster: Document) -> Iterator[Problem]:
         yield Problem(f"{group.path}.priority", message)
 
 
-def _suspended(group: Group) -> Iterator[Problem]:
+def _suspended(group: GroupSpec) -> Iterator[Problem]:
     if group.spec.get("suspend"):
         message = "a single group cannot be suspended; write maxReplicas: 0, or suspend the service"
         yield Problem(f"{group.path}.suspend", message)

@@ -20,7 +20,7 @@ _AUTO = 100
 
 
 @dataclass(frozen=True)
-class Need:
+class ReplicaNeed:
     """What the replicas of a deployment ask of nodes; `path` is where it stands.
 
     `bundles` are the parts of one replica, all on one pod if it is `packed`, and `selectors` what
@@ -45,7 +45,7 @@ class Need:
         return self.total(resource) if self.packed else largest
 
 
-def needs(serve: Document) -> list[Need]:
+def needs(serve: Document) -> list[ReplicaNeed]:
     """What every deployment asks for, of those that the config names or that we build."""
     return [
         need
@@ -54,7 +54,7 @@ def needs(serve: Document) -> list[Need]:
     ]
 
 
-def _of_application(application: Document, path: str) -> Iterator[Need]:
+def _of_application(application: Document, path: str) -> Iterator[ReplicaNeed]:
     entries = {
         str(entry.get("name")): (f"{path}.deployments[{i}]", entry)
         for i, entry in enumerate(application.get("deployments") or [])
@@ -82,7 +82,7 @@ def _built(application: Document) -> Document | None:
     return replica_options(engine)
 
 
-def _need(name: str, path: str, options: Document) -> Need:
+def _need(name: str, path: str, options: Document) -> ReplicaNeed:
     actor = options.get("ray_actor_options") or {}
     bundles = options.get("placement_group_bundles")
     cpus = actor.get("num_cpus")
@@ -90,7 +90,7 @@ def _need(name: str, path: str, options: Document) -> Need:
     if kind := actor.get("accelerator_type"):
         alone[f"{ACCELERATOR}{kind}"] = 0.001
     selectors = options.get("placement_group_bundle_label_selector") if bundles else None
-    return Need(
+    return ReplicaNeed(
         path=path,
         name=name,
         replicas=_most_replicas(options),

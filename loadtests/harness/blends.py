@@ -3,22 +3,17 @@
 import json
 import os
 import secrets
-import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
-from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-import blended
 from blended import demo
 from blended.config import VllmComponent, loading
 from blended.launch import free_ports
-from loadtests.harness.machine import machine
 from loadtests.harness.processes import (
     Unavailable,
     family,
@@ -27,9 +22,9 @@ from loadtests.harness.processes import (
     spawned,
     wait_until,
 )
+from loadtests.harness.provenance import package_version, vllm_version
 from loadtests.harness.targets import (
     CHAT,
-    ROOT,
     START_TIMEOUT_S,
     Place,
     Target,
@@ -200,35 +195,6 @@ def _blended(folder: Path, env: Mapping[str, str], *arguments: str) -> tuple[int
     with spawned([program, *arguments], log, env) as process:
         status = process.wait()
     return status, last_line(log.read_text(errors="replace"))
-
-
-def package_version() -> str:
-    """The package's version and the commit of the working tree."""
-    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
-    try:
-        commit = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        commit = "unknown commit"
-    return f"{blended.__version__} ({commit})"
-
-
-def made_by(module: str) -> dict[str, str]:
-    """How a result came about: the command, the day, the machine and its load, the versions."""
-    return {
-        "command": " ".join([f"python -m {module}", *sys.argv[1:]]),
-        "date": datetime.now(UTC).date().isoformat(),
-        "load_average": f"{os.getloadavg()[0]:.1f}",
-        **{name: str(value) for name, value in machine().items()},
-        "blended": package_version(),
-        "ray": metadata.version("ray"),
-        "vllm": vllm_version(),
-    }
-
-
-def vllm_version() -> str:
-    """vLLM's distribution and version: its CPU build has a name of its own."""
-    name = metadata.packages_distributions()["vllm"][0]
-    return f"{name} {metadata.version(name)}"
 
 
 def _engine() -> dict[str, Any]:

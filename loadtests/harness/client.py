@@ -28,12 +28,12 @@ _WORDS = (
 _TIMEOUT_S = 300.0
 
 
-class Failed(Exception):
+class MeasurementFailed(Exception):
     """A response that did not come to its end, or a client that was too slow to tell."""
 
 
 @dataclass(frozen=True)
-class Response:
+class TimedResponse:
     """One response that ended: seconds to the first token and to the last, and tokens.
 
     `attempts` is how often the router asked a component for it, `is_redrawn` whether another one
@@ -54,7 +54,7 @@ class Response:
 
 
 @dataclass(frozen=True)
-class Ask:
+class ScheduledRequest:
     """One request, due so many seconds after the beginning: words to say, tokens to get."""
 
     due_s: float
@@ -63,12 +63,12 @@ class Ask:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RequestOutcome:
     """What became of an ask: how late it was sent, and the response, or why there is none."""
 
-    ask: Ask
+    ask: ScheduledRequest
     late_s: float
-    response: Response | None
+    response: TimedResponse | None
     failure: str = ""
 
 
@@ -81,11 +81,11 @@ def session(headers: dict[str, str]) -> aiohttp.ClientSession:
 
 async def ask(
     http: aiohttp.ClientSession, url: str, model: str, words: int, tokens: int
-) -> Response:
+) -> TimedResponse:
     """One streamed response to a prompt that begins like no other.
 
     Raises:
-        Failed: it did not come to its end.
+        MeasurementFailed: it did not come to its end.
     """
     text = " ".join([str(random.getrandbits(48)), *random.choices(_WORDS, k=words)])
     body = {
@@ -99,18 +99,18 @@ async def ask(
     began, first, last, usage = time.perf_counter(), 0.0, 0.0, dict[str, int]()
     async with http.post(url, json=body) as response:
         if response.status != 200:
-            raise Failed(f"{response.status}: {(await response.text())[:200]}")
+            raise MeasurementFailed(f"{response.status}: {(await response.text())[:200]}")
         async for event in _documents(response):
             if "error" in event:
-                raise Failed(event["error"]["message"])
+                raise MeasurementFailed(event["error"]["message"])
             usage = event.get("usage") or usage
             if any(choice["delta"].get("content") for choice in event["choices"]):
                 last = time.perf_counter() - began
                 first = first or last
         headers = response.headers
     if not usage or not first:
-        raise Failed("a response ended without tokens, or did not say how many it had")
-    return Response(
+        raise MeasurementFailed("a response ended without tokens, or did not say how many it had")
+    return TimedResponse(
         first_s=first,
         last_s=last,
         prompt=usage["prompt_tokens"],
@@ -129,33 +129,35 @@ async def _documents(response: aiohttp.ClientResponse) -> AsyncIterator[dict[str
 
 
 async def drive(
-    url: str, headers: dict[str, str], model: str, asks: Sequence[Ask]
-) -> list[Outcome]:
+    url: str, headers: dict[str, str], model: str, asks: Sequence[ScheduledRequest]
+) -> list[RequestOutcome]:
     """Ask when it is due, whether earlier responses have come or not."""
     async with session(headers) as http:
         began = asyncio.get_running_loop().time()
 
-        async def one(due: Ask) -> Outcome:
+        async def one(due: ScheduledRequest) -> RequestOutcome:
             clock = asyncio.get_running_loop().time
             await asyncio.sleep(began + due.due_s - clock())
             late_s = clock() - began - due.due_s
             try:
                 found = await ask(http, url, model, due.words, due.tokens)
-            except (Failed, aiohttp.ClientError, TimeoutError) as exc:
-                return Outcome(due, late_s, None, str(exc))
-            return Outcome(due, late_s, found)
+            except (MeasurementFailed, aiohttp.ClientError, TimeoutError) as exc:
+                return RequestOutcome(due, late_s, None, str(exc))
+            return RequestOutcome(due, late_s, found)
 
         return await asyncio.gather(*(one(due) for due in asks))
 
 
 def arrivals(
     rate: float, seconds: float, words: int, tokens: float, rng: random.Random
-) -> Iterator[Ask]:
+) -> Iterator[ScheduledRequest]:
     """Requests at random moments, `rate` of them per second, and lengths around their mean.
 
     A response has between half and one and a half times the mean, each as often.
     """
     now = rng.expovariate(rate)
     while now < seconds:
-        yield Ask(now, words, max(2, rng.randint(round(tokens / 2), round(3 * tokens / 2))))
+        yield ScheduledRequest(
+            now, words, max(2, rng.randint(round(tokens / 2), round(3 * tokens / 2)))
+        )
         now += rng.expovariate(rate)

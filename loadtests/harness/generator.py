@@ -76,7 +76,7 @@ def text(kind: str) -> str:
 
 
 @dataclass
-class Load:
+class RunningJob:
     """A job under way, shared by its clients."""
 
     job: Job
@@ -123,7 +123,7 @@ class Load:
 
 async def run(job: Job) -> Sample:
     """Run a job to its end."""
-    load = Load(job, perf_counter())
+    load = RunningJob(job, perf_counter())
     await asyncio.gather(*(load.client(index) for index in range(job.clients)))
     return summarise(load)
 
@@ -137,13 +137,13 @@ def apart(job: Job) -> Sample:
     return Sample(**json.loads(done.stdout))
 
 
-def _full_per_s(load: Load) -> float:
+def _full_per_s(load: RunningJob) -> float:
     begin, seconds = load.job.stagger_s, load.job.seconds
     ended = sum(begin <= e.last_s - load.start_s < seconds for e in load.done)
     return ended / (seconds - begin)
 
 
-def summarise(load: Load) -> Sample:
+def summarise(load: RunningJob) -> Sample:
     """The figures of a finished job."""
     tokens = [exchange.tokens_s for exchange in load.done if exchange.tokens_s]
     gaps = [b - a for times in tokens for a, b in pairwise(times)]

@@ -19,7 +19,7 @@ from loadtests.harness.generator import text
 from loadtests.harness.processes import family, spawned, wait_until
 from loadtests.harness.upstream import TOKEN, TOKENS
 from loadtests.studies.router_overhead.environments import installed
-from loadtests.studies.router_overhead.peers import PEERS, WEIGHTS, Peer, Site
+from loadtests.studies.router_overhead.peers import PEERS, WEIGHTS, Peer, PeerSite
 
 ROOT = Path(__file__).parents[2]
 CHAT = "/v1/chat/completions"
@@ -114,7 +114,7 @@ def start_peer(name: str, place: Place, stack: ExitStack) -> list[Target]:
         Unavailable: it cannot be installed or started.
     """
     peer = PEERS[name]
-    site = Site(installed(name, peer.packages), place.folder, free_ports.port(), place.urls)
+    site = PeerSite(installed(name, peer.packages), place.folder, free_ports.port(), place.urls)
     log = place.folder / f"{name}.log"
     process = stack.enter_context(spawned(peer.command(site), log, os.environ | peer.env))
     if peer.announced:
@@ -126,7 +126,7 @@ def start_peer(name: str, place: Place, stack: ExitStack) -> list[Target]:
 
 
 def _peer_target(
-    name: str, peer: Peer, site: Site, port: int | None, process: "subprocess.Popen[bytes]"
+    name: str, peer: Peer, site: PeerSite, port: int | None, process: "subprocess.Popen[bytes]"
 ) -> Target:
     return Target(
         name=name,

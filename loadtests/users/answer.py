@@ -10,10 +10,10 @@ from typing import Any
 from locust.contrib.fasthttp import FAILURE_EXCEPTIONS
 
 from blended import sse
-from loadtests.users.tally import Outcome, Response
+from loadtests.users.tally import LedgerEntry, Outcome
 
 
-class Failed(Exception):
+class ResponseFailed(Exception):
     """A response that did not come to its end."""
 
 
@@ -38,7 +38,7 @@ class Answer:
         """To its end, or to so many tokens; the row of Locust's that it counts in is told."""
         try:
             self._read(response, leave_after)
-        except (Failed, ValueError, *FAILURE_EXCEPTIONS) as exc:
+        except (ResponseFailed, ValueError, *FAILURE_EXCEPTIONS) as exc:
             self.outcome = "failed"
             response.failure(str(exc))
             return
@@ -48,9 +48,9 @@ class Answer:
         response.request_meta["response_time"] = 1e3 * (time.perf_counter() - self.began_s)
         response.success()
 
-    def response(self, blend: str) -> Response:
+    def response(self, blend: str) -> LedgerEntry:
         """What the ledger wants to know of it, now that it has ended."""
-        return Response(
+        return LedgerEntry(
             outcome=self.outcome,
             model=self.model,
             of_blend=self.model == blend,
@@ -65,7 +65,7 @@ class Answer:
         if not response.status_code:
             response.raise_for_status()
         if response.status_code != 200:
-            raise Failed(f"{response.status_code}: {response.text[:200]}")
+            raise ResponseFailed(f"{response.status_code}: {response.text[:200]}")
         self.component = response.headers.get("x-blended-component", "")
         for piece in _pieces(response) if self.streamed else _whole(response):
             self.pieces.append(piece)
@@ -86,7 +86,7 @@ def _pieces(response: Any) -> Iterator[tuple[float, str]]:
     """The pieces of a streamed response and when they came, by `time.perf_counter`.
 
     Raises:
-        Failed: it broke off, or it ended without saying that it was done.
+        ResponseFailed: it broke off, or it ended without saying that it was done.
     """
     lines = iter(partial(response.stream.readline, b"\n"), b"")
     for event in sse.events(lines):
@@ -94,8 +94,8 @@ def _pieces(response: Any) -> Iterator[tuple[float, str]]:
             return
         document = json.loads(event.data)
         if "error" in document:
-            raise Failed(document["error"]["message"])
+            raise ResponseFailed(document["error"]["message"])
         for choice in document.get("choices", ()):
             if text := choice["delta"].get("content"):
                 yield time.perf_counter(), text
-    raise Failed("The stream ended without [DONE].")
+    raise ResponseFailed("The stream ended without [DONE].")

@@ -13,7 +13,7 @@ _TICK_S = 0.05
 _WINDOW_S = 2.0
 
 
-class Client:
+class ClientWatch:
     """Watches its own process while a run is on.
 
     `cpu` is the share of one CPU that it took in the busiest 2 s; `lag` has how much later than it

@@ -14,8 +14,8 @@ import gevent  # type: ignore[import-untyped]
 
 from loadtests.harness.machine import machine
 from loadtests.users import summary
-from loadtests.users.client import Client, shown
-from loadtests.users.options import Run
+from loadtests.users.client import ClientWatch, shown
+from loadtests.users.options import LoadTest
 from loadtests.users.tally import Ledger
 
 
@@ -25,9 +25,9 @@ class Session:
     `clients` are the figures of the processes that make the load, by name.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: LoadTest) -> None:
         self.run, self.began_s = run, time.perf_counter()
-        self.ledger, self.client = Ledger(run.level, run.slot_s), Client()
+        self.ledger, self.client = Ledger(run.level, run.slot_s), ClientWatch()
         self.clients, self.numbers = dict[str, list[Any]](), count()
         self.load_average = os.getloadavg()[0]
         self.document: dict[str, Any] | None = None

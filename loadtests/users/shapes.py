@@ -13,7 +13,7 @@ _FLASH, _SOFT = (0.4, 0.6), 0.05
 
 
 @dataclass(frozen=True)
-class Shape:
+class LoadShape:
     """A shape by its name, with the share of the load where it is lowest, and its steps.
 
     Raises:
@@ -37,20 +37,20 @@ class Shape:
         return SHAPES[self.name](min(max(at, 0.0), 1.0), self)
 
 
-def _flash(at: float, shape: Shape) -> float:
+def _flash(at: float, shape: LoadShape) -> float:
     return 1.0 if _FLASH[0] <= at < _FLASH[1] else shape.low
 
 
-def _diurnal(at: float, shape: Shape) -> float:
+def _diurnal(at: float, shape: LoadShape) -> float:
     """A day from its quietest hour to the next one."""
     return shape.low + (1 - shape.low) * (1 - math.cos(2 * math.pi * at)) / 2
 
 
-def _step(at: float, shape: Shape) -> float:
+def _step(at: float, shape: LoadShape) -> float:
     return min(shape.steps, 1 + int(at * shape.steps)) / shape.steps
 
 
-SHAPES: dict[str, Callable[[float, Shape], float]] = {
+SHAPES: dict[str, Callable[[float, LoadShape], float]] = {
     "steady": lambda at, shape: 1.0,
     "ramp": lambda at, shape: at,
     "step": _step,

@@ -13,7 +13,7 @@ from blended.experiments.analysis import analyse
 from blended.experiments.definition import ArmDefinition, Definition
 from blended.experiments.metrics import engagement, retention
 from blended.experiments.moments import Contrast, Moments
-from blended.experiments.panel import Panel, read
+from blended.experiments.panel import ExperimentPanel, read
 from blended.journal.records import ExperimentRecord, ResponseRecord
 from blended.journal.store import Store
 from tests.journal.samples import response
@@ -59,7 +59,7 @@ def visits(user: str, arm: str, days: Iterable[int], seconds: float = 10.0) -> l
     ]
 
 
-def panel(store: Store, days: float, **fields: Any) -> Panel:
+def panel(store: Store, days: float, **fields: Any) -> ExperimentPanel:
     """What is known so many days after the start."""
     return read(store, definition(**fields), START + days * DAY_S, lambda _: None)
 

@@ -18,8 +18,8 @@ from blended.errors import ConfigError
 from loadtests.harness.processes import Unavailable, family, spawned, wait_until
 from loadtests.studies.blend_cost import engines
 from loadtests.studies.blend_cost.__main__ import setup_of
-from loadtests.studies.blend_cost.asking import Door, Failed, Group, Meter
-from loadtests.studies.blend_cost.series import BLEND, Response, Series
+from loadtests.studies.blend_cost.asking import ConversationGroup, Door, Meter, UnexpectedResponse
+from loadtests.studies.blend_cost.series import BLEND, ResponseCost, Series
 from tests.support import CLIENT_KEY, Rig, rig
 
 SECONDS = {"a": 0.25, "b": 0.75}
@@ -52,10 +52,10 @@ async def door(config: BlendConfig, tokens: int = 5) -> AsyncIterator[tuple[Door
 
 async def talk(
     found: tuple[Door, Meter, Rig], series: Series, name: str = "name", turns: int = 12
-) -> list[list[Response]]:
+) -> list[list[ResponseCost]]:
     """Three conversations at once, from a thread of their own, as the servers share this one."""
     opened, meter, _ = found
-    group = Group(series, name, number=1, size=3)
+    group = ConversationGroup(series, name, number=1, size=3)
 
     def hold() -> None:
         with ThreadPoolExecutor(3) as pool:
@@ -95,14 +95,14 @@ async def test_conversations_of_a_group_draw_alike() -> None:
 async def test_responses_of_another_length_measure_nothing() -> None:
     """Costs are compared at one length; here responses end by themselves before it."""
     async with door(blend(tokens=2), tokens=200) as found:
-        with pytest.raises(Failed, match="it should be 200 after one"):
+        with pytest.raises(UnexpectedResponse, match="it should be 200 after one"):
             await talk(found, Series("a"))
 
 
 async def test_a_refusal_measures_nothing() -> None:
     """Its cause is told."""
     async with door(blend()) as found:
-        with pytest.raises(Failed, match=r"^404: "):
+        with pytest.raises(UnexpectedResponse, match=r"^404: "):
             await talk(found, Series("nobody"))
 
 

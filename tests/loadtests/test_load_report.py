@@ -10,27 +10,27 @@ import pytest
 
 from blended.config import BlendConfig
 from loadtests.harness.growth import trend
-from loadtests.harness.memory import Memory
+from loadtests.harness.memory import ProcessMemory
 from loadtests.report.__main__ import main, weights
 from loadtests.report.page import page
 from loadtests.soak import result
 from loadtests.users import summary
 from loadtests.users.people import load
-from loadtests.users.tally import Ledger, Level, Response
+from loadtests.users.tally import Ledger, LedgerEntry, Level
 from tests.experiments.chromium import dom, screenshot
 
 FAST, SLOW_S = 0.1, 0.9
 STEPS, STEP_S = 4, 30
 
 
-def responses() -> list[Response]:
+def responses() -> list[LedgerEntry]:
     """Steps of 2, 4, 6 and 8 responses per second; the last one misses 500 ms."""
     found = []
     for step in range(STEPS):
         for n in range(STEP_S * 2 * (step + 1)):
             began = step * STEP_S + n / (2 * (step + 1))
             first = began + (SLOW_S if step == STEPS - 1 else FAST)
-            response = Response(
+            response = LedgerEntry(
                 outcome="finished",
                 model="blend",
                 of_blend=True,
@@ -81,8 +81,8 @@ def soaked() -> dict[str, Any]:
     """What a soak's last line would be: one process is flat, the other leaks."""
     times_s = [5.0 * n for n in range(100)]
     memories = [
-        Memory("flat", times_s, [500.0] * 100, [600.0] * 100),
-        Memory("leaks", times_s, times_s, times_s),
+        ProcessMemory("flat", times_s, [500.0] * 100, [600.0] * 100),
+        ProcessMemory("leaks", times_s, times_s, times_s),
     ]
     found = [(m, trend(m.times_s, m.anonymous_mib, 0, 500)) for m in memories]
     return result(document(), document(), found)

@@ -16,8 +16,8 @@ from blended.journal.store import Store
 from loadtests.users import options, summary
 from loadtests.users.arrivals import part, poisson, read, replayed, times
 from loadtests.users.people import Conversation, People, conversations, load, main
-from loadtests.users.shapes import SHAPES, Shape
-from loadtests.users.tally import Histogram, Ledger, Level, Response
+from loadtests.users.shapes import SHAPES, LoadShape
+from loadtests.users.tally import Histogram, Ledger, LedgerEntry, Level
 from tests.journal.samples import response as record
 
 MODELS = ["blend", "a", "b"]
@@ -122,7 +122,7 @@ def test_arrivals_follow_their_shape() -> None:
     of a Poisson number, so that one of 60 tenths is off by chance once in 30,000 runs."""
     rate, seconds = 40.0, 500.0
     for name in SHAPES:
-        shape = Shape(name, steps=5)
+        shape = LoadShape(name, steps=5)
         found = list(times(shape.level, rate, seconds, random.Random(name)))
 
         assert found == sorted(found)
@@ -136,7 +136,7 @@ def test_arrivals_follow_their_shape() -> None:
 
 def test_shapes_are_as_their_names_say() -> None:
     """Levels at some moments, as shares of the largest load."""
-    levels = {name: [Shape(name, 0.2, 4).level(n / 8) for n in range(9)] for name in SHAPES}
+    levels = {name: [LoadShape(name, 0.2, 4).level(n / 8) for n in range(9)] for name in SHAPES}
 
     assert set(levels["steady"]) == {1.0}
     assert levels["ramp"] == [n / 8 for n in range(9)]
@@ -206,7 +206,7 @@ def test_what_cannot_be_replayed_is_told(text: str, tmp_path: Path) -> None:
         read(path)
 
 
-def responded(*gaps_s: float, **fields: Any) -> Response:
+def responded(*gaps_s: float, **fields: Any) -> LedgerEntry:
     """A response whose tokens came after these gaps, the first of them after the request."""
     times_s = [10 + sum(gaps_s[: n + 1]) for n in range(len(gaps_s))]
     values: dict[str, Any] = {
@@ -219,10 +219,10 @@ def responded(*gaps_s: float, **fields: Any) -> Response:
         "tokens_s": tuple(times_s),
         "component": "a",
     }
-    return Response(**(values | fields))
+    return LedgerEntry(**(values | fields))
 
 
-def ledger(*responses: Response, level: Level = Level()) -> Ledger:  # noqa: B008 - it is frozen
+def ledger(*responses: LedgerEntry, level: Level = Level()) -> Ledger:  # noqa: B008 - it is frozen
     """A ledger of these, in slots of one second by when they began."""
     found = Ledger(level, slot_s=1)
     for response in responses:
@@ -340,7 +340,7 @@ def test_a_run_without_an_end_has_no_parts() -> None:
     assert summary.knee([]) is None
 
 
-def told(*arguments: str) -> options.Run:
+def told(*arguments: str) -> options.LoadTest:
     """The run of a command line, with Locust's own options."""
     parser = ArgumentParser()
     options.add(parser)

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 import httpx
 
 from loadtests.studies.blend_cost.engines import rest
-from loadtests.studies.blend_cost.series import Response, Series, user_message
+from loadtests.studies.blend_cost.series import ResponseCost, Series, user_message
 
 Message = dict[str, str]
 
 
-class Failed(RuntimeError):
+class UnexpectedResponse(RuntimeError):
     """A response that did not come to its end, or not as it was asked for."""
 
 
 @dataclass(frozen=True)
-class Answer:
+class EngineAnswer:
     """Who answered, what, and the tokens of the prompt, of those cached, and of the response."""
 
     component: str
@@ -37,13 +37,15 @@ class Door:
     blend: str
     tokens: int
 
-    def ask(self, model: str | None, group: str, salt: str, messages: list[Message]) -> Answer:
+    def ask(
+        self, model: str | None, group: str, salt: str, messages: list[Message]
+    ) -> EngineAnswer:
         """One response of a component, or of the blend; `salt` tells its cache from all others.
 
         The group keys the draws: in the same turn all of its conversations draw the same component.
 
         Raises:
-            Failed: it did not come, not at the first attempt, or not with so many tokens.
+            UnexpectedResponse: it did not come, not at first, or not with so many tokens.
         """
         body = {
             "model": model or self.blend,
@@ -56,21 +58,21 @@ class Door:
         try:
             response = self.http.post(self.url, json=body, headers=headers)
         except httpx.HTTPError as exc:
-            raise Failed(f"The blend did not answer: {exc}.") from exc
+            raise UnexpectedResponse(f"The blend did not answer: {exc}.") from exc
         if response.status_code != 200:
-            raise Failed(f"{response.status_code}: {response.text[:200]}")
+            raise UnexpectedResponse(f"{response.status_code}: {response.text[:200]}")
         return self._read(response)
 
-    def _read(self, response: httpx.Response) -> Answer:
+    def _read(self, response: httpx.Response) -> EngineAnswer:
         attempts = response.headers["x-blended-attempts"]
         document = response.json()
         usage = document["usage"]
         if attempts != "1" or usage["completion_tokens"] != self.tokens:
-            raise Failed(
+            raise UnexpectedResponse(
                 f"{usage['completion_tokens']} tokens came after {attempts} attempts; "
                 f"it should be {self.tokens} after one."
             )
-        return Answer(
+        return EngineAnswer(
             component=response.headers["x-blended-component"],
             text=document["choices"][0]["message"]["content"],
             prompt=usage["prompt_tokens"],
@@ -87,11 +89,13 @@ class Meter:
     idle: Mapping[str, float]
     sleep: Callable[[float], None] = time.sleep
 
-    def measure(self, ask: Callable[[], Sequence[Answer]]) -> tuple[Sequence[Answer], float]:
+    def measure(
+        self, ask: Callable[[], Sequence[EngineAnswer]]
+    ) -> tuple[Sequence[EngineAnswer], float]:
         """Answers of one engine, once all engines rest, and its CPU seconds for each of them.
 
         Raises:
-            Failed: several engines answered.
+            UnexpectedResponse: several engines answered.
         """
         rest(self.spent, self.sleep)
         before, began = self.spent(), time.perf_counter()
@@ -99,7 +103,7 @@ class Meter:
         took = time.perf_counter() - began
         after = self.spent()
         if len({answer.component for answer in answers}) != 1:
-            raise Failed(
+            raise UnexpectedResponse(
                 "Conversations that share their draws were answered by several components."
             )
         component = answers[0].component
@@ -107,7 +111,7 @@ class Meter:
         return answers, used / len(answers)
 
 
-class Group:
+class ConversationGroup:
     """Conversations held at once, turn by turn, by people who draw the same components.
 
     So one engine works at a time, on a batch as large as the group, in the blend as well.
@@ -116,20 +120,20 @@ class Group:
     def __init__(self, series: Series, name: str, number: int, size: int) -> None:
         self.series, self._name, self._number = series, name, number
         self._messages: list[list[Message]] = [[] for _ in range(size)]
-        self.conversations: list[list[Response]] = [[] for _ in range(size)]
+        self.conversations: list[list[ResponseCost]] = [[] for _ in range(size)]
 
     def take_turn(self, door: Door, meter: Meter, pool: ThreadPoolExecutor) -> None:
         """The next turn of all.
 
         Raises:
-            Failed: a response did not come as it was asked for.
+            UnexpectedResponse: a response did not come as it was asked for.
         """
         turn = len(self.conversations[0]) + 1
         for member, messages in enumerate(self._messages):
             text = user_message(self._number + member, turn)
             messages.append({"role": "user", "content": text})
 
-        def ask(member: int) -> Answer:
+        def ask(member: int) -> EngineAnswer:
             salt = f"{self._name} {member} {turn % self.series.caches}"
             return door.ask(self.series.component, self._name, salt, self._messages[member])
 
@@ -138,5 +142,5 @@ class Group:
         for member, answer in enumerate(answers):
             self._messages[member].append({"role": "assistant", "content": answer.text})
             tokens = (answer.prompt, answer.cached, answer.tokens)
-            response = Response(answer.component, turn, *tokens, engine_s)
+            response = ResponseCost(answer.component, turn, *tokens, engine_s)
             self.conversations[member].append(response)

@@ -13,7 +13,14 @@ from pathlib import Path
 
 import psutil
 
-from loadtests.studies.blend_cost.series import BLEND, Response, Round, Series, gathered, in_turns
+from loadtests.studies.blend_cost.series import (
+    BLEND,
+    ResponseCost,
+    Round,
+    Series,
+    gathered,
+    in_turns,
+)
 from loadtests.studies.blend_cost.sizes import MAX_LENGTH, SIZES, config
 
 # As few threads as the components of a blend have, and no compiler, which eager mode never uses.
@@ -34,7 +41,7 @@ _USER_TOKENS = 20
 
 
 @dataclass(frozen=True)
-class Job:
+class OfflineJob:
     """How much is asked: rounds of groups of conversations, so many turns of so many tokens."""
 
     sizes: str
@@ -72,17 +79,17 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Measured:
+class ComponentMeasurement:
     """One component's part: its responses by round and series, and the memory of its engine."""
 
     rounds: Sequence[Round]
     memory_mib: int
 
 
-class Engine:
+class OfflineEngine:
     """vLLM in this process, with random weights of a shape."""
 
-    def __init__(self, job: Job, component: str, folder: Path) -> None:
+    def __init__(self, job: OfflineJob, component: str, folder: Path) -> None:
         os.environ.update(_ENV | (_CPU_ENV if job.sizes == "tiny" else {}))
         sizes = SIZES[job.sizes]
         (folder / "config.json").write_text(json.dumps(config(sizes.shapes[component])))
@@ -104,7 +111,7 @@ class Engine:
 
     def ask(
         self, prompts: Sequence[list[int]], salts: Sequence[str], turn: int
-    ) -> list[tuple[Response, list[int]]]:
+    ) -> list[tuple[ResponseCost, list[int]]]:
         """Responses, and their tokens, in one batch; caches of different salts share nothing."""
         sampling = self._vllm.SamplingParams(
             max_tokens=self._tokens, ignore_eos=True, detokenize=False
@@ -120,23 +127,23 @@ class Engine:
         for prompt, output in zip(prompts, outputs, strict=True):
             words = list(output.outputs[0].token_ids)
             tokens = (len(prompt), output.num_cached_tokens, len(words))
-            found.append((Response(self.component, turn, *tokens, each_s), words))
+            found.append((ResponseCost(self.component, turn, *tokens, each_s), words))
         return found
 
 
-class Group:
+class OfflineGroup:
     """Conversations held at once, of which this engine answers the turns that draw its component.
 
     What the others say is random, as their weights are: so no two engines have to run at once.
     """
 
-    def __init__(self, job: Job, series: Series, name: str) -> None:
+    def __init__(self, job: OfflineJob, series: Series, name: str) -> None:
         self.series, self._job, self._name = series, job, name
         self._drawn = [series.component] * job.turns if series.component else job.drawn(name)
         self._histories: list[list[int]] = [[] for _ in range(job.at_once)]
-        self.conversations: list[list[Response]] = [[] for _ in range(job.at_once)]
+        self.conversations: list[list[ResponseCost]] = [[] for _ in range(job.at_once)]
 
-    def take_turn(self, engine: Engine, turn: int) -> None:
+    def take_turn(self, engine: OfflineEngine, turn: int) -> None:
         """The next turn of all."""
         for member, history in enumerate(self._histories):
             history += self._job.said(f"{self._name} {member} {turn} user", _USER_TOKENS)
@@ -152,23 +159,23 @@ class Group:
             self.conversations[member].append(response)
 
 
-def measure(job: Job, component: str) -> Measured:
+def measure(job: OfflineJob, component: str) -> ComponentMeasurement:
     """Start one component's engine, warm it up, and let its series take turns in a random order."""
     before = _memory_mib()
     count = len(job.components)
     every = [*[BLEND] * count, Series(component), Series(component, count)]
     shuffled = random.Random(job.seed)
     with tempfile.TemporaryDirectory(prefix="cost-") as folder:
-        engine = Engine(job, component, Path(folder))
+        engine = OfflineEngine(job, component, Path(folder))
 
         def one_round(number: int) -> Round:
-            groups = [Group(job, series, f"{number} {i}") for i, series in enumerate(every)]
+            groups = [OfflineGroup(job, series, f"{number} {i}") for i, series in enumerate(every)]
             in_turns(groups, job.turns, shuffled, lambda one, turn: one.take_turn(engine, turn))
             return gathered(groups)
 
         one_round(0)
         rounds = [one_round(number) for number in range(1, job.rounds + 1)]
-        return Measured(rounds, _memory_mib() - before)
+        return ComponentMeasurement(rounds, _memory_mib() - before)
 
 
 def joined(parts: Sequence[Sequence[Round]]) -> list[Round]:

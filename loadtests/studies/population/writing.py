@@ -26,7 +26,7 @@ _BATCH = 5_000
 
 
 @dataclass(frozen=True)
-class Rehearsal:
+class SimulatedExperiment:
     """An experiment on simulated users that is over: equal values give equal records.
 
     Day 0 is `start`, in UTC; users join on one of the first `join_days` days. The control is the

@@ -15,7 +15,7 @@ _BYTES = {"float32": 4, "float": 4, "fp8": 1}
 
 
 @dataclass(frozen=True)
-class Row:
+class ComponentRow:
     """One component's share and its cost; None where it is not known or not ours."""
 
     id: str
@@ -29,7 +29,7 @@ class Row:
     weight_bytes: float | None
 
 
-def rows(blend: BlendConfig) -> list[Row]:
+def rows(blend: BlendConfig) -> list[ComponentRow]:
     """One row for each component, in the order of the file."""
     distribution = normalise(blend.weights)
     return [
@@ -38,12 +38,12 @@ def rows(blend: BlendConfig) -> list[Row]:
     ]
 
 
-def resident_parameters(rows: list[Row]) -> float | None:
+def resident_parameters(rows: list[ComponentRow]) -> float | None:
     """Parameters in memory at once, one replica of every local component; None if not known."""
     return _total([row.parameters for row in rows if row.replicas is not None])
 
 
-def active_parameters(rows: list[Row]) -> float | None:
+def active_parameters(rows: list[ComponentRow]) -> float | None:
     """Expected parameters that compute a response: the sum of share times parameters."""
     return _total([row.parameters and row.share * row.parameters for row in rows if row.share > 0])
 
@@ -84,13 +84,13 @@ def table(blend: BlendConfig) -> Table:
     return view
 
 
-def _row(component: AnyComponent, share: float) -> Row:
+def _row(component: AnyComponent, share: float) -> ComponentRow:
     engine = component.engine if isinstance(component, VllmComponent) else None
     parameters = component.parameters
     if parameters is None and engine is not None:
         parameters = _counted(engine)
     size = _BYTES.get(str(engine.args.get("dtype")), 2) if engine else None
-    return Row(
+    return ComponentRow(
         id=component.id,
         kind=component.kind,
         model=engine.model if engine else getattr(component, "model", "-"),
@@ -132,11 +132,11 @@ def _total(values: list[float | None]) -> float | None:
     return math.fsum(known) if len(known) == len(values) else None
 
 
-def _gpus(found: list[Row], end: int) -> int:
+def _gpus(found: list[ComponentRow], end: int) -> int:
     return sum(row.gpus_per_replica * row.replicas[end] for row in found if row.replicas)
 
 
-def _gpu_cell(row: Row) -> str:
+def _gpu_cell(row: ComponentRow) -> str:
     if not row.gpus_per_replica or not row.replicas:
         return "0"
     low, high = (row.gpus_per_replica * n for n in row.replicas)

@@ -29,7 +29,7 @@ _WORD = " simulated"
 
 
 @dataclass(frozen=True)
-class Plan:
+class TokenSchedule:
     """What is drawn for one response: for each token how much later than the mean it comes."""
 
     lateness: tuple[float, ...]
@@ -41,13 +41,13 @@ class Plan:
         return len(self.lateness)
 
 
-def plan(simulation: Simulation, rng: random.Random, max_tokens: int | None) -> Plan:
+def plan(simulation: Simulation, rng: random.Random, max_tokens: int | None) -> TokenSchedule:
     """Draw a response's length, cut at `max_tokens`, and the factors of its times."""
     length = _geometric(simulation.tokens, rng)
     cut = max_tokens is not None and max_tokens < length
     tokens = max(1, max_tokens) if cut and max_tokens is not None else length
     lateness = tuple(islice(_log_normal(simulation.jitter, rng), tokens))
-    return Plan(lateness, "length" if cut else "stop")
+    return TokenSchedule(lateness, "length" if cut else "stop")
 
 
 def mean_s(simulation: Simulation, first: bool, running: int, prompt: int) -> float:
@@ -137,7 +137,7 @@ class _SimulatedResponse:
     kind: str
     id: str
     body: dict[str, Any]
-    plan: Plan
+    plan: TokenSchedule
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await finishes_before_disconnect(self._generate(send), receive)

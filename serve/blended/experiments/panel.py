@@ -21,7 +21,7 @@ Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Panel:
+class ExperimentPanel:
     """The users who were enrolled, and what they did until before day `end_day` (since 1970).
 
     Of n users: `arm` (n,) is an index into the definition's arms, `joined` (n,) their first day,
@@ -85,7 +85,7 @@ class Panel:
         return observed.astype(float), active, seconds
 
 
-def read(store: Store, definition: Definition, now: float, progress: Progress) -> Panel:
+def read(store: Store, definition: Definition, now: float, progress: Progress) -> ExperimentPanel:
     """The panel of an experiment until its end, or until today: a day that is not over is left out.
 
     `progress` is told how much of the work is done, from 0 to 1.
@@ -129,12 +129,12 @@ def _panel(
     days: UserDays,
     totals: dict[str, Array],
     is_known: Flags,
-) -> Panel:
+) -> ExperimentPanel:
     joined, arm, is_crossed = _joined(days, end_day, len(definition.arms))
     totals["observed_days"] = (end_day - joined).astype(float)
     keep = ~is_crossed & ~is_known
     rows = keep[days.user]
-    return Panel(
+    return ExperimentPanel(
         definition,
         end_day,
         arm[keep],

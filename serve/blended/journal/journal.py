@@ -12,7 +12,7 @@ from blended.journal import files
 from blended.journal.identity import Identity
 from blended.journal.records import FeedbackRecord, Record, from_line, to_line
 from blended.journal.spool import Spool, SpoolStatus
-from blended.journal.store import Found, JournalUnavailable, RecordRefused, Store
+from blended.journal.store import JournalUnavailable, RecordRefused, Store, StoredResponse
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class Journal:
         """Take a record; it is on this machine's disk a moment later."""
         self._spool.append(record)
 
-    async def find(self, response_id: str, started_at: float) -> Found | None:
+    async def find(self, response_id: str, started_at: float) -> StoredResponse | None:
         """A response's record and the feedback on it; None if it has not arrived, or was pruned.
 
         Raises:

@@ -6,7 +6,7 @@ from typing import Any
 
 from blended.errors import ApiError
 from blended.journal.records import FeedbackRecord, Kind
-from blended.journal.store import Found
+from blended.journal.store import StoredResponse
 from blended.router.requests import Payload, refuse
 
 LONGEST_COMMENT = 10_000
@@ -85,7 +85,7 @@ def outcome(feedback: FeedbackRecord, replaced: bool | None) -> tuple[int, dict[
     return (202 if replaced is None else 200), {"object": "feedback", **given}
 
 
-def document(found: Found, reveal_component: bool) -> dict[str, Any]:
+def document(found: StoredResponse, reveal_component: bool) -> dict[str, Any]:
     """A response's record as its client may see it: nobody's hashes, and no component if hidden."""
     hidden = {*_INTERNAL, *(() if reveal_component else _REVEALING)}
     record = {name: value for name, value in vars(found.record).items() if name not in hidden}
