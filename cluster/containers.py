@@ -16,8 +16,8 @@ from blended.journal.identity import SECRET_ENV
 from blended.launch.environment import PRIVACY_ENV, SERVE_ENV
 from blended.router.blend import CLIENT_KEY_ENV
 from blended.tracing import ENDPOINT_ENV
-from cluster.groups import PodGroup
 from cluster.manifests import Document
+from cluster.worker_groups import PodGroup
 
 HTTP_PORT = 8000
 KEYS = "blended-keys"

@@ -12,7 +12,7 @@ import yaml
 
 from blended.config.loading import StrictLoader
 from blended.errors import ConfigError
-from cluster.readers import AMBIGUOUS
+from cluster.yaml_scalars import AMBIGUOUS
 
 Document = dict[str, Any]
 

@@ -30,7 +30,7 @@ from locust.argument_parser import LocustArgumentParser
 from locust.exception import StopUser
 from locust.runners import MasterRunner, WorkerRunner
 
-from loadtests.users import options, summary
+from loadtests.users import options, run_summary
 from loadtests.users.answer import Answer
 from loadtests.users.arrivals import part
 from loadtests.users.options import LoadTest
@@ -268,7 +268,7 @@ def judge(environment: Any, **_: object) -> None:
     errors = environment.stats.errors.values()
     session.document = session.conclude({str(e.error): e.occurrences for e in errors})
     complaints = [*session.document["missed"], *session.document["refused"]]
-    for sentence in (summary.verdict(session.document), *complaints):
+    for sentence in (run_summary.verdict(session.document), *complaints):
         print(sentence, file=sys.stderr)
     if complaints:
         environment.process_exit_code = 1
@@ -278,7 +278,9 @@ def judge(environment: Any, **_: object) -> None:
 def conclude(**_: object) -> None:
     """Locust's hook: what its own tables do not have, below them."""
     if session is not None and session.document is not None:
-        print(summary.table(session.document), *summary.describe(session.document), sep="\n")
+        print(
+            run_summary.table(session.document), *run_summary.describe(session.document), sep="\n"
+        )
         print(json.dumps(session.document), flush=True)
 
 

@@ -7,8 +7,8 @@ what is shared with files or other processes): RSS counts Ray's shared memory in
 whoever has the kernel count pages one by one (USS) holds up the process for seconds on a busy CPU.
 
 Memory grows when the 99.9 % interval of its slope is above 0, by means of blocks because samples
-are alike (loadtests/harness/growth.py), and when it is more than 4 MiB over the run. Prints a line
-for each process and, last, one line of JSON, which `--out` keeps. The exit status is 1 if a
+are alike (loadtests/harness/memory_growth.py), and when it is more than 4 MiB over the run. Prints
+a line for each process and, last, one line of JSON, which `--out` keeps. The exit status is 1 if a
 response failed, the level was missed, or any process grew; 2 if nothing could be measured.
 """
 
@@ -28,11 +28,11 @@ from typing import Any
 
 from blended.config.loading import load
 from blended.errors import BlendedError
-from loadtests.harness.blends import up
-from loadtests.harness.growth import Trend, trend
 from loadtests.harness.memory import ProcessMemory, sample
+from loadtests.harness.memory_growth import Trend, trend
 from loadtests.harness.processes import Unavailable, last_line, spawned
 from loadtests.harness.provenance import package_version, vllm_version
+from loadtests.harness.start import up
 from loadtests.harness.targets import CHAT, Place
 from loadtests.users import people
 

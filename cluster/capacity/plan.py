@@ -21,7 +21,7 @@ from rich.table import Table
 from blended.config import BlendConfig
 from blended.config.loading import load
 from blended.errors import BlendedError, ConfigError
-from cluster.capacity import profile_files, writing
+from cluster.capacity import blend_file, profile_files
 from cluster.capacity.planning import CapacityPlan, Demand, hours, plan
 from cluster.capacity.queueing import Lengths, ServiceLevel
 
@@ -115,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             before, blend = planned(blend, options), weighted(blend, options.weights)
         found = planned(blend, options)
         if options.write:
-            writing.write(Path(options.blend), found, options.weights or None)
+            blend_file.write(Path(options.blend), found, options.weights or None)
     except BlendedError as exc:
         print(exc, file=sys.stderr)
         return 2

@@ -23,12 +23,12 @@ from blended.config import BlendConfig
 from blended.config.loading import load
 from blended.errors import BlendedError, ConfigError
 from cluster.capacity.profile_files import FOLDER, LoadLevel, Profile, Times, served
-from loadtests.harness.blends import up
-from loadtests.harness.client import MeasurementFailed, TimedResponse, ask, session
+from loadtests.harness.percentiles import percentile
 from loadtests.harness.processes import Unavailable
 from loadtests.harness.provenance import made_by
-from loadtests.harness.summary import percentile
+from loadtests.harness.start import up
 from loadtests.harness.targets import Place
+from loadtests.harness.timed_client import MeasurementFailed, TimedResponse, ask, session
 
 # The client shares the machine: beyond this share of a CPU its own delays would be measured.
 _BUSIEST_CLIENT = 0.7

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from blended.errors import Problem
-from cluster.live.asked import ClusterQuery, Found, namespace
+from cluster.live.cluster_query import ClusterQuery, Found, namespace
 from cluster.manifests import Document, at, groups
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from blended.router.telemetry import (
+from blended.router.metrics import (
     DRAWS,
     E2E,
     ITL,

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from blended.errors import Problem
 from cluster.manifests import SERVE, Document, GroupSpec, at, groups
-from cluster.rules.needs import ACCELERATOR, ReplicaNeed, needs
 from cluster.rules.pods import amount, cpus, gpus
+from cluster.rules.replica_needs import ACCELERATOR, ReplicaNeed, needs
 
 
 def problems(rayservice: Document, serve: Document) -> list[Problem]:

@@ -1,4 +1,4 @@
-"""What is measured: the bare upstream and the peers before it; Blended's own are in blends.py."""
+"""What is measured: the bare upstream and the peers before it; Blended's own are in start.py."""
 
 import os
 import re
@@ -15,9 +15,9 @@ import httpx
 import psutil
 
 from blended.launch import free_ports
-from loadtests.harness.generator import text
+from loadtests.harness.load_generator import text
 from loadtests.harness.processes import family, spawned, wait_until
-from loadtests.harness.upstream import TOKEN, TOKENS
+from loadtests.harness.simulated_upstream import TOKEN, TOKENS
 from loadtests.studies.router_overhead.environments import installed
 from loadtests.studies.router_overhead.peers import PEERS, WEIGHTS, Peer, PeerSite
 
@@ -88,7 +88,12 @@ def one_model(name: str) -> dict[str, str]:
 def upstream(folder: Path) -> Iterator[Mapping[str, str]]:
     """The simulated upstream; yields the URL of each of its models."""
     ports = {model: free_ports.port() for model in WEIGHTS}
-    command = [sys.executable, "-m", "loadtests.harness.upstream", *map(str, ports.values())]
+    command = [
+        sys.executable,
+        "-m",
+        "loadtests.harness.simulated_upstream",
+        *map(str, ports.values()),
+    ]
     urls = {model: f"http://127.0.0.1:{port}" for model, port in ports.items()}
     log = folder / "upstream.log"
     with spawned(command, log) as process:

@@ -23,8 +23,8 @@ from blended.experiments.curves import CURVES, Curve
 from blended.experiments.definition import ArmDefinition, Definition
 from blended.experiments.moments import Array
 from blended.experiments.panel import ExperimentPanel
-from blended.experiments.reading import SAID, SUMS, Ints
 from blended.experiments.statistics import ALPHA, Estimate
+from blended.experiments.user_days import SAID, SUMS, Ints
 from loadtests.harness.machine import machine
 from loadtests.studies.population.habits import (
     DAY_S,

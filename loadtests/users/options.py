@@ -9,9 +9,9 @@ from typing import Any
 
 from loadtests.users import arrivals
 from loadtests.users.arrivals import Arrival
+from loadtests.users.load_shapes import SHAPES, LoadShape
 from loadtests.users.people import People, load
-from loadtests.users.shapes import SHAPES, LoadShape
-from loadtests.users.summary import SLOTS_PER_PART, Limits
+from loadtests.users.run_summary import SLOTS_PER_PART, Limits
 from loadtests.users.tally import Level
 
 # Of a run without an end.

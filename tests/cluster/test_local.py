@@ -14,7 +14,7 @@ from cluster import local
 from cluster.manifests import Document, dump, groups, serve_config
 from cluster.rayservice import manifests
 from cluster.rehearsal import autoscaling, rehearsed
-from cluster.rules.needs import ReplicaNeed, needs
+from cluster.rules.replica_needs import ReplicaNeed, needs
 from cluster.settings import Settings
 
 

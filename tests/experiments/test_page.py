@@ -16,13 +16,13 @@ from blended.experiments import report
 from blended.experiments.analysis import analyse
 from blended.experiments.curve_plots import LINES
 from blended.experiments.definition import ArmDefinition, Definition
-from blended.experiments.metrics import MEASURES
+from blended.experiments.measures import MEASURES
 from blended.experiments.page import page
 from blended.experiments.panel import ExperimentPanel
 from blended.experiments.plots import TITLES
-from blended.experiments.reading import SAID, SUMS
 from blended.experiments.report import Report
-from blended.experiments.stored import Realised
+from blended.experiments.stored_experiments import Realised
+from blended.experiments.user_days import SAID, SUMS
 from tests.experiments import chromium
 
 ARMS = ("alone", "two-blend", "three-blend", "flattened")

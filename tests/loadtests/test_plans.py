@@ -16,7 +16,7 @@ from blended.config import (
     SimulatedComponent,
     Simulation,
 )
-from loadtests.harness.client import (
+from loadtests.harness.timed_client import (
     MeasurementFailed,
     RequestOutcome,
     ScheduledRequest,

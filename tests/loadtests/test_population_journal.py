@@ -20,8 +20,8 @@ from blended.journal.store import Store
 from blended.journal.tables import experiments, feedback, responses
 from blended.router import selection
 from loadtests.studies.population.__main__ import main
+from loadtests.studies.population.journal_writing import SimulatedExperiment
 from loadtests.studies.population.options import parse_arms
-from loadtests.studies.population.writing import SimulatedExperiment
 from tests.journal.databases import rows
 
 ARMS = ("control", "blend:retention=1.15,engagement=1.10")

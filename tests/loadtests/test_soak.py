@@ -10,8 +10,8 @@ import numpy as np
 import psutil
 import pytest
 
-from loadtests.harness.growth import Trend, trend
 from loadtests.harness.memory import ProcessMemory, named, sample
+from loadtests.harness.memory_growth import Trend, trend
 from loadtests.harness.targets import CHAT
 from loadtests.soak import NotMeasured, complaints, locust, trends
 from tests.support import CLIENT_KEY, Rig, blend, rig

@@ -13,10 +13,10 @@ import pytest
 
 from blended.journal.export import Format, export
 from blended.journal.store import Store
-from loadtests.users import options, summary
+from loadtests.users import options, run_summary
 from loadtests.users.arrivals import part, poisson, read, replayed, times
+from loadtests.users.load_shapes import SHAPES, LoadShape
 from loadtests.users.people import Conversation, People, conversations, load, main
-from loadtests.users.shapes import SHAPES, LoadShape
 from loadtests.users.tally import Histogram, Ledger, LedgerEntry, Level
 from tests.journal.samples import response as record
 
@@ -232,7 +232,7 @@ def ledger(*responses: LedgerEntry, level: Level = Level()) -> Ledger:  # noqa: 
 
 def test_figures_are_those_of_the_tokens() -> None:
     """TTFT, ITL, TPOT and E2E by their definitions, to 1 %."""
-    found = summary.groups(ledger(responded(0.5, 0.1, 0.3)))["all"]
+    found = run_summary.groups(ledger(responded(0.5, 0.1, 0.3)))["all"]
 
     assert found["tokens"] == 3
     for name, low, high in (
@@ -247,7 +247,7 @@ def test_figures_are_those_of_the_tokens() -> None:
 
 def test_only_finished_responses_have_times() -> None:
     """Whatever else became of them is counted; goodput is of the finished and failed."""
-    found = summary.groups(
+    found = run_summary.groups(
         ledger(
             responded(0.1),
             responded(50, outcome="failed"),
@@ -284,9 +284,9 @@ def test_ledgers_of_workers_add_up() -> None:
         master.give(worker.take())
         master.give(worker.take())
 
-    assert summary.groups(master) == summary.groups(whole)
-    assert summary.parts(master, 9) == summary.parts(whole, 9)
-    assert set(summary.groups(whole)["by_turn"]) == {"1", "2 to 4", "5 on"}
+    assert run_summary.groups(master) == run_summary.groups(whole)
+    assert run_summary.parts(master, 9) == run_summary.parts(whole, 9)
+    assert set(run_summary.groups(whole)["by_turn"]) == {"1", "2 to 4", "5 on"}
 
 
 def test_quantiles_are_at_most_a_hundredth_off() -> None:
@@ -317,27 +317,27 @@ def test_the_knee_is_the_largest_load_that_keeps_the_level() -> None:
     """Bracketed when a larger one did not; parts of few responses say nothing."""
     nobody = loaded(12, 1) | {"goodput": None}
     parts = [loaded(2, 1), loaded(4, 0.995), loaded(6, 0.9), loaded(9, 1, responses=5), nobody]
-    knee, early = summary.knee(parts), summary.knee(parts[:2])
+    knee, early = run_summary.knee(parts), run_summary.knee(parts[:2])
 
     assert knee is not None
     assert early is not None
     assert (knee["responses_per_s"], knee["is_bracketed"]) == (4, True)
     assert (early["responses_per_s"], early["is_bracketed"]) == (4, False)
-    assert summary.knee(parts[2:]) is None
+    assert run_summary.knee(parts[2:]) is None
 
 
 def test_parts_leave_out_what_settles() -> None:
     """The first third of each; the load is that of the other two."""
     began = (0.5, 1.5, 2.5, 2.6, 3.5, 4.5)
-    found = summary.parts(ledger(*(responded(0.1, began_s=10 + at_s) for at_s in began)), 6)
+    found = run_summary.parts(ledger(*(responded(0.1, began_s=10 + at_s) for at_s in began)), 6)
 
     assert [(part["from_s"], part["responses_per_s"]) for part in found] == [(1, 1.5), (4, 0.5)]
 
 
 def test_a_run_without_an_end_has_no_parts() -> None:
     """Nor has it a knee."""
-    assert summary.parts(ledger(responded(0.1)), math.inf) == []
-    assert summary.knee([]) is None
+    assert run_summary.parts(ledger(responded(0.1)), math.inf) == []
+    assert run_summary.knee([]) is None
 
 
 def told(*arguments: str) -> options.LoadTest:

@@ -33,14 +33,19 @@ from blended.config import BlendConfig, VllmComponent
 from blended.config.loading import load
 from blended.errors import BlendedError, ConfigError
 from blended.router.selection import normalise
-from loadtests.harness.blends import up
 from loadtests.harness.machine import machine
 from loadtests.harness.processes import Unavailable
 from loadtests.harness.provenance import command_and_date, package_version, vllm_version
+from loadtests.harness.start import up
 from loadtests.harness.targets import Place
 from loadtests.studies.blend_cost import engines, report
-from loadtests.studies.blend_cost.asking import ConversationGroup, Door, Meter, UnexpectedResponse
 from loadtests.studies.blend_cost.claim import NotEnough, Setup
+from loadtests.studies.blend_cost.conversations import (
+    ConversationGroup,
+    Door,
+    Meter,
+    UnexpectedResponse,
+)
 from loadtests.studies.blend_cost.flops import GPT_3, LLAMA_13B, PAPER, shape_of
 from loadtests.studies.blend_cost.report import Models
 from loadtests.studies.blend_cost.series import Round, gathered, groups_of, in_turns

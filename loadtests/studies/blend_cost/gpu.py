@@ -27,7 +27,7 @@ from loadtests.harness.provenance import command_and_date, vllm_version
 from loadtests.studies.blend_cost import report
 from loadtests.studies.blend_cost.claim import NotEnough, Setup
 from loadtests.studies.blend_cost.flops import GPT_3
-from loadtests.studies.blend_cost.offline import (
+from loadtests.studies.blend_cost.offline_engine import (
     BLOCK,
     ComponentMeasurement,
     OfflineJob,

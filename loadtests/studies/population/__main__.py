@@ -30,9 +30,9 @@ from blended.journal.store import Store
 from blended.launch import state
 from loadtests.studies.population import report
 from loadtests.studies.population.drive import BlendApi, drive
+from loadtests.studies.population.journal_writing import SimulatedExperiment, write
 from loadtests.studies.population.options import parse
 from loadtests.studies.population.schedule import Cast, check_period, experiment_of, next_day
-from loadtests.studies.population.writing import SimulatedExperiment, write
 
 
 def main(arguments: Sequence[str] | None = None, now: float | None = None) -> int:

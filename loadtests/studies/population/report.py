@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from loadtests.harness.summary import quantiles
+from loadtests.harness.percentiles import quantiles
 from loadtests.studies.population.drive import RequestCounts
 from loadtests.studies.population.habits import ArmEffect
 from loadtests.studies.population.users import Population

@@ -28,10 +28,10 @@ from rich.table import Table
 from blended.errors import BlendedError
 from cluster.capacity.planning import Demand, routers
 from cluster.capacity.queueing import Lengths, ServiceLevel
-from loadtests.harness.blends import apply, up
-from loadtests.harness.generator import Job, apart, text
+from loadtests.harness.load_generator import Job, apart, text
 from loadtests.harness.processes import Unavailable, role_in_blend, spent_ms, usage
 from loadtests.harness.provenance import made_by
+from loadtests.harness.start import apply, up
 from loadtests.harness.targets import Place
 from loadtests.studies.scaling import plot
 from loadtests.studies.scaling.simulated import (

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from loadtests.harness.summary import percentile
+from loadtests.harness.percentiles import percentile
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from rich.markup import escape
 
 from blended import __version__
 from blended.cli import chat as conversation
-from blended.cli import experiment, journal, keys, summary, tables
+from blended.cli import check_tables, experiment, journal, keys, running_tables
 from blended.config import BlendConfig, loading
 from blended.errors import BlendedError, LaunchError
 from blended.launch import state
@@ -81,7 +81,7 @@ def main() -> None:
 @app.command()
 def check(source: Source) -> None:
     """Print what a blend will deploy, or every mistake in its file."""
-    console.print(summary.table(loading.load(source)))
+    console.print(check_tables.table(loading.load(source)))
 
 
 @app.command()
@@ -105,7 +105,7 @@ def up(
         console.print(f"'{blend.name}' runs on the cluster, port {port} of its nodes.")
         return
     running = _start(blend, port, timeout)
-    tables.say_where(console, running.url, state.client_key(), blend.name)
+    running_tables.say_where(console, running.url, state.client_key(), blend.name)
     if not detach:
         _serve_until_interrupted(running)
 
@@ -156,7 +156,7 @@ def apply(
 @app.command()
 def models(url: Url = None) -> None:
     """List the blend and its components."""
-    console.print(tables.model_table(_client(url).models()))
+    console.print(running_tables.model_table(_client(url).models()))
 
 
 @app.command()
@@ -191,7 +191,7 @@ def demo(
         node.stop_node(running)
         raise
     if not once:
-        tables.say_where(console, running.url, state.client_key(), blend.name)
+        running_tables.say_where(console, running.url, state.client_key(), blend.name)
         _serve_until_interrupted(running)
         return
     node.stop_node(running)

@@ -21,7 +21,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from blended import sse
-from blended.components.guard import Guard
+from blended.components.internal_key import Guard
 from blended.config import Simulation
 from blended.disconnect import finishes_before_disconnect
 

@@ -8,7 +8,7 @@ from blended.errors import NotEnoughData
 from blended.experiments import curves
 from blended.experiments.curves import CURVES, FEWEST_USERS, HISTORY, Curve, CurvePoint, RatioLine
 from blended.experiments.definition import Definition
-from blended.experiments.metrics import GUARDRAILS, MEASURES, Measure
+from blended.experiments.measures import GUARDRAILS, MEASURES, Measure
 from blended.experiments.moments import Contrast, Moments
 from blended.experiments.panel import ExperimentPanel
 from blended.experiments.statistics import Estimate, difference, holm, level, sample_ratio_p

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from blended.errors import NotEnoughData
-from blended.experiments.metrics import engagement, fitted, intercept_and_slope, retention
+from blended.experiments.measures import engagement, fitted, intercept_and_slope, retention
 from blended.experiments.moments import Contrast, Moments
 from blended.experiments.statistics import Estimate, difference, level
 

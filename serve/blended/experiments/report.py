@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from blended.experiments import metrics
+from blended.experiments import measures
 from blended.experiments.analysis import Effect, ExperimentResult, Lines
 from blended.experiments.curves import CurvePoint
 from blended.experiments.definition import ArmDefinition
-from blended.experiments.metrics import MEASURES
+from blended.experiments.measures import MEASURES
 from blended.experiments.statistics import ALPHA, Estimate
-from blended.experiments.stored import Realised
+from blended.experiments.stored_experiments import Realised
 from blended.experiments.verdict import verdicts
 
 _PAPER = ("delta_zeta", "delta_beta", "delta_alpha", "delta_gamma")
@@ -70,8 +70,8 @@ def document(report: Report) -> dict[str, Any]:
 def definitions() -> dict[str, str]:
     """Every measure's definition."""
     return {
-        "retention": metrics.RETENTION,
-        "engagement": metrics.ENGAGEMENT,
+        "retention": measures.RETENTION,
+        "engagement": measures.ENGAGEMENT,
         **{measure.name: measure.definition for measure in MEASURES},
     }
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from blended.journal import files
+from blended.journal import spool_files
 from blended.journal.identity import Identity
 from blended.journal.records import FeedbackRecord, Record, from_line, to_line
 from blended.journal.spool import Spool, SpoolStatus
@@ -143,7 +143,7 @@ class Journal:
             self._ship_files(batch)
 
     def _ship_files(self, batch: list[Path]) -> None:
-        parsed = (self._parsed(line) for file in batch for line in files.lines_of(file))
+        parsed = (self._parsed(line) for file in batch for line in spool_files.lines_of(file))
         records = [record for record in parsed if record is not None]
         try:
             self._store.add(records)

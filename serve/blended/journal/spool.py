@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from blended.journal import files
+from blended.journal import spool_files
 from blended.journal.records import Record, ResponseRecord, from_line, to_line
 
 logger = logging.getLogger(__name__)
@@ -50,9 +50,9 @@ class Spool:
         self._new = deque[Record]()
         self._lock = threading.Lock()  # of what follows
         self._sizes, self._bytes = dict[Path, int](), 0
-        self._part: files.Part | None = None
+        self._part: spool_files.Part | None = None
         self._dropped_records = self._dropped_contents = 0
-        self._folder, self._held = files.claim(root)
+        self._folder, self._held = spool_files.claim(root)
 
     def append(self, record: Record) -> None:
         """Take a record; it is written with the next `write`."""
@@ -97,7 +97,7 @@ class Spool:
         """Take over the files of writers that are gone, whatever ended them."""
         for folder in self._root.iterdir():
             if folder != self._folder and folder.is_dir():
-                held = files.lock(folder)
+                held = spool_files.lock(folder)
                 if held is not None:
                     self._take_over(folder)
                     os.close(held)
@@ -105,7 +105,7 @@ class Spool:
     def status(self) -> SpoolStatus:
         """How much waits, and for how long."""
         with self._lock:
-            begun = [files.begun_at(min(self._sizes))] if self._sizes else []
+            begun = [spool_files.begun_at(min(self._sizes))] if self._sizes else []
             part, size = self._part, self._bytes
         if part is not None:
             begun.append(part.begun_at)
@@ -116,7 +116,7 @@ class Spool:
     def close(self) -> None:
         """Let go of the folder, for whoever comes next if anything is left in it."""
         if not self._sizes and self._part is None:
-            files.discard(self._folder)
+            spool_files.discard(self._folder)
         os.close(self._held)
 
     def _write(self) -> None:
@@ -124,7 +124,7 @@ class Spool:
         if not taken:
             return
         try:
-            self._part = self._part or files.Part(self._folder, self._clock())
+            self._part = self._part or spool_files.Part(self._folder, self._clock())
             self._part.write("".join(to_line(record) + "\n" for record in taken).encode())
         except OSError:
             self._new.extendleft(reversed(taken))
@@ -157,11 +157,11 @@ class Spool:
 
     def _take_over(self, folder: Path) -> None:
         for file in sorted(folder.iterdir()):
-            if file.suffix in (files.PART, files.WHOLE):
+            if file.suffix in (spool_files.PART, spool_files.WHOLE):
                 # A part's last line may be torn: whoever reads the file leaves it out.
-                whole = file.rename(self._folder / (file.stem + files.WHOLE))
+                whole = file.rename(self._folder / (file.stem + spool_files.WHOLE))
                 self._keep(whole, whole.stat().st_size)
-        files.discard(folder)
+        spool_files.discard(folder)
 
     def _trim(self) -> None:
         before = self._dropped_records, self._dropped_contents
@@ -179,21 +179,21 @@ class Spool:
 
     def _strip(self, file: Path) -> None:
         """Take the contents out of a file's records."""
-        if file.name.endswith(files.BARE):
+        if file.name.endswith(spool_files.BARE):
             return
         stripped, lines = 0, list[str]()
-        for line in files.lines_of(file):
+        for line in spool_files.lines_of(file):
             bare_line = _without_content(line)
             stripped += bare_line != line
             lines.append(f"{bare_line}\n")
-        bare = file.with_name(file.name.removesuffix(files.WHOLE) + files.BARE)
+        bare = file.with_name(file.name.removesuffix(spool_files.WHOLE) + spool_files.BARE)
         size = bare.write_text("".join(lines))
         self.remove(file)
         self._keep(bare, size)
         self._dropped_contents += stripped
 
     def _drop(self, file: Path) -> None:
-        self._dropped_records += sum(1 for _ in files.lines_of(file))
+        self._dropped_records += sum(1 for _ in spool_files.lines_of(file))
         self.remove(file)
 
 

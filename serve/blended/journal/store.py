@@ -20,9 +20,9 @@ from blended.journal import pruning
 from blended.journal.database import Database, JournalUnavailable, RecordRefused
 from blended.journal.implicit_feedback import HORIZON_S
 from blended.journal.pruning import Pruned
+from blended.journal.record_writer import Writer
 from blended.journal.records import FeedbackRecord, Record, ResponseRecord
 from blended.journal.tables import contents, feedback, responses
-from blended.journal.writing import Writer
 
 __all__ = ["JournalUnavailable", "Pruned", "RecordRefused", "Store", "StoredResponse"]
 

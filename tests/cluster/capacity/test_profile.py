@@ -9,7 +9,7 @@ from blended.config import BlendConfig, SimulatedComponent, Simulation, VllmComp
 from blended.config.loading import load
 from blended.errors import ConfigError
 from cluster.capacity import profile
-from loadtests.harness.client import MeasurementFailed, TimedResponse
+from loadtests.harness.timed_client import MeasurementFailed, TimedResponse
 from tests.support import CLIENT_KEY, rig
 
 

@@ -4,8 +4,8 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 
 from blended.errors import Problem
-from cluster.live import outside, secrets
-from cluster.live.asked import ClusterQuery, Found, name, namespace, title
+from cluster.live import prerequisites, secrets
+from cluster.live.cluster_query import ClusterQuery, Found, name, namespace, title
 from cluster.live.kubectl import Kubernetes
 from cluster.manifests import Document, at, of_kind
 
@@ -100,8 +100,8 @@ _RULES: tuple[Callable[[ClusterQuery], Iterator[Found]], ...] = (
     _namespaces,
     _services,
     secrets.problems,
-    outside.gateways,
-    outside.scrapers,
-    outside.claims,
-    outside.nodes,
+    prerequisites.gateways,
+    prerequisites.scrapers,
+    prerequisites.claims,
+    prerequisites.nodes,
 )

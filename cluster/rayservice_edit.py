@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from blended.launch.differences import Difference
-from cluster.comparison import changed
+from blended.launch.json_diff import Difference
 from cluster.manifests import Document, at
+from cluster.raycluster_diff import changed
 from cluster.rules import cluster_hash
 from cluster.rules.cluster_hash import Kind
 

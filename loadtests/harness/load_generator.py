@@ -1,7 +1,7 @@
 """Closed-loop load: every client sends its next request when its response has ended.
 
-`python -m loadtests.harness.generator` reads a Job as JSON and prints a Sample as JSON: a process
-of its own, so that nothing else delays its clock.
+`python -m loadtests.harness.load_generator` reads a Job as JSON and prints a Sample as JSON: a
+process of its own, so that nothing else delays its clock.
 """
 
 import asyncio
@@ -15,8 +15,8 @@ from typing import Any
 
 import uvloop
 
-from loadtests.harness.exchange import Connection, Exchange
-from loadtests.harness.summary import Quantiles, quantiles
+from loadtests.harness.percentiles import Quantiles, quantiles
+from loadtests.harness.timed_exchange import Connection, Exchange
 
 TIMEOUT_S = 30.0
 _PAUSE_AFTER_FAILURE_S = 0.05
@@ -130,7 +130,7 @@ async def run(job: Job) -> Sample:
 
 def apart(job: Job) -> Sample:
     """Run a job in a process of its own."""
-    command = [sys.executable, "-m", "loadtests.harness.generator"]
+    command = [sys.executable, "-m", "loadtests.harness.load_generator"]
     done = subprocess.run(
         command, input=json.dumps(asdict(job)), capture_output=True, text=True, check=True
     )

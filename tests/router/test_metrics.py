@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from blended.router.telemetry import METRICS, Metric, turn_range
+from blended.router.metrics import METRICS, Metric, turn_range
 from cluster.monitoring import queries
 
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
@@ -16,7 +16,7 @@ def row(metric: Metric) -> str:
 
 
 def test_the_readme_lists_every_metric() -> None:
-    """Each has its row, as telemetry.py describes it, in its order, and there is no other."""
+    """Each has its row, as metrics.py describes it, in its order, and there is no other."""
     rows = [
         line for line in OPERATIONS.read_text().splitlines() if line.startswith("| `ray_blended_")
     ]

@@ -14,11 +14,11 @@ from blended.config.loading import load
 from cluster import check
 from cluster.manifests import Document, dump
 from cluster.rayservice import manifests
-from cluster.readers import unclear
 from cluster.render import K8S
 from cluster.rules import crd
 from cluster.settings import Settings
 from cluster.settings import load as load_settings
+from cluster.yaml_scalars import unclear
 from tests.cluster.manifest import rayservice
 from tests.cluster.test_overlays import OVERLAYS, built
 from tests.cluster.yaml_readers import READERS, readings, shown

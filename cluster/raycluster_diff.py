@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from blended.launch.differences import Difference, differences
+from blended.launch.json_diff import Difference, differences
 from cluster.manifests import Document
 from cluster.rules.cluster_hash import normal
 

@@ -18,7 +18,12 @@ from blended.errors import ConfigError
 from loadtests.harness.processes import Unavailable, family, spawned, wait_until
 from loadtests.studies.blend_cost import engines
 from loadtests.studies.blend_cost.__main__ import setup_of
-from loadtests.studies.blend_cost.asking import ConversationGroup, Door, Meter, UnexpectedResponse
+from loadtests.studies.blend_cost.conversations import (
+    ConversationGroup,
+    Door,
+    Meter,
+    UnexpectedResponse,
+)
 from loadtests.studies.blend_cost.series import BLEND, ResponseCost, Series
 from tests.support import CLIENT_KEY, Rig, rig
 

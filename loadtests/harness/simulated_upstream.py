@@ -1,8 +1,8 @@
 """The simulated upstream that all targets share: one process that speaks just enough OpenAI.
 
-`python -m loadtests.harness.upstream PORT PORT PORT` serves one model per port. The last message
-says what is wanted: "paced" is a stream of 64 tokens, one every 10 ms, "burst" the same 64 at once,
-anything else a short answer. GET /counts tells how many chats each port has answered.
+`python -m loadtests.harness.simulated_upstream PORT PORT PORT` serves one model per port. The last
+message says what is wanted: "paced" is a stream of 64 tokens, one every 10 ms, "burst" the same 64
+at once, anything else a short answer. GET /counts tells how many chats each port has answered.
 """
 
 import asyncio

@@ -8,10 +8,10 @@ import httpx
 import pytest
 
 from blended.launch import free_ports
-from loadtests.harness import upstream
-from loadtests.harness.exchange import Exchange
-from loadtests.harness.generator import Job, run
+from loadtests.harness import simulated_upstream
+from loadtests.harness.load_generator import Job, run
 from loadtests.harness.targets import Place, bare, chats
+from loadtests.harness.timed_exchange import Exchange
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place
     """A simulated upstream with three models."""
     ports = [free_ports.port() for _ in "abc"]
     urls = {model: f"http://127.0.0.1:{port}" for model, port in zip("abc", ports, strict=True)}
-    server = asyncio.create_task(upstream.serve(ports))
+    server = asyncio.create_task(simulated_upstream.serve(ports))
     async with httpx.AsyncClient() as client:
         while True:
             with suppress(httpx.ConnectError):
@@ -42,8 +42,8 @@ def job(place: Place, kind: str, path: str = "/v1/chat/completions", clients: in
         clients=clients,
         seconds=1.0,
         stagger_s=0.0,
-        token=upstream.TOKEN,
-        min_tokens=0 if kind == "unary" else upstream.TOKENS,
+        token=simulated_upstream.TOKEN,
+        min_tokens=0 if kind == "unary" else simulated_upstream.TOKENS,
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from blended.errors import Problem
-from cluster.live.asked import ClusterQuery, Found, name, namespace, title
+from cluster.live.cluster_query import ClusterQuery, Found, name, namespace, title
 from cluster.manifests import Document, at, groups, of_kind
 from cluster.rules.pods import amount
 

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from blended.experiments.moments import Contrast, combined
-from blended.experiments.reading import SAID
+from blended.experiments.user_days import SAID
 
 Goal = Literal["higher", "lower", "neither"]
 

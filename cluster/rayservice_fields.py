@@ -5,7 +5,7 @@ By its source, and as it was seen with version 1.7.0.
 
 from collections.abc import Iterator, Sequence
 
-from blended.launch.differences import Difference, differences, shown
+from blended.launch.json_diff import Difference, differences, shown
 from cluster.manifests import Document, at
 from cluster.rules.cluster_hash import Kind
 from cluster.rules.service import TIMEOUT

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from blended.app import PICKER
-from blended.components.picker import DEPLOYMENT, Picker
+from blended.components.replica_picker import DEPLOYMENT, Picker
 
 
 class Handle:
