@@ -1,8 +1,7 @@
-"""Blended as a user starts it, before the simulated upstream and before a real vLLM engine."""
+"""Blended as a user starts it: `blended up`, and `blended apply` to what is up."""
 
 import json
 import os
-import secrets
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -11,8 +10,6 @@ from typing import Any
 
 import yaml
 
-from blended import demo
-from blended.config import VllmComponent, loading
 from blended.launch import free_ports
 from loadtests.harness.processes import (
     Unavailable,
@@ -20,112 +17,13 @@ from loadtests.harness.processes import (
     last_line,
     role_in_blend,
     spawned,
-    wait_until,
 )
-from loadtests.harness.provenance import package_version, vllm_version
 from loadtests.harness.targets import (
     CHAT,
-    START_TIMEOUT_S,
     Place,
-    Target,
-    one_model,
 )
-from loadtests.studies.router_overhead.peers import WEIGHTS
 
-MODEL = "ember"
-_KEY = secrets.token_hex(16)
-_UPSTREAM_KEY_ENV = "BENCH_UPSTREAM_KEY"
-# All clients may ask in the same millisecond.
-_ROOM = {"max_queued_requests": 64}
-
-
-def start_blended(place: Place, stack: ExitStack) -> list[Target]:
-    """Blended in front of the upstream, and in front of simulated components of its own.
-
-    The latter are in the same cluster with weight 0: they are asked by name, through both of the
-    hops that a component on the cluster takes.
-    """
-    cluster, version = up(_blend("bench", place), place, stack), package_version()
-    local = {"unary": "burst", "paced": "paced", "burst": "burst"}
-    return [
-        Target("blended", version, models=one_model("bench"), **cluster),
-        Target("blended_local", version, models=local, token=" simulated", min_tokens=1, **cluster),
-    ]
-
-
-def start_without_journal(place: Place, stack: ExitStack) -> list[Target]:
-    """The same blend, with nothing kept of its responses."""
-    blend = _blend("bench-no-journal", place) | {"journal": {"enabled": False}}
-    models = one_model("bench-no-journal")
-    return [
-        Target("blended_no_journal", package_version(), models=models, **up(blend, place, stack))
-    ]
-
-
-def _blend(name: str, place: Place) -> dict[str, Any]:
-    simulated = [
-        {"id": kind, "kind": "simulated", "simulation": simulation(itl_ms), "replicas": _ROOM}
-        for kind, itl_ms in (("paced", 10), ("burst", 0))
-    ]
-    return {
-        "name": name,
-        "components": [*_remote(place), *simulated],
-        "selection": {"weights": {**WEIGHTS, "paced": 0, "burst": 0}},
-        "router": {"replicas": {"min": 1, "max": 1}},
-    }
-
-
-def _remote(place: Place) -> list[dict[str, str]]:
-    return [
-        {"id": model, "kind": "remote", "base_url": f"{url}/v1", "model": model}
-        | {"api_key_env": _UPSTREAM_KEY_ENV}
-        for model, url in place.urls.items()
-    ]
-
-
-def simulation(itl_ms: float) -> dict[str, float]:
-    """A component whose responses are as long as they may be, and as regular as the upstream's."""
-    return {"ttft_ms": 0, "itl_ms": itl_ms, "tokens": 100_000, "jitter": 0}
-
-
-def start_engine(place: Place, stack: ExitStack) -> list[Target]:
-    """vLLM's own OpenAI server with the demo's first model."""
-    engine, port = _engine(), free_ports.port()
-    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
-    command += ["--model", str(demo.model_path(MODEL)), "--served-model-name", MODEL]
-    command += ["--host", "127.0.0.1", "--port", str(port), "--disable-uvicorn-access-log"]
-    command += ["--max-model-len", str(engine["max_model_len"])]
-    for name, value in engine["args"].items():
-        flag = f"--{name.replace('_', '-')}"
-        command += [flag] if value is True else [flag, str(value)]
-    env = {
-        **engine["env"],
-        "VLLM_API_KEY": _KEY,
-        "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-        "OMP_NUM_THREADS": "1",
-        "TORCHDYNAMO_DISABLE": "1",
-        "VLLM_NO_USAGE_STATS": "1",
-    }
-    log = place.folder / "vllm.log"
-    process = stack.enter_context(spawned(command, log, env))
-    target = Target(
-        name="vllm_bare",
-        url=f"http://127.0.0.1:{port}{CHAT}",
-        headers={"authorization": f"Bearer {_KEY}"},
-        processes=lambda: family(process.pid),
-        role=lambda title: "component",
-        **_engine_fields(vllm_version()),
-    )
-    wait_until(target.answers, process, log, START_TIMEOUT_S)
-    return [target]
-
-
-def start_blended_engine(place: Place, stack: ExitStack) -> list[Target]:
-    """A blend whose only component is the same model on the same engine."""
-    component = {"id": MODEL, "kind": "vllm", "engine": _engine(), "replicas": _ROOM}
-    router = {"replicas": {"min": 1, "max": 1}}
-    blend = {"name": "bench-vllm", "components": [component], "router": router}
-    return [Target("vllm_blended", **_engine_fields(package_version()), **up(blend, place, stack))]
+UPSTREAM_KEY_ENV = "BENCH_UPSTREAM_KEY"
 
 
 def up(blend: Mapping[str, Any], place: Place, stack: ExitStack) -> dict[str, Any]:
@@ -177,7 +75,7 @@ def _written(blend: Mapping[str, Any], state: Path) -> str:
 def _environ(state: Path) -> dict[str, str]:
     own = ("BLENDED_", "VLLM_API_KEY", "RAY_AUTH_TOKEN", "RAY_ADDRESS")
     env = {name: value for name, value in os.environ.items() if not name.startswith(own)}
-    return env | {"BLENDED_STATE_DIR": str(state), _UPSTREAM_KEY_ENV: "unused", "COLUMNS": "200"}
+    return env | {"BLENDED_STATE_DIR": str(state), UPSTREAM_KEY_ENV: "unused", "COLUMNS": "200"}
 
 
 def _down(state: Path, env: Mapping[str, str]) -> None:
@@ -195,21 +93,3 @@ def _blended(folder: Path, env: Mapping[str, str], *arguments: str) -> tuple[int
     with spawned([program, *arguments], log, env) as process:
         status = process.wait()
     return status, last_line(log.read_text(errors="replace"))
-
-
-def _engine() -> dict[str, Any]:
-    """The first engine of the demo, as its preset has it."""
-    component = loading.load("demo").components[0]
-    assert isinstance(component, VllmComponent), "the demo's components are engines"
-    return component.engine.model_dump(mode="json")
-
-
-def _engine_fields(version: str) -> dict[str, Any]:
-    """What the targets with a real engine share: it is told not to end before 64 tokens."""
-    return {
-        "models": one_model(MODEL),
-        "token": '"delta":{"content":',
-        "min_tokens": 1,
-        "options": {"ignore_eos": True, "temperature": 0},
-        "version": version,
-    }

@@ -1,4 +1,4 @@
-"""What is measured: the bare upstream and the peers before it; Blended's own are in start.py."""
+"""What is measured: the bare upstream and its peers; Blended's own are in blended_targets.py."""
 
 import os
 import re

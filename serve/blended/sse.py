@@ -5,15 +5,18 @@ nothing to a client. `id` and `retry`, by which browsers reconnect, are not look
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 BLANK_LINE = b"\n\n"  # ends a line, and is an empty one
 DONE = b"[DONE]"  # the data of the last event of an OpenAI stream
+ERROR_KEY = b'"error"'  # the first field of an OpenAI stream's error
 
 _BOM = b"\xef\xbb\xbf"
 _DATA = b"data: "
+_ERROR = re.compile(rb"\s*\{\s*" + ERROR_KEY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +110,17 @@ def encode(document: Mapping[str, Any]) -> bytes:
 def encode_data(line: bytes) -> bytes:
     """The event whose data is one line."""
     return _DATA + line + BLANK_LINE
+
+
+def error_event(message: str) -> bytes:
+    """The event, in OpenAI's shape, that ends a stream which broke after its first byte."""
+    error = {"message": message, "type": "server_error", "param": None, "code": "interrupted"}
+    return encode({"error": error})
+
+
+def is_error(event: Event) -> bool:
+    """Whether an event says, in OpenAI's shape, that its stream has failed."""
+    return _ERROR.match(event.data) is not None
 
 
 def _parsed(block: bytes) -> Event | Comment:

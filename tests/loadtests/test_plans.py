@@ -16,14 +16,8 @@ from blended.config import (
     SimulatedComponent,
     Simulation,
 )
-from loadtests.harness.timed_client import (
-    MeasurementFailed,
-    RequestOutcome,
-    ScheduledRequest,
-    TimedResponse,
-    arrivals,
-    drive,
-)
+from loadtests.harness.open_loop import RequestOutcome, ScheduledRequest, arrivals, drive
+from loadtests.harness.timed_client import MeasurementFailed, TimedResponse
 from loadtests.studies.plans import __main__ as verification
 from loadtests.studies.plans import cases
 from loadtests.studies.plans.cases import Case

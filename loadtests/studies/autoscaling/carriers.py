@@ -30,11 +30,11 @@ from ray.serve.config import AutoscalingContext
 from blended.app import serve_config
 from blended.config import BlendConfig
 from blended.launch import free_ports
+from loadtests.harness.open_loop import ScheduledRequest, drive
 from loadtests.harness.processes import Unavailable, spawned
 from loadtests.harness.provenance import made_by
 from loadtests.harness.start import up
 from loadtests.harness.targets import ROOT, Place
-from loadtests.harness.timed_client import ScheduledRequest, drive
 
 _QUERY = "sum(increase(ray_blended_draws_total[20s]))"
 _STEPS, _RATE, _STEP_S, _WITHIN_S = 4, 10, 15, 60.0

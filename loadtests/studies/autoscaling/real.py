@@ -18,10 +18,10 @@ import psutil
 
 from blended.app import serve_config
 from blended.config import BlendConfig
+from loadtests.harness.open_loop import ScheduledRequest, drive
 from loadtests.harness.percentiles import percentile
 from loadtests.harness.start import up
 from loadtests.harness.targets import Place
-from loadtests.harness.timed_client import ScheduledRequest, drive
 from loadtests.studies.autoscaling.outcome import DayOutcome
 from loadtests.studies.autoscaling.setting import Contender, Setting
 

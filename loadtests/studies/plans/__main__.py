@@ -25,18 +25,13 @@ from rich.table import Table
 
 from blended.config import BlendConfig
 from blended.errors import BlendedError
+from loadtests.harness.open_loop import RequestOutcome, ScheduledRequest, arrivals, drive
 from loadtests.harness.percentiles import percentile
 from loadtests.harness.processes import Unavailable
 from loadtests.harness.provenance import made_by
 from loadtests.harness.start import apply, up
 from loadtests.harness.targets import Place
-from loadtests.harness.timed_client import (
-    MeasurementFailed,
-    RequestOutcome,
-    ScheduledRequest,
-    arrivals,
-    drive,
-)
+from loadtests.harness.timed_client import MeasurementFailed
 from loadtests.studies.plans import cases
 from loadtests.studies.plans.cases import Case, Expectation
 

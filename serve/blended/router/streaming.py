@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from blended import sse
-from blended.sse import BLANK_LINE, DONE
+from blended.sse import BLANK_LINE, DONE, ERROR_KEY
 
 _MODEL_KEY = b'"model"'
 _MODEL = re.compile(_MODEL_KEY + rb'\s*:\s*"[^"\\]*"')
@@ -23,8 +23,6 @@ _FINGERPRINT = re.compile(_FINGERPRINT_KEY + rb'\s*:\s*"[^"\\]*"')
 _FINISH = re.compile(rb'"finish_reason"\s*:\s*"(\w+)"')
 _USAGE = re.compile(rb'"usage"\s*:\s*\{')
 _NO_CHOICES = re.compile(rb'"choices"\s*:\s*\[\s*\]')
-_ERROR_KEY = b'"error"'
-_ERROR = re.compile(rb"\s*\{\s*" + _ERROR_KEY)
 
 
 def conceal(document: bytes, model: str) -> bytes:
@@ -36,17 +34,6 @@ def conceal(document: bytes, model: str) -> bytes:
         document = _FINGERPRINT.sub(_FINGERPRINT_KEY + b":null", document)
     named = _named(model)
     return _MODEL.sub(lambda _: named, document)
-
-
-def error_event(message: str) -> bytes:
-    """The SSE event, in OpenAI's shape, that ends a stream which broke after its first byte."""
-    error = {"message": message, "type": "server_error", "param": None, "code": "interrupted"}
-    return sse.encode({"error": error})
-
-
-def is_error(event: sse.Event) -> bool:
-    """Whether a component says in an event of its stream that it has failed."""
-    return _ERROR.match(event.data) is not None
 
 
 @dataclass
@@ -97,7 +84,7 @@ class Passage:
     def _completed(self, events: bytes) -> bytes:
         if not events:
             return b""
-        if _ERROR_KEY in events or DONE in events or _USAGE.search(events):
+        if ERROR_KEY in events or DONE in events or _USAGE.search(events):
             quiet = _quiet(events)
             events = events[:quiet] + b"".join(self._noted(events[quiet:]))
         self.events += events.count(BLANK_LINE)
@@ -123,7 +110,7 @@ class Passage:
         """The events that pass, one by one, of some that say more than the next token."""
         for item in sse.parse(events):
             if isinstance(item, sse.Event):
-                if is_error(item):
+                if sse.is_error(item):
                     self.failed = True
                     return
                 if not self._passes(item.data):
@@ -168,7 +155,7 @@ class Passage:
 def _quiet(events: bytes) -> int:
     """How many bytes come before the first block that may say more than the next token."""
     usage = _USAGE.search(events)
-    found = (events.find(_ERROR_KEY), events.find(DONE), usage.start() if usage else -1)
+    found = (events.find(ERROR_KEY), events.find(DONE), usage.start() if usage else -1)
     end = events.rfind(BLANK_LINE, 0, min(at for at in found if at >= 0))
     return 0 if end < 0 else end + len(BLANK_LINE)
 

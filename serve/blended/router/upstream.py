@@ -16,7 +16,6 @@ from blended import sse
 from blended.errors import ApiError
 from blended.internal import REPLICA_HEADER, SESSION_HEADER
 from blended.router.blend import Upstream
-from blended.router.streaming import is_error
 
 CONTEXT_EXCEEDED = "context_length_exceeded"
 
@@ -160,7 +159,7 @@ def _check_first_event(chunk: bytes) -> None:
     """A stream may begin with an error, long after its status was sent: judge it by its code."""
     framer = sse.Framer()
     first = next(sse.parse(framer.feed(chunk) + framer.flush()), None)
-    if not isinstance(first, sse.Event) or not is_error(first):
+    if not isinstance(first, sse.Event) or not sse.is_error(first):
         return
     try:
         code = json.loads(first.data)["error"]["code"]
