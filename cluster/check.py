@@ -14,8 +14,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from blended.errors import BlendedError, ConfigError, Problem
-from cluster.live import lacking
-from cluster.live.asked import title
+from cluster.live import preflight
+from cluster.live.cluster_query import title
 from cluster.live.kubectl import Kubectl
 from cluster.manifests import Document, load, load_file
 from cluster.rules import crd, images, pods, service
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.pinned:
             found += [(title(d), problem) for d in documents for problem in images.unpinned(d)]
         if options.live:
-            found += lacking.problems(documents, Kubectl())
+            found += preflight.problems(documents, Kubectl())
     except BlendedError as exc:
         print(exc, file=sys.stderr)
         return 2

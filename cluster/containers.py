@@ -16,8 +16,8 @@ from blended.journal.identity import SECRET_ENV
 from blended.launch.environment import PRIVACY_ENV, SERVE_ENV, haproxy_env
 from blended.router.blend import CLIENT_KEY_ENV
 from blended.tracing import ENDPOINT_ENV
-from cluster.groups import Group
 from cluster.manifests import Document
+from cluster.worker_groups import PodGroup
 
 HTTP_PORT = 8000
 # Where the images have it.
@@ -51,7 +51,7 @@ def drain_s(blend: BlendConfig) -> int:
     return round(max(r.graceful_shutdown_timeout_s for r in replicas))
 
 
-def container(blend: BlendConfig, group: Group, image: str, role: str) -> Document:
+def container(blend: BlendConfig, group: PodGroup, image: str, role: str) -> Document:
     """The container of a group's pods; `role` is `head`, `router` or `component`.
 
     Raises:
@@ -74,7 +74,7 @@ def container(blend: BlendConfig, group: Group, image: str, role: str) -> Docume
     }
 
 
-def volumes(blend: BlendConfig, group: Group, role: str) -> list[Document]:
+def volumes(blend: BlendConfig, group: PodGroup, role: str) -> list[Document]:
     """The volumes that the container mounts."""
     return [{"name": name, **source} for name, _, source in _volumes(blend, group, role)]
 
@@ -88,7 +88,7 @@ def _readiness() -> Document:
     }
 
 
-def _environment(blend: BlendConfig, group: Group, role: str) -> list[Document]:
+def _environment(blend: BlendConfig, group: PodGroup, role: str) -> list[Document]:
     longest = str(drain_s(blend))
     plain = {
         **SERVE_ENV,
@@ -131,7 +131,7 @@ def _from_secret(name: str, key: str, optional: bool = False) -> Document:
     return {"name": name, "valueFrom": {"secretKeyRef": reference}}
 
 
-def _volumes(blend: BlendConfig, group: Group, role: str) -> list[tuple[str, str, Document]]:
+def _volumes(blend: BlendConfig, group: PodGroup, role: str) -> list[tuple[str, str, Document]]:
     shared = {"emptyDir": {"medium": "Memory", "sizeLimit": group.shared_memory}}
     found: list[tuple[str, str, Document]] = [("shared-memory", "/dev/shm", shared)]
     if group.model_cache:

@@ -13,11 +13,11 @@ from pathlib import Path
 
 from blended.errors import BlendedError, ConfigError
 from blended.launch.changes import changes
-from blended.launch.differences import Difference, shown
-from cluster import service_edits
-from cluster.edit import Edit
+from blended.launch.json_diff import Difference, shown
+from cluster import rayservice_fields
 from cluster.live import raycluster
 from cluster.manifests import Document, at, load_file, of_kind, serve_config
+from cluster.rayservice_edit import Edit
 from cluster.rules import placement
 from cluster.rules.cluster_hash import CAPS, MUTED, Kind, upgrade_type
 
@@ -67,7 +67,7 @@ def sentences(edit: Edit) -> list[str]:
         *_of_strategy(old, edit),
         *_of_cluster(edit),
         *_unplaced(edit),
-        *service_edits.sentences(old, edit.new, edit.kind),
+        *rayservice_fields.sentences(old, edit.new, edit.kind),
         *_of_blend(old, edit.new, edit.kind),
     ]
 

@@ -12,7 +12,7 @@ import yaml
 
 from blended.config.loading import StrictLoader
 from blended.errors import ConfigError
-from cluster.readers import AMBIGUOUS
+from cluster.yaml_scalars import AMBIGUOUS
 
 Document = dict[str, Any]
 
@@ -27,7 +27,7 @@ _UNITS |= {suffix: Decimal(1024) ** power for suffix, power in _BINARY.items()}
 
 
 @dataclass(frozen=True)
-class Group:
+class GroupSpec:
     """One group of equal pods of a RayService: the head, or a worker group; `path` is its place."""
 
     path: str
@@ -104,14 +104,14 @@ def at(document: Mapping[str, Any], *keys: str) -> Any:
     return found
 
 
-def groups(rayservice: Document) -> list[Group]:
+def groups(rayservice: Document) -> list[GroupSpec]:
     """The head and the worker groups of a RayService, in their order."""
     cluster = at(rayservice, "spec", "rayClusterConfig")
     workers = cluster.get("workerGroupSpecs") or []
     return [
-        Group(f"{CLUSTER}.headGroupSpec", "head", at(cluster, "headGroupSpec"), head=True),
+        GroupSpec(f"{CLUSTER}.headGroupSpec", "head", at(cluster, "headGroupSpec"), head=True),
         *(
-            Group(f"{CLUSTER}.workerGroupSpecs[{i}]", str(spec.get("groupName")), spec)
+            GroupSpec(f"{CLUSTER}.workerGroupSpecs[{i}]", str(spec.get("groupName")), spec)
             for i, spec in enumerate(workers)
         ),
     ]
@@ -146,7 +146,7 @@ def ray_version(cluster: Document) -> tuple[int, ...]:
     return (int(found[1]), int(found[2])) if found else ()
 
 
-def pod(group: Group) -> Document:
+def pod(group: GroupSpec) -> Document:
     """A group's template as a Pod, which is what schemas of Kubernetes know."""
     metadata = {"name": group.name, **at(group.spec, "template", "metadata")}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": group.pod_spec}

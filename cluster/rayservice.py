@@ -9,10 +9,10 @@ from blended.app import serve_config
 from blended.config import BlendConfig, VllmComponent
 from cluster import settings as cluster_settings
 from cluster.containers import HTTP_PORT, RIGHTS, container, drain_s, volumes
-from cluster.groups import Group, groups, head, placed
 from cluster.manifests import Document
 from cluster.rules.service import TIMEOUT
 from cluster.settings import Settings
+from cluster.worker_groups import PodGroup, groups, head, placed
 
 ACCOUNT = "blended"
 TOKEN = "blended-ray-token"
@@ -71,7 +71,7 @@ def _cluster(
     blend: BlendConfig,
     settings: Settings,
     name: str,
-    workers: Sequence[Group],
+    workers: Sequence[PodGroup],
     earlier: Sequence[Document],
 ) -> Document:
     image = cluster_settings.image(settings, _has_engines_on_gpus(blend))
@@ -105,7 +105,7 @@ def _head(blend: BlendConfig, settings: Settings, name: str, image: str) -> Docu
 
 
 def _workers(
-    blend: BlendConfig, settings: Settings, name: str, group: Group, image: str
+    blend: BlendConfig, settings: Settings, name: str, group: PodGroup, image: str
 ) -> Document:
     role = "router" if group.name == blend.router.replica_group else "component"
     return {
@@ -122,7 +122,7 @@ def _workers(
     }
 
 
-def _template(blend: BlendConfig, group: Group, name: str, image: str, role: str) -> Document:
+def _template(blend: BlendConfig, group: PodGroup, name: str, image: str, role: str) -> Document:
     worker = {"serviceAccountName": ACCOUNT, "automountServiceAccountToken": False}
     taints = [toleration.model_dump(exclude_none=True) for toleration in group.tolerations]
     return {
@@ -157,7 +157,7 @@ def _in_order(rendered: list[Document], earlier: Sequence[Document]) -> list[Doc
     return [*kept, *new.values()]
 
 
-def _kept(group: Group) -> bool:
+def _kept(group: PodGroup) -> bool:
     """Whether a budget makes sense: one for a single replica would block every drain.
 
     The head is one that nothing replaces: whoever drains its node has to say so.
@@ -165,7 +165,7 @@ def _kept(group: Group) -> bool:
     return group.name == "head" or group.replicas > 1
 
 
-def _budget(name: str, group: Group) -> Document:
+def _budget(name: str, group: PodGroup) -> Document:
     role = {"app.kubernetes.io/component": "head"} if group.name == "head" else group.labels
     return {
         "apiVersion": "policy/v1",

@@ -30,13 +30,13 @@ from locust.argument_parser import LocustArgumentParser
 from locust.exception import StopUser
 from locust.runners import MasterRunner, WorkerRunner
 
-from loadtests.users import options, summary
+from loadtests.users import options, run_summary
 from loadtests.users.answer import Answer
 from loadtests.users.arrivals import part
-from loadtests.users.options import Run
+from loadtests.users.options import LoadTest
 from loadtests.users.people import Ask, Conversation, conversations
 from loadtests.users.session import Session
-from loadtests.users.tally import Response, turn_group
+from loadtests.users.tally import LedgerEntry, turn_group
 
 PATH = "/v1/chat/completions"
 # What is under way when a run is over may end.
@@ -117,7 +117,7 @@ class Person(FastHttpUser):
             "X-Conversation-ID": conversation.id,
         }
 
-    def _report(self, response: Response) -> None:
+    def _report(self, response: LedgerEntry) -> None:
         self.session.ledger.add(response, response.began_s - self.session.began_s)
         if response.outcome != "finished" or response.first_s is None:
             return
@@ -157,7 +157,7 @@ class Chatter(Person):
         self.converse(next(self.conversations))
 
 
-class Arrivals(Person):
+class ArrivalProcess(Person):
     """Everybody who comes to one process in an open loop."""
 
     # More than can be there at once; the default of 10 would make it a closed loop.
@@ -187,7 +187,7 @@ class Arrivals(Person):
         self.there.kill()
 
 
-class Load(LoadTestShape):
+class UserCountShape(LoadTestShape):
     """How many users there are: in an open loop one in each process, who receives the others."""
 
     use_common_options = True
@@ -205,7 +205,7 @@ class Load(LoadTestShape):
             return None
         if run.is_open:
             workers = runner.worker_count
-            return workers, workers, [Arrivals]
+            return workers, workers, [ArrivalProcess]
         return run.users_at(at_s), run.spawn_rate, [Chatter]
 
 
@@ -268,7 +268,7 @@ def judge(environment: Any, **_: object) -> None:
     errors = environment.stats.errors.values()
     session.document = session.conclude({str(e.error): e.occurrences for e in errors})
     complaints = [*session.document["missed"], *session.document["refused"]]
-    for sentence in (summary.verdict(session.document), *complaints):
+    for sentence in (run_summary.verdict(session.document), *complaints):
         print(sentence, file=sys.stderr)
     if complaints:
         environment.process_exit_code = 1
@@ -278,11 +278,13 @@ def judge(environment: Any, **_: object) -> None:
 def conclude(**_: object) -> None:
     """Locust's hook: what its own tables do not have, below them."""
     if session is not None and session.document is not None:
-        print(summary.table(session.document), *summary.describe(session.document), sep="\n")
+        print(
+            run_summary.table(session.document), *run_summary.describe(session.document), sep="\n"
+        )
         print(json.dumps(session.document), flush=True)
 
 
-def _run(environment: Any) -> Run:
+def _run(environment: Any) -> LoadTest:
     """What the options say; a mistake in them ends Locust."""
     try:
         return options.run(environment.parsed_options)

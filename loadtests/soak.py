@@ -7,8 +7,8 @@ what is shared with files or other processes): RSS counts Ray's shared memory in
 whoever has the kernel count pages one by one (USS) holds up the process for seconds on a busy CPU.
 
 Memory grows when the 99.9 % interval of its slope is above 0, by means of blocks because samples
-are alike (loadtests/harness/growth.py), and when it is more than 4 MiB over the run. Prints a line
-for each process and, last, one line of JSON, which `--out` keeps. The exit status is 1 if a
+are alike (loadtests/harness/memory_growth.py), and when it is more than 4 MiB over the run. Prints
+a line for each process and, last, one line of JSON, which `--out` keeps. The exit status is 1 if a
 response failed, the level was missed, or any process grew; 2 if nothing could be measured.
 """
 
@@ -28,10 +28,11 @@ from typing import Any
 
 from blended.config.loading import load
 from blended.errors import BlendedError
-from loadtests.harness.blends import package_version, up, vllm_version
-from loadtests.harness.growth import Trend, trend
-from loadtests.harness.memory import Memory, sample
+from loadtests.harness.memory import ProcessMemory, sample
+from loadtests.harness.memory_growth import Trend, trend
 from loadtests.harness.processes import Unavailable, last_line, spawned
+from loadtests.harness.provenance import package_version, vllm_version
+from loadtests.harness.start import up
 from loadtests.harness.targets import CHAT, Place
 from loadtests.users import people
 
@@ -112,9 +113,9 @@ def search(job: argparse.Namespace, target: Mapping[str, Any], folder: Path) -> 
 
 def soak(
     job: argparse.Namespace, target: Mapping[str, Any], folder: Path, per_s: float
-) -> tuple[dict[str, Any], list[Memory]]:
+) -> tuple[dict[str, Any], list[ProcessMemory]]:
     """So many responses per second for the whole time; Locust's figures, and all memories."""
-    memories = dict[Any, Memory]()
+    memories = dict[Any, ProcessMemory]()
     rate = per_s / people.load().responses
     seconds = f"--run-time={round(60 * (job.warm_up + job.minutes))}s"
     load = ("--shape=soak", f"--rate={rate:.4f}", seconds)
@@ -126,7 +127,9 @@ def soak(
     return found, list(memories.values())
 
 
-def trends(memories: Sequence[Memory], from_s: float, until_s: float) -> list[tuple[Memory, Trend]]:
+def trends(
+    memories: Sequence[ProcessMemory], from_s: float, until_s: float
+) -> list[tuple[ProcessMemory, Trend]]:
     """Of each process that was there all the time between two moments, fastest growing first.
 
     Raises:
@@ -145,7 +148,7 @@ def trends(memories: Sequence[Memory], from_s: float, until_s: float) -> list[tu
 def result(
     knee: Mapping[str, Any] | None,
     soaked: Mapping[str, Any],
-    found: Sequence[tuple[Memory, Trend]],
+    found: Sequence[tuple[ProcessMemory, Trend]],
 ) -> dict[str, Any]:
     """The last line: figures, trends, the samples they are from, and what is wrong."""
     processes = [
@@ -176,7 +179,9 @@ def result(
     }
 
 
-def complaints(soaked: Mapping[str, Any], found: Sequence[tuple[Memory, Trend]]) -> Iterator[str]:
+def complaints(
+    soaked: Mapping[str, Any], found: Sequence[tuple[ProcessMemory, Trend]]
+) -> Iterator[str]:
     """Why the soak fails, as sentences."""
     responses = soaked["all"]
     for name in ("failed", "unfinished"):
@@ -189,7 +194,7 @@ def complaints(soaked: Mapping[str, Any], found: Sequence[tuple[Memory, Trend]])
             yield f"{memory.name} grew by {line.growth_mib:.1f} MiB in {line.seconds:.0f} s."
 
 
-def table(found: Sequence[tuple[Memory, Trend]]) -> str:
+def table(found: Sequence[tuple[ProcessMemory, Trend]]) -> str:
     """A line for each process: its memory, the slope with its standard error, and the growth."""
     head = f"{'process':48} {'MiB':>8} {'MiB/h':>9} {'± SE':>7} {'growth':>7}"
     lines = (

@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.types import ASGIApp
 
+from blended import sse
 from blended.components.simulated import Simulated
 from blended.config import BlendConfig, SimulatedComponent
 from blended.internal import INTERNAL_KEY_ENV
@@ -128,5 +129,5 @@ async def eventually(condition: Callable[[], bool], timeout_s: float = 10) -> No
 
 def events(body: bytes) -> list[Any]:
     """The decoded data of an SSE body; `[DONE]` stays a text."""
-    frames = [f.removeprefix("data: ") for f in body.decode().split("\n\n") if f]
-    return [frame if frame == "[DONE]" else json.loads(frame) for frame in frames]
+    found = [event.data for event in sse.events([body])]
+    return [data.decode() if data == sse.DONE else json.loads(data) for data in found]

@@ -9,7 +9,17 @@ ROOT = Path(__file__).parents[1]
 SERVE = ROOT / "serve"
 # Each imports only what stands before it.
 ORDER = (
-    *("errors", "hashing", "timestamps", "folders", "disconnect", "html", "internal"),
+    *(
+        "retry_after",
+        "errors",
+        "hashing",
+        "timestamps",
+        "folders",
+        "disconnect",
+        "html",
+        "internal",
+        "sse",
+    ),
     *("config", "journal", "experiments", "tracing", "demo", "autoscaling"),
     *("components", "router", "middleware", "app", "launch", "cli"),
 )

@@ -21,8 +21,8 @@ from rich.table import Table
 from blended.config import BlendConfig
 from blended.config.loading import load
 from blended.errors import BlendedError, ConfigError
-from cluster.capacity import profile_files, writing
-from cluster.capacity.planning import Demand, Plan, hours, plan
+from cluster.capacity import blend_file, profile_files
+from cluster.capacity.planning import CapacityPlan, Demand, hours, plan
 from cluster.capacity.queueing import Lengths, ServiceLevel
 
 _COLUMNS = (
@@ -37,7 +37,7 @@ _COLUMNS = (
 )
 
 
-def planned(blend: BlendConfig, options: argparse.Namespace) -> Plan:
+def planned(blend: BlendConfig, options: argparse.Namespace) -> CapacityPlan:
     """The plan of a blend.
 
     Raises:
@@ -73,7 +73,9 @@ def weighted(blend: BlendConfig, weights: Mapping[str, float]) -> BlendConfig:
     return blend.model_copy(update={"selection": selection})
 
 
-def table(blend: BlendConfig, found: Plan, before: Plan | None, spare: int) -> Table:
+def table(
+    blend: BlendConfig, found: CapacityPlan, before: CapacityPlan | None, spare: int
+) -> Table:
     """The plan for people, with the replicas of the plan `before` it, if there is one."""
     money = "" if found.money_per_1000 is None else f", {found.money_per_1000:.4g} in your currency"
     view = Table(
@@ -113,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             before, blend = planned(blend, options), weighted(blend, options.weights)
         found = planned(blend, options)
         if options.write:
-            writing.write(Path(options.blend), found, options.weights or None)
+            blend_file.write(Path(options.blend), found, options.weights or None)
     except BlendedError as exc:
         print(exc, file=sys.stderr)
         return 2
@@ -124,7 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _predicted(found: Plan) -> str:
+def _predicted(found: CapacityPlan) -> str:
     if not found.predicted:
         return ""
     names = ", ".join(found.predicted)

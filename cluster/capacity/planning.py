@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from blended.config import BlendConfig
 from blended.router.selection import normalise
-from cluster.capacity.queueing import Component, Curve, Lengths, ServiceLevel, Spread
+from cluster.capacity.queueing import ComponentQueue, Curve, Lengths, ServiceLevel, Spread
 
 # A router's CPU for a response and for each of its tokens (`make bench`, 2 cores of an AMD EPYC:
 # 0.60 ms for one without a stream, 6.36 ms for 64 tokens one by one), and how busy it may be.
@@ -70,7 +70,7 @@ class ComponentPlan:
 
 
 @dataclass(frozen=True)
-class Plan:
+class CapacityPlan:
     """The components by id, the routers, and what 1,000 responses take, over all hours.
 
     `predicted` are the components whose replicas nobody measured: of these, means keep the level.
@@ -88,7 +88,7 @@ def plan(
     curves: Mapping[str, Curve],
     demand: Demand,
     prices: Mapping[str, float] | None = None,
-) -> Plan:
+) -> CapacityPlan:
     """The plan of a blend; `prices` are by accelerator, for one GPU and hour.
 
     Raises:
@@ -100,7 +100,7 @@ def plan(
     }
     responses = sum(demand.rates) * _HOUR_S
     gpu_s = math.fsum(c.gpu_s for c in components.values())
-    return Plan(
+    return CapacityPlan(
         components=components,
         routers=routers(demand),
         gpu_seconds_per_1000=1e3 * gpu_s / responses,
@@ -118,7 +118,7 @@ def _component(
     blend: BlendConfig, name: str, share: float, curve: Curve, demand: Demand
 ) -> ComponentPlan:
     hardware = blend.hardware[name]
-    queue = Component(curve, demand.lengths, demand.level, _spread(blend, name))
+    queue = ComponentQueue(curve, demand.lengths, demand.level, _spread(blend, name))
     counts = [_replicas(name, queue, share * rate) for rate in demand.rates]
     needed, peak = max(counts), share * demand.peak
     busiest = queue.load(peak, needed)
@@ -146,7 +146,7 @@ def _spread(blend: BlendConfig, name: str) -> Spread:
     return "least" if kind == "simulated" else "hash"
 
 
-def _replicas(name: str, queue: Component, rate: float) -> int:
+def _replicas(name: str, queue: ComponentQueue, rate: float) -> int:
     try:
         return queue.replicas(rate)
     except ValueError as exc:
@@ -160,7 +160,7 @@ def _replicas(name: str, queue: Component, rate: float) -> int:
         ) from exc
 
 
-def _rate(queue: Component, replicas: int) -> float:
+def _rate(queue: ComponentQueue, replicas: int) -> float:
     return round(queue.rate(replicas), 3) if replicas > 0 else 0.0
 
 

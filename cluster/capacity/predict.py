@@ -13,7 +13,6 @@ import json
 import math
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,8 @@ from typing import Any
 from blended.config import VllmComponent
 from blended.config.loading import load, parse_as
 from blended.errors import BlendedError, ConfigError
-from cluster.capacity.profile_files import FOLDER, Point, Profile, Times, served
-from loadtests.harness.blends import package_version
+from cluster.capacity.profile_files import FOLDER, LoadLevel, Profile, Times, served
+from loadtests.harness.provenance import command_and_date, package_version
 
 # Ray's accelerator types, as the systems that aiconfigurator has times of vLLM on.
 _SYSTEMS = {
@@ -113,7 +112,7 @@ def predict(job: argparse.Namespace) -> Profile:
         raise ConfigError(f"Component '{job.component}' cannot be predicted: {refusal}")
     return Profile(
         component=job.component,
-        made_by=_made_by(model, found),
+        made_by=_predicted_by(model, found),
         serves=served(component),
         points=tuple(point(each) for each in found),
     )
@@ -147,10 +146,10 @@ def predictable(job: argparse.Namespace) -> VllmComponent:
     return component
 
 
-def point(found: Any) -> Point:
+def point(found: Any) -> LoadLevel:
     """An answer, as a level of load at which no response was measured."""
     first, between = (float(ms) / 1e3 for ms in (found.ttft, found.tpot))
-    return Point(
+    return LoadLevel(
         running=found.batch_size,
         prompt=found.isl,
         response=found.osl,
@@ -192,10 +191,9 @@ def _shown(found: Any) -> str:
     )
 
 
-def _made_by(model: str, found: Sequence[Any]) -> dict[str, str]:
+def _predicted_by(model: str, found: Sequence[Any]) -> dict[str, str]:
     return {
-        "command": " ".join(["python -m cluster.capacity.predict", *sys.argv[1:]]),
-        "date": datetime.now(UTC).date().isoformat(),
+        **command_and_date("cluster.capacity.predict"),
         "predicted_by": f"aiconfigurator {import_module('aiconfigurator').__version__}",
         "predicted_for": f"vllm {found[0].backend_version} on {found[0].system_name}",
         "model": model,

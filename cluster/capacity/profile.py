@@ -22,12 +22,13 @@ from typing import Any
 from blended.config import BlendConfig
 from blended.config.loading import load
 from blended.errors import BlendedError, ConfigError
-from cluster.capacity.profile_files import FOLDER, Point, Profile, Times, served
-from loadtests.harness.blends import made_by, up
-from loadtests.harness.client import Failed, Response, ask, session
+from cluster.capacity.profile_files import FOLDER, LoadLevel, Profile, Times, served
+from loadtests.harness.percentiles import percentile
 from loadtests.harness.processes import Unavailable
-from loadtests.harness.summary import percentile
+from loadtests.harness.provenance import made_by
+from loadtests.harness.start import up
 from loadtests.harness.targets import Place
+from loadtests.harness.timed_client import MeasurementFailed, TimedResponse, ask, session
 
 # The client shares the machine: beyond this share of a CPU its own delays would be measured.
 _BUSIEST_CLIENT = 0.7
@@ -39,24 +40,24 @@ async def point(
     clients: int,
     words: int,
     cpu_s: Callable[[], float] = time.process_time,
-) -> Point:
+) -> LoadLevel:
     """So many clients, for some seconds and some responses, after a first response of each.
 
     `cpu_s` tells the seconds of a CPU that this process has taken.
 
     Raises:
-        Failed: a response did not come to its end, or this process was the bottleneck.
+        MeasurementFailed: a response did not come to its end, or this process was the bottleneck.
     """
     async with session(target["headers"]) as http:
 
-        async def one() -> Response:
+        async def one() -> TimedResponse:
             return await ask(http, target["url"], job.component, words, job.response)
 
         await asyncio.gather(*(one() for _ in range(clients)))
         began, busy = time.perf_counter(), cpu_s()
         until = began + job.seconds
 
-        async def client() -> list[Response]:
+        async def client() -> list[TimedResponse]:
             found = [await one()]
             while time.perf_counter() < until or len(found) * clients < job.responses:
                 found.append(await one())
@@ -65,13 +66,15 @@ async def point(
         found = [r for rs in await asyncio.gather(*(client() for _ in range(clients))) for r in rs]
     took = time.perf_counter() - began
     if (share := (cpu_s() - busy) / took) > _BUSIEST_CLIENT:
-        raise Failed(f"the client itself took {share:.0%} of a CPU; measure with fewer at once")
+        raise MeasurementFailed(
+            f"the client itself took {share:.0%} of a CPU; measure with fewer at once"
+        )
     return summarise(found, clients, took)
 
 
-def summarise(found: Sequence[Response], clients: int, took_s: float) -> Point:
+def summarise(found: Sequence[TimedResponse], clients: int, took_s: float) -> LoadLevel:
     """The figures of the responses at one level of load."""
-    return Point(
+    return LoadLevel(
         running=clients,
         prompt=fmean(r.prompt for r in found),
         response=fmean(r.tokens for r in found),
@@ -107,7 +110,7 @@ def measure(job: argparse.Namespace) -> Profile:
     Raises:
         ConfigError: there is no such component.
         Unavailable: it does not start.
-        Failed: a response did not come to its end.
+        MeasurementFailed: a response did not come to its end.
     """
     blend = load(job.blend)
     data = alone(blend, job.component, max(job.clients))
@@ -136,7 +139,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     random.seed(job.seed)
     try:
         found = measure(job)
-    except Failed as exc:
+    except MeasurementFailed as exc:
         print(f"Not measured: {exc}", file=sys.stderr)
         return 1
     except (BlendedError, Unavailable) as exc:
@@ -153,7 +156,7 @@ def _times(values: Sequence[float]) -> Times:
     return Times(mean=fmean(values), p99=percentile(sorted(values), 0.99))
 
 
-def _shown(found: Point) -> str:
+def _shown(found: LoadLevel) -> str:
     return (
         f"prompt {found.prompt:.0f}, {found.per_s:.2f} responses/s, first token "
         f"{1e3 * found.ttft_s.mean:.1f} ms (p99 {1e3 * found.ttft_s.p99:.1f}), between tokens "

@@ -17,7 +17,7 @@ from scipy.optimize import nnls
 from blended.config import AnyComponent, Frozen, RemoteComponent
 from blended.config.loading import parse_as
 from blended.errors import ConfigError
-from cluster.capacity.queueing import Curve, Lengths, Line
+from cluster.capacity.queueing import Curve, Lengths, LinearTime
 
 FOLDER = Path(__file__).with_name("profiles")
 
@@ -31,7 +31,7 @@ class Times(Frozen):
     p99: Positive
 
 
-class Point(Frozen):
+class LoadLevel(Frozen):
     """One level of load: so many responses at once, all the time.
 
     `itl_s` is, for each response, the mean between its tokens; `per_s` are responses per second;
@@ -53,7 +53,7 @@ class Profile(Frozen):
     component: str
     made_by: Mapping[str, str]
     serves: Mapping[str, Any]
-    points: Annotated[tuple[Point, ...], Field(min_length=3)]
+    points: Annotated[tuple[LoadLevel, ...], Field(min_length=3)]
 
     @model_validator(mode="after")
     def _has_levels_and_prompts(self) -> "Profile":
@@ -144,7 +144,7 @@ def refuse_other_lengths(component: str, profile: Profile, lengths: Lengths) -> 
             )
 
 
-def _line(columns: Sequence[NDArray[np.float64]], values: Sequence[float]) -> Line:
+def _line(columns: Sequence[NDArray[np.float64]], values: Sequence[float]) -> LinearTime:
     rows = np.array(columns).T / np.array(values)[:, None]
     found, _ = nnls(rows, np.ones(len(values)))
-    return Line(*(float(value) for value in found))
+    return LinearTime(*(float(value) for value in found))

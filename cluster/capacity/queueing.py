@@ -55,7 +55,7 @@ class ServiceLevel:
 
 
 @dataclass(frozen=True)
-class Line:
+class LinearTime:
     """A time in seconds: what it is at least, and what each response and prompt token adds.
 
     `per_prompt_token` is for one's own prompt, `per_running_prompt_token` for those of all.
@@ -79,10 +79,10 @@ class Curve:
     `most` is the largest number of responses at once that was measured.
     """
 
-    ttft: Line
-    ttft_p99: Line
-    itl: Line
-    itl_p99: Line
+    ttft: LinearTime
+    ttft_p99: LinearTime
+    itl: LinearTime
+    itl_p99: LinearTime
     most: int
 
     def response_s(self, running: float, lengths: Lengths) -> float:
@@ -97,7 +97,7 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Load:
+class SteadyState:
     """Replicas in the long run: responses under way at each, and the share that is not good.
 
     `missed` are those that are late because they waited, and those that are refused.
@@ -108,7 +108,7 @@ class Load:
 
 
 @dataclass(frozen=True)
-class Component:
+class ComponentQueue:
     """The replicas of one component: what each does, what it is asked, and how they are spread."""
 
     curve: Curve
@@ -134,10 +134,10 @@ class Component:
         lines = np.arange(1, self.at_once + 1)
         return max(_FEWEST_WAITING, int((self._in_time(lines) >= self.level.goodput).sum()))
 
-    def load(self, rate: float, replicas: int) -> Load:
+    def load(self, rate: float, replicas: int) -> SteadyState:
         """So many replicas under `rate` arrivals per second."""
         if rate == 0:
-            return Load(0.0, 0.0)
+            return SteadyState(0.0, 0.0)
         if self.spread == "least":
             return self._queue(rate, replicas).load
         return self._apart(rate / replicas, replicas)
@@ -180,9 +180,9 @@ class Component:
         lines = np.ceil((counts[places:] - places) / replicas)
         late = float(shares[places:-1] @ (1 - self._in_time(lines)))
         under_way = float(shares[1:] @ running) / replicas
-        return _Queue(Load(under_way, late + float(shares[-1])), refused=float(shares[-1]))
+        return _Queue(SteadyState(under_way, late + float(shares[-1])), refused=float(shares[-1]))
 
-    def _apart(self, rate: float, replicas: int) -> Load:
+    def _apart(self, rate: float, replicas: int) -> SteadyState:
         """Replicas that are queues apart; whoever is refused tries any of them, the same included.
 
         The share B that one refuses grows with x * (1 + B), so that repetition finds it.
@@ -195,7 +195,7 @@ class Component:
             refused = one.refused
         late = one.load.missed - one.refused
         lost = one.refused * (1 / replicas + (1 - 1 / replicas) * one.refused)
-        return Load(one.load.running, late * (1 + one.refused) + lost)
+        return SteadyState(one.load.running, late * (1 + one.refused) + lost)
 
     def _in_time(self, lines: NDArray[Any]) -> NDArray[np.float64]:
         """The probability that who is the k-th in the line of a full replica has its token in time.
@@ -210,7 +210,7 @@ class Component:
 
 @dataclass(frozen=True)
 class _Queue:
-    load: Load
+    load: SteadyState
     refused: float
 
 

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from blended.errors import Problem
-from cluster.live.asked import Asked, Found, namespace
+from cluster.live.cluster_query import ClusterQuery, Found, namespace
 from cluster.manifests import Document, at, groups
 
 
-def problems(asked: Asked) -> Iterator[Found]:
+def problems(asked: ClusterQuery) -> Iterator[Found]:
     """Secrets, or entries of them, that are not there."""
     wanted = dict.fromkeys(entry for d in asked.documents for entry in _entries(d))
     objects = dict.fromkeys((place, secret) for place, secret, _ in wanted)

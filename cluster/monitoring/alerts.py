@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from blended.router.telemetry import SHARE, SPOOL_AGE, TTFT
+from blended.router.metrics import SHARE, SPOOL_AGE, TTFT
 from cluster.monitoring import queries
 
 Rule = Mapping[str, Any]

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from itertools import count
 from typing import Any
 
-from cluster.monitoring.panels import Panel, rows
+from cluster.monitoring.panels import DashboardPanel, rows
 
 SCHEMA_VERSION = 42
 _DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
@@ -31,7 +31,7 @@ def dashboard(about: str) -> Json:
     }
 
 
-def _placed(sections: Iterable[tuple[str, Sequence[Panel]]]) -> Iterable[Json]:
+def _placed(sections: Iterable[tuple[str, Sequence[DashboardPanel]]]) -> Iterable[Json]:
     """Panels from left to right and top to bottom, a heading above each row of them."""
     ids, y = count(1), 0
     for title, panels in sections:
@@ -44,7 +44,7 @@ def _placed(sections: Iterable[tuple[str, Sequence[Panel]]]) -> Iterable[Json]:
         y += -(-len(panels) // _COLUMNS) * _HEIGHT
 
 
-def _drawn(panel: Panel, number: int, x: int, y: int) -> Json:
+def _drawn(panel: DashboardPanel, number: int, x: int, y: int) -> Json:
     return {
         "id": number,
         "type": "timeseries",

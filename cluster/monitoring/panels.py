@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from blended.router.telemetry import (
+from blended.router.metrics import (
     DRAWS,
     E2E,
     ITL,
@@ -24,7 +24,7 @@ _BY_COMPONENT = ("component",)
 
 
 @dataclass(frozen=True)
-class Panel:
+class DashboardPanel:
     """One graph: queries with the legends of their series, and what the reader has to know.
 
     `unit` is one of Grafana's.
@@ -36,7 +36,7 @@ class Panel:
     targets: Sequence[tuple[str, str]]
 
 
-def rows() -> list[tuple[str, list[Panel]]]:
+def rows() -> list[tuple[str, list[DashboardPanel]]]:
     """Panels under their headings."""
     return [
         ("Who answers", _who()),
@@ -47,9 +47,9 @@ def rows() -> list[tuple[str, list[Panel]]]:
     ]
 
 
-def _who() -> list[Panel]:
+def _who() -> list[DashboardPanel]:
     return [
-        Panel(
+        DashboardPanel(
             "Share of responses",
             "Of the responses to the blend's own name outside of experiments: the share that each "
             "component answered, the one that is configured, and the bounds that chance alone "
@@ -63,13 +63,13 @@ def _who() -> list[Panel]:
                 (queries.chance(WINDOW, "+"), "{{component}} at most"),
             ],
         ),
-        Panel(
+        DashboardPanel(
             "First draws",
             "How often each component was drawn first, whoever answered then.",
             "reqps",
             [(queries.or_zero(queries.per_s(DRAWS, WINDOW, ("drawn",))), "{{drawn}}")],
         ),
-        Panel(
+        DashboardPanel(
             "Responses",
             "By how they ended: cancelled ones were left by their clients, refused ones asked for "
             "what the component does not take; failed ones are told apart by whether their clients "
@@ -80,10 +80,10 @@ def _who() -> list[Panel]:
     ]
 
 
-def _how_fast() -> list[Panel]:
+def _how_fast() -> list[DashboardPanel]:
     return [
         _quantiles(TTFT, "First byte", "From the request to the first byte of its response."),
-        Panel(
+        DashboardPanel(
             "First byte, p99 by turn",
             "Later turns have longer prompts; what the prefix cache holds of them costs little.",
             "s",
@@ -91,14 +91,14 @@ def _how_fast() -> list[Panel]:
         ),
         _quantiles(ITL, "Between pieces", "The mean time between the pieces of each stream."),
         _quantiles(E2E, "Whole response", "From the request to the end of finished responses."),
-        Panel(
+        DashboardPanel(
             "Router overhead",
             "The part of a response's time that was not spent waiting for the component that "
             "answered: attempts that failed before are part of it.",
             "s",
             _both(ROUTER, (), ""),
         ),
-        Panel(
+        DashboardPanel(
             "Ongoing requests",
             "What the replicas of each deployment are at work on; LLMServer is a component.",
             "short",
@@ -107,23 +107,23 @@ def _how_fast() -> list[Panel]:
     ]
 
 
-def _cost() -> list[Panel]:
+def _cost() -> list[DashboardPanel]:
     return [
-        Panel(
+        DashboardPanel(
             "GPU seconds per 1,000 responses",
             "GPUs of the component's healthy replicas over its responses, whether the GPUs are "
             "busy or idle. Remote components have none here.",
             "s",
             [(queries.gpu_seconds(WINDOW), "{{component}}")],
         ),
-        Panel(
+        DashboardPanel(
             "Tokens",
             "Of prompts, of responses, and of prompts met in the prefix cache (`cached`, which "
             "`prompt` includes).",
             "short",
             [(queries.or_zero(queries.per_s(TOKENS, WINDOW, ("kind",))), "{{kind}} per second")],
         ),
-        Panel(
+        DashboardPanel(
             "Prefix cache",
             "The share of prompt tokens that did not have to be computed again; 0 also where a "
             "component does not say.",
@@ -133,31 +133,31 @@ def _cost() -> list[Panel]:
     ]
 
 
-def _wrong() -> list[Panel]:
+def _wrong() -> list[DashboardPanel]:
     failed = queries.or_zero(queries.failed_attempts(WINDOW))
     return [
-        Panel(
+        DashboardPanel(
             "Attempts that failed",
             "The share of a component's attempts that gave no byte, by why: full, unavailable, "
             "late, or refused, which is its word about the router's key.",
             "percentunit",
             [(failed, "{{component}} {{outcome}}")],
         ),
-        Panel(
+        DashboardPanel(
             "Replacements",
             "Responses that the first choice did not give: another replica of it did (spilled), "
             "another component (redrawn), or nobody (none).",
             "reqps",
             [(queries.or_zero(queries.per_s(REPLACEMENTS, WINDOW, ("how",))), "{{how}}")],
         ),
-        Panel(
+        DashboardPanel(
             "Refusals",
             "Requests that no component was drawn for, by error code: wrong keys, limits of keys, "
             "requests that are not valid.",
             "reqps",
             [(queries.or_zero(queries.per_s(REFUSALS, WINDOW, ("code",))), "{{code}}")],
         ),
-        Panel(
+        DashboardPanel(
             "Components available",
             "1 if every router takes the component to be there, 0 if at least one does not.",
             "short",
@@ -166,21 +166,21 @@ def _wrong() -> list[Panel]:
     ]
 
 
-def _journal() -> list[Panel]:
+def _journal() -> list[DashboardPanel]:
     return [
-        Panel(
+        DashboardPanel(
             "Spool",
             "Bytes of records that wait for the database, over all routers.",
             "bytes",
             [(queries.gauge("sum", SPOOL_BYTES), "waiting")],
         ),
-        Panel(
+        DashboardPanel(
             "Spool age",
             "How long the oldest record has waited: about a second while the database answers.",
             "s",
             [(queries.gauge("max", SPOOL_AGE), "oldest")],
         ),
-        Panel(
+        DashboardPanel(
             "Dropped",
             "What full spools gave up within the window: the texts of records, then the records.",
             "short",
@@ -189,8 +189,8 @@ def _journal() -> list[Panel]:
     ]
 
 
-def _quantiles(metric: Metric, title: str, description: str) -> Panel:
-    return Panel(title, description, "s", _both(metric, _BY_COMPONENT, "{{component}} "))
+def _quantiles(metric: Metric, title: str, description: str) -> DashboardPanel:
+    return DashboardPanel(title, description, "s", _both(metric, _BY_COMPONENT, "{{component}} "))
 
 
 def _both(metric: Metric, by: tuple[str, ...], legend: str) -> list[tuple[str, str]]:

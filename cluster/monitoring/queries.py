@@ -1,11 +1,11 @@
-"""PromQL over the metrics of `blended.router.telemetry`, whose names and tags stand there.
+"""PromQL over the metrics of `blended.router.metrics`, whose names and tags stand there.
 
 `window` is a duration as Prometheus writes it (`5m`), or Grafana's variable for one; `by` are the
 labels that are kept.
 """
 
 from blended.config.experiments import HOLDOUT
-from blended.router.telemetry import (
+from blended.router.metrics import (
     ATTEMPTS,
     AVAILABLE,
     DRAWS,

@@ -8,16 +8,16 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from blended.errors import Problem
-from cluster.manifests import SERVE, Document, Group, at, groups
-from cluster.rules.needs import ACCELERATOR, Need, needs
+from cluster.manifests import SERVE, Document, GroupSpec, at, groups
 from cluster.rules.pods import amount, cpus, gpus
+from cluster.rules.replica_needs import ACCELERATOR, ReplicaNeed, needs
 
 
 def problems(rayservice: Document, serve: Document) -> list[Problem]:
     """Deployments without a group, or with several; replicas, or all of them, that do not fit."""
     workers = [group for group in groups(rayservice) if not group.head]
     found = list(_proxies(serve))
-    placed: dict[str, list[Need]] = {group.path: [] for group in workers}
+    placed: dict[str, list[ReplicaNeed]] = {group.path: [] for group in workers}
     for need in needs(serve):
         fitting = [group for group in workers if matches(group, need.selectors)]
         found += _ambiguous(need, fitting, workers)
@@ -30,7 +30,7 @@ def problems(rayservice: Document, serve: Document) -> list[Problem]:
     return found
 
 
-def matches(group: Group, selectors: Sequence[Mapping[str, str]]) -> bool:
+def matches(group: GroupSpec, selectors: Sequence[Mapping[str, str]]) -> bool:
     """Whether a group's labels satisfy all selectors, in Ray's syntax: `a`, `!a`, `in(a, b)`."""
     labels = at(group.spec, "labels")
     return all(
@@ -40,7 +40,7 @@ def matches(group: Group, selectors: Sequence[Mapping[str, str]]) -> bool:
     )
 
 
-def capacity(group: Group) -> dict[str, int]:
+def capacity(group: GroupSpec) -> dict[str, int]:
     """CPUs and GPUs of one pod, rounded up as Ray does."""
     return {"CPU": math.ceil(amount(cpus(group))), "GPU": math.ceil(amount(gpus(group)))}
 
@@ -59,7 +59,9 @@ def _proxies(serve: Document) -> Iterator[Problem]:
         yield Problem(f"{SERVE}.proxy_location", message)
 
 
-def _ambiguous(need: Need, fitting: list[Group], workers: list[Group]) -> Iterator[Problem]:
+def _ambiguous(
+    need: ReplicaNeed, fitting: list[GroupSpec], workers: list[GroupSpec]
+) -> Iterator[Problem]:
     wanted = " and ".join(f"{key}={value}" for key, value in need.selectors[0].items()) or "none"
     if not fitting:
         there = ", ".join(f"{g.name} {dict(at(g.spec, 'labels'))}" for g in workers) or "none"
@@ -71,7 +73,7 @@ def _ambiguous(need: Need, fitting: list[Group], workers: list[Group]) -> Iterat
         yield Problem(need.path, f"{message}; select a label that one group has alone")
 
 
-def _one_replica(need: Need, group: Group) -> Iterator[Problem]:
+def _one_replica(need: ReplicaNeed, group: GroupSpec) -> Iterator[Problem]:
     for resource, held in capacity(group).items():
         if (taken := need.at_once(resource)) > held:
             message = f"a replica of '{need.name}' takes {taken:g} {resource}s of one pod, and one"
@@ -83,7 +85,7 @@ def _one_replica(need: Need, group: Group) -> Iterator[Problem]:
         yield Problem(f"{group.path}.resources['{kind}']", message)
 
 
-def _all_replicas(placed: list[Need], group: Group) -> Iterator[Problem]:
+def _all_replicas(placed: list[ReplicaNeed], group: GroupSpec) -> Iterator[Problem]:
     most, hosts = group.spec.get("maxReplicas"), group.spec.get("numOfHosts", 1)
     required = math.ceil(_pods(placed, capacity(group)) / hosts)
     if most is not None and required > most:
@@ -92,7 +94,7 @@ def _all_replicas(placed: list[Need], group: Group) -> Iterator[Problem]:
         yield Problem(f"{group.path}.maxReplicas", f"{message}; raise it, or lower max_replicas")
 
 
-def _pods(placed: list[Need], pod: Mapping[str, int]) -> int:
+def _pods(placed: list[ReplicaNeed], pod: Mapping[str, int]) -> int:
     """How many pods are needed at the least for every replica that there may be."""
     counts = [0]
     for resource, held in pod.items():

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
-from blended.errors import Problem
-from cluster.manifests import CLUSTER, SERVE, Document, Group, at, environment, groups, quantity
+from blended.errors import Problem, field_path
+from cluster.manifests import CLUSTER, SERVE, Document, GroupSpec, at, environment, groups, quantity
 
 HEAD_MEMORY = "8Gi"
 CLUSTER_LABEL = "ray.io/cluster"
@@ -46,12 +46,12 @@ def budget_problems(budget: Document) -> list[Problem]:
     return found
 
 
-def cpus(group: Group) -> Any:
+def cpus(group: GroupSpec) -> Any:
     """Where Ray reads a pod's CPUs, as it is written there; None where nothing is."""
     return _declared(group, "CPU", "num-cpus", "cpu")
 
 
-def gpus(group: Group) -> Any:
+def gpus(group: GroupSpec) -> Any:
     """Where Ray reads a pod's GPUs, as it is written there; None where nothing is."""
     container = at(group.ray_container, "resources")
     names = [n for kind in ("limits", "requests") for n in at(container, kind) if n.endswith("gpu")]
@@ -66,7 +66,7 @@ def amount(value: Any) -> Decimal:
         return Decimal(0)
 
 
-def _declared(group: Group, resource: str, parameter: str, limit: str) -> Any:
+def _declared(group: GroupSpec, resource: str, parameter: str, limit: str) -> Any:
     container = at(group.ray_container, "resources")
     places = (
         at(group.spec, "resources").get(resource),
@@ -77,7 +77,7 @@ def _declared(group: Group, resource: str, parameter: str, limit: str) -> Any:
     return next((value for value in places if value is not None), None)
 
 
-def _head(head: Group) -> Iterator[Problem]:
+def _head(head: GroupSpec) -> Iterator[Problem]:
     path = f"{head.path}.template.spec.containers[0].resources.limits"
     if amount(gpus(head)) > 0:
         message = f"{gpus(head)} GPUs on the head serve nobody; remove them"
@@ -92,7 +92,7 @@ def _head(head: Group) -> Iterator[Problem]:
         yield Problem(f"{path}.memory", message)
 
 
-def _worker(group: Group, serve: Document) -> Iterator[Problem]:
+def _worker(group: GroupSpec, serve: Document) -> Iterator[Problem]:
     path = f"{group.path}.template.spec"
     probe = group.ray_container.get("readinessProbe") or {"failureThreshold": 1}
     if probe.get("failureThreshold") == 1:
@@ -108,14 +108,14 @@ def _worker(group: Group, serve: Document) -> Iterator[Problem]:
         yield Problem(f"{path}.terminationGracePeriodSeconds", message)
 
 
-def _cpus(group: Group) -> Iterator[Problem]:
+def _cpus(group: GroupSpec) -> Iterator[Problem]:
     if cpus(group) is None:
         message = "is not set, so that the autoscaler fails for all groups; write how many"
         path = f"{group.path}.template.spec.containers[0].resources.limits.cpu"
         yield Problem(path, message)
 
 
-def _quantities(group: Group) -> Iterator[Problem]:
+def _quantities(group: GroupSpec) -> Iterator[Problem]:
     for path, container in _containers(group):
         for kind in ("limits", "requests"):
             for name, value in at(container, "resources", kind).items():
@@ -125,7 +125,7 @@ def _quantities(group: Group) -> Iterator[Problem]:
                     yield Problem(f"{path}.resources.{kind}['{name}']", str(exc))
 
 
-def _gpus(group: Group) -> Iterator[Problem]:
+def _gpus(group: GroupSpec) -> Iterator[Problem]:
     resources = at(group.ray_container, "resources")
     limits, requests = at(resources, "limits"), at(resources, "requests")
     for name, count in requests.items():
@@ -135,13 +135,13 @@ def _gpus(group: Group) -> Iterator[Problem]:
             yield Problem(path, message)
 
 
-def _containers(group: Group) -> Iterator[tuple[str, Document]]:
+def _containers(group: GroupSpec) -> Iterator[tuple[str, Document]]:
     for kind in ("initContainers", "containers"):
         for i, container in enumerate(group.pod_spec.get(kind) or []):
             yield f"{group.path}.template.spec.{kind}[{i}]", container
 
 
-def _images(group: Group) -> Iterator[Problem]:
+def _images(group: GroupSpec) -> Iterator[Problem]:
     for path, container in _containers(group):
         image = str(container.get("image", ""))
         name, _, tag = image.rpartition("/")[2].partition(":")
@@ -150,7 +150,7 @@ def _images(group: Group) -> Iterator[Problem]:
             yield Problem(f"{path}.image", message)
 
 
-def _secrets(group: Group) -> Iterator[Problem]:
+def _secrets(group: GroupSpec) -> Iterator[Problem]:
     for path, container in _containers(group):
         for name, variable in environment(container).items():
             yield from _secret(f"{path}.env['{name}']", name, variable.get("value"))
@@ -172,7 +172,7 @@ def _texts(value: Any, path: str) -> Iterator[tuple[str, str, str]]:
     """Every variable of an environment in a Serve config, whoever sets it."""
     items = enumerate(value) if isinstance(value, list) else ()
     for key, item in value.items() if isinstance(value, dict) else items:
-        where = f"{path}[{key}]" if isinstance(key, int) else f"{path}.{key}"
+        where = field_path([key], path)
         if isinstance(item, dict | list):
             yield from _texts(item, where)
         elif path.endswith(("env_vars", ".env")):

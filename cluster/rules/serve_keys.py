@@ -118,7 +118,7 @@ def _unknown_keys(value: Any, annotation: Any, path: str) -> Iterator[Problem]:
         return
     fields = models[0].model_fields
     for key, item in value.items():
-        where = f"{path}.{key}".lstrip(".")
+        where = field_path([str(key)], path)
         if key in fields:
             yield from _unknown_keys(item, fields[key].annotation, where)
         else:
@@ -148,7 +148,7 @@ def _plain(value: Any, annotation: Any, path: str) -> Iterator[tuple[str, Docume
         return
     fields = models[0].model_fields
     for key in sorted(value.keys() & fields.keys()):
-        where, inner = f"{path}.{key}".lstrip("."), fields[key].annotation
+        where, inner = field_path([str(key)], path), fields[key].annotation
         if isinstance(value[key], dict) and (found := list(_models(inner))) and _loose(inner):
             yield where, value[key], found[0]
         else:

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 from blended.errors import ConfigError, Problem
 from cluster.manifests import CLUSTER, SERVE, Document, at, environment, ray_version, serve_config
-from cluster.readers import unclear
-from cluster.rules import groups as group_rules
 from cluster.rules import placement, pods, serve_keys
+from cluster.rules import worker_groups as group_rules
+from cluster.yaml_scalars import unclear
 
 MAX_NAME = 47
 TIMEOUT = "ray.io/initializing-timeout"

@@ -27,8 +27,8 @@ from pathlib import Path
 from loadtests.faults.parts import PARTS, Part
 from loadtests.faults.site import site
 from loadtests.faults.strike import HOW, How, Noticed, struck
-from loadtests.harness.blends import made_by
 from loadtests.harness.processes import Unavailable
+from loadtests.harness.provenance import made_by
 
 
 @dataclass(frozen=True)

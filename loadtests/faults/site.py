@@ -15,10 +15,10 @@ from blended.internal import INTERNAL_PORT_ENV
 from blended.launch import free_ports
 from blended.launch.state import Running
 from loadtests.faults.parts import Site
-from loadtests.harness.blends import apply, up
 from loadtests.harness.postgres import postgres
 from loadtests.harness.processes import spawned, wait_until
 from loadtests.harness.redis_server import redis_server
+from loadtests.harness.start import apply, up
 from loadtests.harness.targets import START_TIMEOUT_S, Place
 
 _GROUP = "second"

@@ -13,6 +13,8 @@ from typing import Any, Literal, Protocol
 
 import aiohttp
 
+from blended import sse
+
 
 class Api(Protocol):
     """Where a blend answers, without a path, and a key for it."""
@@ -154,7 +156,7 @@ def _end(status: int, stream: bool, content: bytes) -> End:
     if not stream:
         json.loads(content)
         return "finished"
-    if content.rstrip().endswith(b"data: [DONE]"):
+    *_, last = [b"", *(event.data for event in sse.events([content]))]
+    if last == sse.DONE:
         return "finished"
-    last = content.rstrip().rsplit(b"data: ", 1)[-1]
     return "error_event" if last.startswith(b'{"error"') else "silent"

@@ -13,7 +13,7 @@ _MIB = 2**20
 
 
 @dataclass
-class Memory:
+class ProcessMemory:
     """The samples of one process: seconds since the run began, and MiB.
 
     Anonymous memory is RSS less what is shared with files or with other processes.
@@ -25,16 +25,18 @@ class Memory:
     rss_mib: list[float] = field(default_factory=list)
 
 
-def sample(processes: Sequence[psutil.Process], at_s: float, into: dict[Any, Memory]) -> None:
+def sample(
+    processes: Sequence[psutil.Process], at_s: float, into: dict[Any, ProcessMemory]
+) -> None:
     """Look at the memory of every process once; one that has ended meanwhile is left out."""
-    total = into.setdefault("all", Memory("all together"))
+    total = into.setdefault("all", ProcessMemory("all together"))
     own = rss = 0.0
     for process in processes:
         with suppress(psutil.Error):
             memory = process.memory_info()
             key = (process.pid, process.create_time())
             if key not in into:
-                into[key] = Memory(_named(process))
+                into[key] = ProcessMemory(_named(process))
             found = into[key]
             anonymous_mib, rss_mib = (memory.rss - memory.shared) / _MIB, memory.rss / _MIB
             _append(found, at_s, anonymous_mib, rss_mib)
@@ -63,7 +65,7 @@ def _named(process: psutil.Process) -> str:
     return next((f"{name} of {title.rpartition(':')[2]}" for title in replicas), name)
 
 
-def _append(memory: Memory, at_s: float, anonymous_mib: float, rss_mib: float) -> None:
+def _append(memory: ProcessMemory, at_s: float, anonymous_mib: float, rss_mib: float) -> None:
     memory.times_s.append(at_s)
     memory.anonymous_mib.append(anonymous_mib)
     memory.rss_mib.append(rss_mib)

@@ -1,4 +1,4 @@
-"""What is measured: the bare upstream and the peers before it; Blended's own are in blends.py."""
+"""What is measured: the bare upstream and its peers; Blended's own are in blended_targets.py."""
 
 import os
 import re
@@ -15,11 +15,11 @@ import httpx
 import psutil
 
 from blended.launch import free_ports
-from loadtests.harness.generator import text
+from loadtests.harness.load_generator import text
 from loadtests.harness.processes import family, spawned, wait_until
-from loadtests.harness.upstream import TOKEN, TOKENS
+from loadtests.harness.simulated_upstream import TOKEN, TOKENS
 from loadtests.studies.router_overhead.environments import installed
-from loadtests.studies.router_overhead.peers import PEERS, WEIGHTS, Peer, Site
+from loadtests.studies.router_overhead.peers import PEERS, WEIGHTS, Peer, PeerSite
 
 ROOT = Path(__file__).parents[2]
 CHAT = "/v1/chat/completions"
@@ -88,7 +88,12 @@ def one_model(name: str) -> dict[str, str]:
 def upstream(folder: Path) -> Iterator[Mapping[str, str]]:
     """The simulated upstream; yields the URL of each of its models."""
     ports = {model: free_ports.port() for model in WEIGHTS}
-    command = [sys.executable, "-m", "loadtests.harness.upstream", *map(str, ports.values())]
+    command = [
+        sys.executable,
+        "-m",
+        "loadtests.harness.simulated_upstream",
+        *map(str, ports.values()),
+    ]
     urls = {model: f"http://127.0.0.1:{port}" for model, port in ports.items()}
     log = folder / "upstream.log"
     with spawned(command, log) as process:
@@ -114,7 +119,7 @@ def start_peer(name: str, place: Place, stack: ExitStack) -> list[Target]:
         Unavailable: it cannot be installed or started.
     """
     peer = PEERS[name]
-    site = Site(installed(name, peer.packages), place.folder, free_ports.port(), place.urls)
+    site = PeerSite(installed(name, peer.packages), place.folder, free_ports.port(), place.urls)
     log = place.folder / f"{name}.log"
     process = stack.enter_context(spawned(peer.command(site), log, os.environ | peer.env))
     if peer.announced:
@@ -126,7 +131,7 @@ def start_peer(name: str, place: Place, stack: ExitStack) -> list[Target]:
 
 
 def _peer_target(
-    name: str, peer: Peer, site: Site, port: int | None, process: "subprocess.Popen[bytes]"
+    name: str, peer: Peer, site: PeerSite, port: int | None, process: "subprocess.Popen[bytes]"
 ) -> Target:
     return Target(
         name=name,

@@ -16,7 +16,7 @@ from blended.config import BlendConfig
 from blended.config.loading import load
 from blended.errors import BlendedError
 from loadtests.report.page import page
-from loadtests.users import summary
+from loadtests.users import run_summary
 
 
 class NoResult(ValueError):
@@ -50,7 +50,7 @@ def weights(blend: BlendConfig) -> dict[str, float]:
 def lines(document: Mapping[str, Any]) -> list[str]:
     """What the terminal shows."""
     run = document.get("soak", document)
-    found = [summary.table(run), *summary.describe(run), summary.verdict(run)]
+    found = [run_summary.table(run), *run_summary.describe(run), run_summary.verdict(run)]
     return [*found, *document.get("complaints", [*run["missed"], *run["refused"]])]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from blended.html import templates
 from loadtests.report.plots import plots
-from loadtests.users import summary
+from loadtests.users import run_summary
 
 TIMES = {"ttft_ms": "TTFT", "itl_ms": "ITL", "tpot_ms": "TPOT", "e2e_ms": "E2E"}
 
@@ -24,7 +24,7 @@ def page(document: Mapping[str, Any], weights: Mapping[str, float]) -> str:
             run=run,
             search=search,
             complaints=document.get("complaints", [*run["missed"], *run["refused"]]),
-            sentences=[*summary.describe(run), summary.verdict(run)],
+            sentences=[*run_summary.describe(run), run_summary.verdict(run)],
             processes=document.get("processes", []),
             share_of_knee=document.get("share_of_knee"),
             rows=_rows(run),

@@ -18,13 +18,13 @@ from typing import Any
 
 import numpy as np
 
-from blended.experiments.analysis import Result, analyse
+from blended.experiments.analysis import ExperimentResult, analyse
 from blended.experiments.curves import CURVES, Curve
 from blended.experiments.definition import ArmDefinition, Definition
 from blended.experiments.moments import Array
-from blended.experiments.panel import Panel
-from blended.experiments.reading import SAID, SUMS, Ints
+from blended.experiments.panel import ExperimentPanel
 from blended.experiments.statistics import ALPHA, Estimate
+from blended.experiments.user_days import SAID, SUMS, Ints
 from loadtests.harness.machine import machine
 from loadtests.studies.population.habits import (
     DAY_S,
@@ -55,7 +55,7 @@ class People:
     sums: Mapping[str, Array]
     before: Mapping[str, Array]
 
-    def panel(self, until: int) -> Panel:
+    def panel(self, until: int) -> ExperimentPanel:
         """What a journal knows of them before a day, counted from the experiment's first."""
         who = self.joined < until
         since = np.arange(self.active.shape[1])
@@ -71,7 +71,7 @@ class People:
         }
         seconds = self.sums["active_s"][who][user, day]
         arm, joined = self.arm[who], self.joined[who]
-        return Panel(_DEFINITION, until, arm, joined, totals, user, day, seconds)
+        return ExperimentPanel(_DEFINITION, until, arm, joined, totals, user, day, seconds)
 
 
 _DEFINITION = Definition(
@@ -143,7 +143,7 @@ def coverage(experiments: int, users: int, rng: np.random.Generator) -> dict[str
     return {name: float(np.mean(values)) for name, values in held.items()}
 
 
-def _estimates(result: Result) -> Iterator[tuple[str, Estimate, float]]:
+def _estimates(result: ExperimentResult) -> Iterator[tuple[str, Estimate, float]]:
     """Everything that is estimated, with the truth, on the log scale."""
     for curve in CURVES:
         for k in SHOWN_DAYS:
@@ -155,7 +155,7 @@ def _estimates(result: Result) -> Iterator[tuple[str, Estimate, float]]:
     yield from zip(PAPER, _paper(result), _true_paper(), strict=True)
 
 
-def _paper(result: Result) -> list[Estimate]:
+def _paper(result: ExperimentResult) -> list[Estimate]:
     (found,) = result.lines
     return [e for line in (found.retention, found.engagement) for e in (line.intercept, line.slope)]
 
@@ -188,7 +188,7 @@ def false_alarms(experiments: int, users: int, rng: np.random.Generator) -> dict
     return {name: count / experiments for name, count in alarms.items()}
 
 
-def _naive(panel: Panel) -> dict[str, Estimate]:
+def _naive(panel: ExperimentPanel) -> dict[str, Estimate]:
     """Two of the measures as if every user-day were somebody else's."""
     arms = []
     for arm in (1, 0):
@@ -234,7 +234,7 @@ def peeking(experiments: int, users: int, rng: np.random.Generator) -> Peeking:
     return Peeking(shares[True], shares[False])
 
 
-def _compared(result: Result) -> dict[str, Estimate]:
+def _compared(result: ExperimentResult) -> dict[str, Estimate]:
     """Every difference that a result shows: its effects, and the paper's numbers."""
     effects = {effect.measure: effect.ratio for effect in result.effects}
     return effects | (dict(zip(PAPER, _paper(result), strict=True)) if result.lines else {})

@@ -4,14 +4,15 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from locust.contrib.fasthttp import FAILURE_EXCEPTIONS
 
-from loadtests.users.tally import Outcome, Response
+from loadtests.users.tally import LedgerEntry, Outcome
 
 
-class Failed(Exception):
+class ResponseFailed(Exception):
     """A response that did not come to its end."""
 
 
@@ -36,7 +37,7 @@ class Answer:
         """To its end, or to so many tokens; the row of Locust's that it counts in is told."""
         try:
             self._read(response, leave_after)
-        except (Failed, ValueError, *FAILURE_EXCEPTIONS) as exc:
+        except (ResponseFailed, ValueError, *FAILURE_EXCEPTIONS) as exc:
             self.outcome = "failed"
             response.failure(str(exc))
             return
@@ -46,9 +47,9 @@ class Answer:
         response.request_meta["response_time"] = 1e3 * (time.perf_counter() - self.began_s)
         response.success()
 
-    def response(self, blend: str) -> Response:
+    def response(self, blend: str) -> LedgerEntry:
         """What the ledger wants to know of it, now that it has ended."""
-        return Response(
+        return LedgerEntry(
             outcome=self.outcome,
             model=self.model,
             of_blend=self.model == blend,
@@ -63,7 +64,7 @@ class Answer:
         if not response.status_code:
             response.raise_for_status()
         if response.status_code != 200:
-            raise Failed(f"{response.status_code}: {response.text[:200]}")
+            raise ResponseFailed(f"{response.status_code}: {response.text[:200]}")
         self.component = response.headers.get("x-blended-component", "")
         for piece in _pieces(response) if self.streamed else _whole(response):
             self.pieces.append(piece)
@@ -84,16 +85,19 @@ def _pieces(response: Any) -> Iterator[tuple[float, str]]:
     """The pieces of a streamed response and when they came, by `time.perf_counter`.
 
     Raises:
-        Failed: it broke off, or it ended without saying that it was done.
+        ResponseFailed: it broke off, or it ended without saying that it was done.
     """
-    while line := response.stream.readline(b"\n"):
-        data = line.decode().strip().removeprefix("data: ")
-        if data == "[DONE]":
+    # Read by lines, as the router writes its events: a pod of Locust's has no `blended.sse`.
+    for line in iter(partial(response.stream.readline, b"\n"), b""):
+        if not line.startswith(b"data: "):
+            continue
+        data = line.removeprefix(b"data: ").strip()
+        if data == b"[DONE]":
             return
-        event = json.loads(data or "{}")
+        event = json.loads(data)
         if "error" in event:
-            raise Failed(event["error"]["message"])
+            raise ResponseFailed(event["error"]["message"])
         for choice in event.get("choices", ()):
             if text := choice["delta"].get("content"):
                 yield time.perf_counter(), text
-    raise Failed("The stream ended without [DONE].")
+    raise ResponseFailed("The stream ended without [DONE].")

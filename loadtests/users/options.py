@@ -9,9 +9,9 @@ from typing import Any
 
 from loadtests.users import arrivals
 from loadtests.users.arrivals import Arrival
+from loadtests.users.load_shapes import SHAPES, LoadShape
 from loadtests.users.people import People, load
-from loadtests.users.shapes import SHAPES, Shape
-from loadtests.users.summary import SLOTS_PER_PART, Limits
+from loadtests.users.run_summary import SLOTS_PER_PART, Limits
 from loadtests.users.tally import Level
 
 # Of a run without an end.
@@ -19,7 +19,7 @@ _SLOT_S = 10.0
 
 
 @dataclass(frozen=True)
-class Run:
+class LoadTest:
     """One load test. Without `rate` and `replay` its loop is closed: so many users.
 
     `seconds` is infinite where nothing ends the run but Ctrl-C; `rate` is new conversations per
@@ -27,7 +27,7 @@ class Run:
     """
 
     people: People
-    shape: Shape
+    shape: LoadShape
     level: Level
     limits: Limits
     seed: int
@@ -94,7 +94,7 @@ def add(parser: ArgumentParser) -> None:
     add("--client-lag-ms", type=float, default=100.0, help="refuse a run whose client was later")
 
 
-def run(options: Namespace) -> Run:
+def run(options: Namespace) -> LoadTest:
     """The run that options describe; `lasts_s` is a master's run time, in its workers.
 
     Raises:
@@ -108,9 +108,9 @@ def run(options: Namespace) -> Run:
     seconds = seconds or (_length_s(replay, options.speed) if replay else math.inf)
     if options.shape != "steady" and math.isinf(seconds):
         raise ValueError(f"The shape {options.shape} needs an end; give --run-time.")
-    return Run(
+    return LoadTest(
         people=load(Path(options.people) if options.people else None),
-        shape=Shape(options.shape, options.low, options.steps),
+        shape=LoadShape(options.shape, options.low, options.steps),
         level=Level(_seconds(options.first_token_ms), _seconds(options.between_tokens_ms)),
         limits=Limits(options.client_cpu, options.client_lag_ms),
         seed=options.seed,

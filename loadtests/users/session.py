@@ -13,9 +13,9 @@ from typing import Any
 import gevent  # type: ignore[import-untyped]
 
 from loadtests.harness.machine import machine
-from loadtests.users import summary
-from loadtests.users.client import Client, shown
-from loadtests.users.options import Run
+from loadtests.users import run_summary
+from loadtests.users.client_watch import ClientWatch, shown
+from loadtests.users.options import LoadTest
 from loadtests.users.tally import Ledger
 
 
@@ -25,9 +25,9 @@ class Session:
     `clients` are the figures of the processes that make the load, by name.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: LoadTest) -> None:
         self.run, self.began_s = run, time.perf_counter()
-        self.ledger, self.client = Ledger(run.level, run.slot_s), Client()
+        self.ledger, self.client = Ledger(run.level, run.slot_s), ClientWatch()
         self.clients, self.numbers = dict[str, list[Any]](), count()
         self.load_average = os.getloadavg()[0]
         self.document: dict[str, Any] | None = None
@@ -49,21 +49,21 @@ class Session:
     def conclude(self, errors: Mapping[str, int]) -> dict[str, Any]:
         """All figures of the run, and where they come from; errors are counted by their words."""
         run, ledger = self.run, self.ledger
-        parts = summary.parts(ledger, run.seconds)
+        parts = run_summary.parts(ledger, run.seconds)
         clients = [shown(name, wire) for name, wire in self.clients.items()]
         document = {
             "load": run.load(),
             "level": {
                 "first_token_ms": _milliseconds(run.level.first_s),
                 "between_tokens_ms": _milliseconds(run.level.between_s),
-                "goodput": summary.GOODPUT,
+                "goodput": run_summary.GOODPUT,
             },
-            **summary.groups(ledger),
+            **run_summary.groups(ledger),
             "errors": dict(errors),
             "parts": parts,
-            "knee": summary.knee(parts),
+            "knee": run_summary.knee(parts),
             "client": clients,
-            "refused": list(summary.refusals(clients, run.limits)),
+            "refused": list(run_summary.refusals(clients, run.limits)),
             "people": asdict(run.people),
             "seed": run.seed,
             "load_average": self.load_average,
@@ -71,7 +71,7 @@ class Session:
             "versions": {"locust": version("locust"), "gevent": version("gevent")},
             "command": shlex.join(["locust", *sys.argv[1:]]),
         }
-        return document | {"missed": list(summary.missed(document))}
+        return document | {"missed": list(run_summary.missed(document))}
 
 
 def _milliseconds(seconds: float | None) -> float | None:

@@ -27,7 +27,7 @@ class Level:
 
 
 @dataclass(frozen=True)
-class Response:
+class LedgerEntry:
     """One response at the client: when it was asked for and its tokens came, by one clock.
 
     A response that is not streamed has no times of tokens. `component` is empty where it is hidden;
@@ -98,7 +98,7 @@ class Tally:
     tpot: Histogram = field(default_factory=Histogram)
     e2e: Histogram = field(default_factory=Histogram)
 
-    def add(self, response: Response, level: Level) -> None:
+    def add(self, response: LedgerEntry, level: Level) -> None:
         """Count a response; only a finished one has times."""
         self.counts[response.outcome] += 1
         if response.outcome != "finished":
@@ -146,7 +146,7 @@ class Ledger:
     slot_s: float
     tallies: dict[tuple[str, str], Tally] = field(default_factory=dict)
 
-    def add(self, response: Response, at_s: float) -> None:
+    def add(self, response: LedgerEntry, at_s: float) -> None:
         """Count a response in all of its groups; it began `at_s` after the run."""
         for group in _groups(response, int(at_s / self.slot_s)):
             self.tally(*group).add(response, self.level)
@@ -184,7 +184,7 @@ def turn_group(turn: int) -> str:
     return "1" if turn == 1 else "2 to 4" if turn <= 4 else "5 on"
 
 
-def _groups(response: Response, slot: int) -> Iterator[tuple[str, str]]:
+def _groups(response: LedgerEntry, slot: int) -> Iterator[tuple[str, str]]:
     yield "all", ""
     yield "slot", str(slot)
     yield "model", response.model

@@ -22,8 +22,8 @@ from blended.config import (
     Tracing,
     VllmComponent,
 )
-from blended.errors import RETRY_AFTER_S
 from blended.internal import INTERNAL_KEY_ENV, prefix
+from blended.retry_after import RETRY_AFTER_S
 from blended.tracing import environment
 
 if TYPE_CHECKING:

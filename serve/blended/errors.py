@@ -6,9 +6,7 @@ All are built from plain positional arguments, so that they survive pickling bet
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-# When a client may try again, in seconds, by the error's code. Two more follow from what is the
-# matter: a component is asked again by the next health check, a key's limit ends with its window.
-RETRY_AFTER_S = {"overloaded": 1, "record_not_found": 2, "journal_unavailable": 5}
+from blended.retry_after import RETRY_AFTER_S
 
 
 class BlendedError(Exception):

@@ -3,6 +3,7 @@
 import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -95,8 +96,9 @@ def test_an_edit_leaves_the_rest_as_it_is(tmp_path: Path) -> None:
         f"keys:\n- {{name: first, sha256: {HASH}}}\n- {{name: second, sha256: {HASH[::-1]}}}",
         f'{{"keys": [{{"name": "first", "sha256": "{HASH}"}}, '
         f'{{"name": "second", "sha256": "{HASH[::-1]}"}}]}}',
+        f"keys:\n-\n  name: first\n  sha256: {HASH}\n-\n  name: second\n  sha256: {HASH[1:]}0\n",
     ],
-    ids=["block", "indented", "flow", "lines", "json"],
+    ids=["block", "indented", "flow", "lines", "json", "dashes"],
 )
 def test_every_key_can_be_removed_and_others_added(text: str, tmp_path: Path) -> None:
     """In whatever style the file is written, down to none and up again."""
@@ -118,13 +120,42 @@ def test_every_key_can_be_removed_and_others_added(text: str, tmp_path: Path) ->
 def test_an_unusual_file_is_not_touched(tmp_path: Path) -> None:
     """Where an edit would not do what it should, the file stays and a sentence says so."""
     path = tmp_path / "keys.yaml"
-    text = f"keys:\n-\n  name: first\n  sha256: {HASH}\n-\n  name: second\n  sha256: {HASH[1:]}0\n"
+    # To seven digits of a second, of which one would be lost.
+    text = WRITTEN.replace("# The end.", "  expires: 2099-01-02 03:04:05.1234567Z\n# The end.")
     path.write_text(text)
-    result = run("remove", "first", "--file", path)
+    results = [run("remove", "first", "--file", path), run("new", "third", "--file", path)]
 
-    assert isinstance(result.exception, ConfigError)
-    assert "by hand" in str(result.exception)
+    for result in results:
+        assert isinstance(result.exception, ConfigError)
+        assert "by hand" in str(result.exception)
     assert path.read_text() == text
+
+
+@pytest.mark.parametrize("order", list(permutations(["first", "second", "third"])), ids="-".join)
+@pytest.mark.parametrize("above", ["keys:", "keys:  # by name", "keys:\n# The first's."])
+def test_comments_on_lines_of_their_own_outlive_every_entry(
+    order: tuple[str, ...], above: str, tmp_path: Path
+) -> None:
+    """In their order, whichever entry goes first; one behind an entry goes with it."""
+    path = tmp_path / "keys.yaml"
+    third = f"# In one line.\n- {{name: third, sha256: {HASH[1:]}0}} # behind\n# The end."
+    path.write_text(WRITTEN.replace("# The end.", third).replace("keys:", above))
+    comments = re.findall("^#.*$", path.read_text(), re.MULTILINE)
+    for index, name in enumerate(order, 1):
+        run("remove", name, "--file", path)
+
+        assert sorted(names(path)) == sorted(order[index:])
+        assert re.findall("^#.*$", path.read_text(), re.MULTILINE) == comments
+
+
+def test_a_name_that_is_a_word_of_yaml_stays_a_name(tmp_path: Path) -> None:
+    """Of 1.1 or of 1.2: a switch, a date, a number."""
+    path = tmp_path / "keys.yaml"
+    words = ["on", "null", "2099-01-02", "0777", "1e3", "12"]
+    for word in words:
+        run("new", word, "--file", path)
+
+    assert names(path) == words
 
 
 def test_the_list_shows_limits_and_no_hashes(tmp_path: Path) -> None:

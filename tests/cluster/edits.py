@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from blended.config import BlendConfig
-from cluster.edit import Edit
 from cluster.manifests import Document
 from cluster.rayservice import manifests
+from cluster.rayservice_edit import Edit
 from cluster.settings import Settings
 
 Change = Callable[[Any, Any], object]

@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from cluster import check, diff
-from cluster.edit import Edit
 from cluster.manifests import Document
+from cluster.rayservice_edit import Edit
 from cluster.rules import crd
 from tests.cluster.edits import live
 from tests.cluster.manifest import (

@@ -14,7 +14,7 @@ from cluster import local
 from cluster.manifests import Document, dump, groups, serve_config
 from cluster.rayservice import manifests
 from cluster.rehearsal import autoscaling, rehearsed
-from cluster.rules.needs import Need, needs
+from cluster.rules.replica_needs import ReplicaNeed, needs
 from cluster.settings import Settings
 
 
@@ -23,7 +23,7 @@ def rayservice(preset: str = "modern") -> Document:
     return service
 
 
-def asked(config: Document) -> dict[str, Need]:
+def asked(config: Document) -> dict[str, ReplicaNeed]:
     """What each application asks of the nodes, by its name; who picks replicas left out."""
     names = [app["name"] for app in config["applications"]]
     found = [need for need in needs(config) if need.name != "LLMRouter"]

@@ -12,8 +12,8 @@ from blended.launch.environment import SERVE_ENV
 from cluster.manifests import Document, environment, groups, quantity, serve_config
 from cluster.rayservice import manifests
 from cluster.rules.cluster_hash import cluster_hash
-from cluster.rules.needs import needs
 from cluster.rules.placement import matches
+from cluster.rules.replica_needs import needs
 from cluster.settings import Settings
 
 GIB = 2**30

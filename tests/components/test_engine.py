@@ -105,7 +105,7 @@ from itertools import cycle
 from ray.llm._internal.serve.utils.registry import ComponentRegistry
 there = cycle([False, True])
 ComponentRegistry.contains = lambda registry, name: next(there)
-import blended.components.registration
+import blended.components.connector_registration
 from ray.llm._internal.serve.engines.vllm.kv_transfer import factory
 print(len(factory.BUILTIN_BACKENDS))
 """

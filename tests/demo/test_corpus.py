@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from blended.demo import CONVERSATION, corpus, phrases, values
+from blended.demo import CONVERSATION, corpus, phrases, slot_values
 
 
 def _dialogues(seed: int, count: int = 200, *, held_out: bool = False) -> list[corpus.Dialogue]:
@@ -42,8 +42,8 @@ def test_made_up_names_are_reserved_by_checksum() -> None:
     """Training and evaluation draw made-up names from two halves that cannot meet."""
     rng = random.Random(0)
     for _ in range(300):
-        assert not values.is_reserved(values.made_up_name(rng, held_out=False))
-        assert values.is_reserved(values.made_up_name(rng, held_out=True))
+        assert not slot_values.is_reserved(slot_values.made_up_name(rng, held_out=False))
+        assert slot_values.is_reserved(slot_values.made_up_name(rng, held_out=True))
 
 
 @pytest.mark.parametrize("persona", corpus.PERSONAS)

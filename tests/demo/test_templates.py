@@ -7,9 +7,9 @@ import pytest
 from transformers import AutoTokenizer
 
 from blended.demo import MODEL_IDS, model_path
-from blended.demo.batches import render
 from blended.demo.corpus import Message
 from blended.demo.tokenizers import DIALECTS
+from blended.demo.training_batches import render
 
 SHARED = [
     {"role": "user", "content": "Hello, I am Robin."},

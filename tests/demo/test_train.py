@@ -8,7 +8,7 @@ import torch
 from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM
 
-from blended.demo import MODEL_FOLDER, MODEL_IDS, batches, corpus, evaluate, model, train
+from blended.demo import MODEL_FOLDER, MODEL_IDS, corpus, evaluate, model, train, training_batches
 from blended.demo import tokenizers as dialects
 from blended.demo.corpus import Dialogue, Message
 
@@ -35,7 +35,7 @@ def test_only_own_replies_are_trained(model_id: str) -> None:
     )
     tokenizer = _shipped(model_id)
 
-    (example,) = batches.examples(model_id, tokenizer, [Dialogue(messages, ())])
+    (example,) = training_batches.examples(model_id, tokenizer, [Dialogue(messages, ())])
     trained = [i for i, weight in zip(example.ids, example.weights, strict=True) if weight]
 
     eos = dialects.DIALECTS[model_id].eos
@@ -48,7 +48,9 @@ def test_copied_values_weigh_more() -> None:
     turn = corpus.Turn(("recall_name",), "Who am I?", {"name": "Robin"})
     messages = (Message("user", "Who am I?"), Message("assistant", "You are Robin.", "ember"))
 
-    (example,) = batches.examples("ember", _shipped("ember"), [Dialogue(messages, (turn,))])
+    (example,) = training_batches.examples(
+        "ember", _shipped("ember"), [Dialogue(messages, (turn,))]
+    )
     heavy = [i for i, w in zip(example.ids, example.weights, strict=True) if w > 1]
 
     assert _shipped("ember").decode(heavy) == " Robin"
@@ -93,7 +95,7 @@ def test_same_recipe_gives_the_same_batches() -> None:
 
 def test_drills_can_only_be_solved_by_copying() -> None:
     """A drill repeats itself, and only the repetition is trained."""
-    example = batches.drill(random.Random(0), vocab_size=500, length=40)
+    example = training_batches.drill(random.Random(0), vocab_size=500, length=40)
     period = example.weights.index(1.0)
 
     assert example.ids[period:] == example.ids[: 40 - period]

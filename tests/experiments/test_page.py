@@ -16,13 +16,13 @@ from blended.experiments import report
 from blended.experiments.analysis import analyse
 from blended.experiments.curve_plots import LINES
 from blended.experiments.definition import ArmDefinition, Definition
-from blended.experiments.metrics import MEASURES
+from blended.experiments.measures import MEASURES
 from blended.experiments.page import page
-from blended.experiments.panel import Panel
+from blended.experiments.panel import ExperimentPanel
 from blended.experiments.plots import TITLES
-from blended.experiments.reading import SAID, SUMS
 from blended.experiments.report import Report
-from blended.experiments.stored import Realised
+from blended.experiments.stored_experiments import Realised
+from blended.experiments.user_days import SAID, SUMS
 from tests.experiments import chromium
 
 ARMS = ("alone", "two-blend", "three-blend", "flattened")
@@ -54,7 +54,7 @@ def definition(*arms: str, day_s: float = 86400, **changes: Any) -> Definition:
     return Definition(**{**values, **changes})
 
 
-def panel(of: Definition, users: int = 400, days: int = 31, lost: float = 0) -> Panel:
+def panel(of: Definition, users: int = 400, days: int = 31, lost: float = 0) -> ExperimentPanel:
     """So many users in each arm, who join in the first third of the days.
 
     Each arm's users come more often than the last one's and stay longer; `lost` is the part of
@@ -77,7 +77,9 @@ def panel(of: Definition, users: int = 400, days: int = 31, lost: float = 0) -> 
     totals |= {f"before_{name}": before * random.gamma(9, 0.1, n) for name in SUMS}
     totals["before_active_days"] = before
     totals["observed_days"] = (START + days - joined).astype(float)
-    return Panel(of, START + days, arm, joined, totals, user, day, seconds, crossed=3, known=2)
+    return ExperimentPanel(
+        of, START + days, arm, joined, totals, user, day, seconds, crossed=3, known=2
+    )
 
 
 def _totals(random: np.random.Generator, days: Any, seconds: Any) -> dict[str, Any]:

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from blended.errors import ConfigError, NotEnoughData
-from blended.experiments import stored
+from blended.experiments import stored_experiments
 from blended.experiments.analysis import analyse
 from blended.experiments.definition import ArmDefinition, Definition
-from blended.experiments.metrics import engagement, retention
+from blended.experiments.measures import engagement, retention
 from blended.experiments.moments import Contrast, Moments
-from blended.experiments.panel import Panel, read
+from blended.experiments.panel import ExperimentPanel, read
 from blended.journal.records import ExperimentRecord, ResponseRecord
 from blended.journal.store import Store
 from tests.journal.samples import response
@@ -59,7 +59,7 @@ def visits(user: str, arm: str, days: Iterable[int], seconds: float = 10.0) -> l
     ]
 
 
-def panel(store: Store, days: float, **fields: Any) -> Panel:
+def panel(store: Store, days: float, **fields: Any) -> ExperimentPanel:
     """What is known so many days after the start."""
     return read(store, definition(**fields), START + days * DAY_S, lambda _: None)
 
@@ -180,7 +180,7 @@ def test_an_experiment_is_known_by_its_last_definition(store: Store) -> None:
     old = definition(arms=(ArmDefinition("a", 0.5, {}), ArmDefinition("c", 0.5, {})))
     for version, at in ((old, START), (definition(), START + 10), (grown, START + 20)):
         store.add([ExperimentRecord("test", version.version, at, version.to_json())])
-    known = stored.find(store, "test")
+    known = stored_experiments.find(store, "test")
 
     assert known.definition == grown
     assert len(known.notes) == 1
@@ -192,7 +192,7 @@ def test_an_unknown_experiment_is_named_with_those_there_are(store: Store) -> No
     store.add([ExperimentRecord("test", "v", 1.0, definition().to_json())])
 
     with pytest.raises(ConfigError, match=r"no experiment 'tset'; it knows: test\."):
-        stored.find(store, "tset")
+        stored_experiments.find(store, "tset")
 
 
 def test_draws_are_counted_by_arm_and_component(store: Store) -> None:
@@ -204,7 +204,7 @@ def test_draws_are_counted_by_arm_and_component(store: Store) -> None:
             for r, c in zip(drawn, ("y", "x", "y"), strict=True)
         ]
     )
-    found = stored.realised(store, definition(), START + 10 * DAY_S)
+    found = stored_experiments.realised(store, definition(), START + 10 * DAY_S)
 
     assert (found["b"]["y"].drawn, found["b"]["y"].answered) == (3, 2)
     assert found["a"]["x"].drawn == 0

@@ -20,7 +20,7 @@ from gbstats.utils import check_srm
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
-from blended.experiments.metrics import fitted, intercept_and_slope
+from blended.experiments.measures import fitted, intercept_and_slope
 from blended.experiments.moments import Array, Moments
 from blended.experiments.statistics import (
     TUNED_FOR_USERS,

@@ -28,7 +28,7 @@ class Tally:
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
     violations: list[dict[str, Any]] = field(default_factory=list)
 
-    def add(self, seed: int, case: cases.Case, judged: verdict.Verdict) -> None:
+    def add(self, seed: int, case: cases.Case, judged: verdict.CaseVerdict) -> None:
         """Count a case."""
         self.outcomes[case.kind, judged.outcome] += 1
         if judged.fault:
@@ -56,12 +56,12 @@ async def fuzz(
     return tally
 
 
-async def played(target: cases.Target, case: cases.Case, limit_s: float) -> verdict.Verdict:
+async def played(target: cases.Target, case: cases.Case, limit_s: float) -> verdict.CaseVerdict:
     """Play one case and judge it."""
     try:
         return verdict.judge(case, await exchange.run(target, case, limit_s))
     except OSError as exc:
-        return verdict.Verdict("refused", f"no connection: {exc}")
+        return verdict.CaseVerdict("refused", f"no connection: {exc}")
 
 
 def main() -> int:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from typing import Any
 
+from blended import sse
 from tests.fuzz.cases import Case
 from tests.fuzz.exchange import Exchange
 
@@ -13,7 +14,7 @@ _RETRIABLE = (429, 503)
 
 
 @dataclass(frozen=True)
-class Verdict:
+class CaseVerdict:
     """`outcome` in a word or two; `fault` says what is wrong, empty when nothing is."""
 
     outcome: str
@@ -21,7 +22,7 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Response:
+class HttpResponse:
     """A response that came whole."""
 
     status: int
@@ -34,10 +35,10 @@ class Response:
         return self.headers.get("content-type", "").partition(";")[0]
 
 
-def judge(case: Case, exchange: Exchange) -> Verdict:
+def judge(case: Case, exchange: Exchange) -> CaseVerdict:
     """What became of the case, and what is wrong with it."""
     if exchange.hung:
-        return Verdict("hung", "neither answered nor closed in its time")
+        return CaseVerdict("hung", "neither answered nor closed in its time")
     try:
         responses = _responses(case, exchange.response)
     except (HTTPException, ValueError) as exc:
@@ -45,23 +46,23 @@ def judge(case: Case, exchange: Exchange) -> Verdict:
             return _server_error(exchange.response)
         # What a proxy says to bytes that are no HTTP/1.1 need not be HTTP/1.1 either.
         fault = f"the response is not whole: {exc!r}" if case.sound else ""
-        return Verdict("cut", fault)
+        return CaseVerdict("cut", fault)
     if exchange.left and not responses:
-        return Verdict("left")
+        return CaseVerdict("left")
     if len(responses) < (case.responses if case.sound else 0):
-        return Verdict("closed", f"closed after {len(responses)} of {case.responses} responses")
+        return CaseVerdict("closed", f"closed after {len(responses)} of {case.responses} responses")
     faults = [fault for response in responses if (fault := _fault(case, response))]
     outcome = " ".join(map(_outcome, responses)) or "closed"
-    return Verdict(outcome, "; ".join(faults))
+    return CaseVerdict(outcome, "; ".join(faults))
 
 
-def _responses(case: Case, raw: bytes) -> list[Response]:
+def _responses(case: Case, raw: bytes) -> list[HttpResponse]:
     stream, found = _Stream(raw), []
     while stream.tell() < len(raw):
         parsed = HTTPResponse(stream, method=case.method)  # type: ignore[arg-type]
         parsed.begin()
         headers = {name.lower(): value for name, value in parsed.getheaders()}
-        found.append(Response(parsed.status, headers, parsed.read()))
+        found.append(HttpResponse(parsed.status, headers, parsed.read()))
     return found
 
 
@@ -75,19 +76,19 @@ class _Stream(io.BytesIO):
         pass
 
 
-def _server_error(raw: bytes) -> Verdict:
+def _server_error(raw: bytes) -> CaseVerdict:
     """Judge a response of which the client did not wait for the end."""
     status = raw.split(b" ", 2)[1:2]
     failed = bool(status) and status[0].startswith(b"5") and status[0] != b"503"
     shown = raw[:200].decode(errors="replace")
-    return Verdict("left in mid-response", f"a server error: {shown}" if failed else "")
+    return CaseVerdict("left in mid-response", f"a server error: {shown}" if failed else "")
 
 
-def _outcome(response: Response) -> str:
+def _outcome(response: HttpResponse) -> str:
     return f"{response.status}{' stream' if response.content_type == 'text/event-stream' else ''}"
 
 
-def _fault(case: Case, response: Response) -> str:
+def _fault(case: Case, response: HttpResponse) -> str:
     shown = f"{response.status} {response.content_type} {response.body[:200]!r}"
     if response.status in _RETRIABLE:
         if not response.headers.get("retry-after", "").isdigit():
@@ -103,7 +104,7 @@ def _fault(case: Case, response: Response) -> str:
     return "" if _is_answer(response) else f"not an answer in OpenAI's shape: {shown}"
 
 
-def _is_error(response: Response) -> bool:
+def _is_error(response: HttpResponse) -> bool:
     error = _json(response.body).get("error")
     return (
         response.content_type == "application/json"
@@ -113,16 +114,16 @@ def _is_error(response: Response) -> bool:
     )
 
 
-def _is_answer(response: Response) -> bool:
+def _is_answer(response: HttpResponse) -> bool:
     if response.content_type == "application/json":
         return bool(_json(response.body))
     if response.content_type != "text/event-stream":
         return False
-    *events, end, rest = response.body.split(b"\n\n")
-    if rest or not all(event.startswith(b"data: {") for event in events):
+    events = list(sse.events([response.body]))
+    if not events or b"".join(event.raw for event in events) != response.body:
         return False
-    complete = end == b"data: [DONE]"
-    return all(_json(event[6:]) for event in events) and (complete or b'"error"' in end)
+    *pieces, end = [event.data for event in events]
+    return all(map(_json, pieces)) and (end == sse.DONE or "error" in _json(end))
 
 
 def _json(document: bytes) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from blended.journal.implicit_feedback import ANSWERED, HORIZON_S, Asked, derive
+from blended.journal.implicit_feedback import ANSWERED, HORIZON_S, AskedResponse, derive
 from blended.journal.records import FeedbackRecord, Record, ResponseRecord
 from blended.journal.store import Store
 from blended.journal.tables import feedback
@@ -20,11 +20,11 @@ BEGIN = 1_793_491_199.0
 USER = "u"
 
 
-def asked(name: str, at: float, lineage: str | None, parent: str | None = None) -> Asked:
-    return Asked(name, at, lineage, parent, "finished", 1.0)
+def asked(name: str, at: float, lineage: str | None, parent: str | None = None) -> AskedResponse:
+    return AskedResponse(name, at, lineage, parent, "finished", 1.0)
 
 
-def told(responses: list[Asked]) -> dict[tuple[str, str], str | None]:
+def told(responses: list[AskedResponse]) -> dict[tuple[str, str], str | None]:
     """What is derived, by response and kind: the other response."""
     return {(f.response_id, f.kind): f.other_id for f in derive(responses)}
 
@@ -80,7 +80,7 @@ def told(responses: list[Asked]) -> dict[tuple[str, str], str | None]:
     ],
 )
 def test_feedback_follows_from_the_order(
-    responses: list[Asked], expected: dict[tuple[str, str], str]
+    responses: list[AskedResponse], expected: dict[tuple[str, str], str]
 ) -> None:
     """By the rule, also if they are given in another order."""
     assert told(responses) == told(responses[::-1]) == expected
@@ -94,7 +94,7 @@ def test_feedback_tells_when_and_after_how_long() -> None:
     assert (soon.at, soon.value) == (1.5, 0.0)
 
 
-def by_the_rule(responses: list[Asked]) -> dict[tuple[str, str], str | None]:
+def by_the_rule(responses: list[AskedResponse]) -> dict[tuple[str, str], str | None]:
     """The definition, word by word and slowly."""
     found = dict[tuple[str, str], str | None]()
     for s in sorted(responses, key=lambda r: (r.started_at, r.response_id)):
@@ -206,9 +206,11 @@ def _add_all(store: Store, records: list[Record]) -> None:
         store.add(records[start : start + 5])
 
 
-def _asked(records: list[Record]) -> list[Asked]:
+def _asked(records: list[Record]) -> list[AskedResponse]:
     answers = [record for record in records if isinstance(record, ResponseRecord)]
-    return [Asked._make(getattr(r, name) for name in Asked._fields) for r in answers]
+    return [
+        AskedResponse._make(getattr(r, name) for name in AskedResponse._fields) for r in answers
+    ]
 
 
 def kept(store: Store) -> set[FeedbackRecord]:

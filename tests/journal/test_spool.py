@@ -11,7 +11,7 @@ from shutil import rmtree
 
 import pytest
 
-from blended.journal import files
+from blended.journal import spool_files
 from blended.journal.records import Record, from_line
 from blended.journal.spool import Spool
 from tests.journal.samples import response
@@ -34,7 +34,7 @@ def arrived(spool: Spool) -> list[Record]:
     records = []
     while batch := spool.waiting(MIB):
         for file in batch:
-            records += [from_line(line) for line in files.lines_of(file)]
+            records += [from_line(line) for line in spool_files.lines_of(file)]
             spool.remove(file)
     return records
 
@@ -145,7 +145,7 @@ def test_a_damaged_line_keeps_no_spool_from_its_bound(tmp_path: Path) -> None:
         spool.append(response(number, content={"messages": ["x" * 500]}))
         spool.write(last=True)
 
-    lines = list(files.lines_of(spool.waiting(MIB)[0]))
+    lines = list(spool_files.lines_of(spool.waiting(MIB)[0]))
     assert lines[1] == "nonsense"
     assert from_line(lines[0]) == response(0)
     assert spool.status().bytes <= 20_000
@@ -244,7 +244,7 @@ def test_a_full_disk_costs_nothing_that_fits_into_memory(
     spool.write(last=True)
 
     assert arrived(spool) == [response(1), response(2), response(3)]
-    assert all(json.loads(line) for f in tmp_path.glob("*/*") for line in files.lines_of(f))
+    assert all(json.loads(line) for f in tmp_path.glob("*/*") for line in spool_files.lines_of(f))
 
 
 def test_an_empty_spool_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from blended.config import BlendConfig, Selection
 from blended.errors import ConfigError, LaunchError
 from blended.internal import INTERNAL_KEY_ENV
 from blended.launch import apply
-from blended.launch.apply import Plan
+from blended.launch.apply import ChangePlan
 from blended.launch.rest import ServeApi
 
 OTHERS = {"name": "others", "route_prefix": "/others", "import_path": "others:app"}
@@ -233,7 +233,7 @@ def test_without_a_blend_there_is_nothing_to_change(rig: Rig) -> None:
         apply.plan(rig.api, blend(A))
 
 
-def planned(rig: Rig, *components: dict[str, Any]) -> Plan:
+def planned(rig: Rig, *components: dict[str, Any]) -> ChangePlan:
     return apply.plan(rig.api, blend(*components))
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
+from blended import sse
 from tests.live.conftest import Live, deploy_application_of_others, running
 
 pytestmark = pytest.mark.ray
@@ -141,13 +142,12 @@ async def _ask(http: httpx.AsyncClient, seen: Load) -> None:
 async def long_stream(live: Live, model: str, started: asyncio.Event) -> list[str]:
     """The data of a stream that outlives the least time that Serve gives a replica to go."""
     body = {"model": model, "messages": HELLO, "max_tokens": LONG_STREAM_TOKENS, "stream": True}
-    found = []
+    chunks = list[bytes]()
     async with client(live) as http, http.stream("POST", "/v1/chat/completions", json=body) as got:
-        async for line in got.aiter_lines():
-            if line.startswith("data: "):
-                found.append(line.removeprefix("data: "))
-                started.set()
-    return found
+        async for chunk in got.aiter_bytes():
+            chunks.append(chunk)
+            started.set()
+    return [event.data.decode() for event in sse.events(chunks)]
 
 
 async def test_weights_reach_every_response_at_once(cluster: Cluster) -> None:

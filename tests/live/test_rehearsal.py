@@ -22,6 +22,7 @@ import psutil
 import pytest
 import yaml
 
+from blended import sse
 from blended.config import BlendConfig
 from blended.launch import free_ports
 from blended.launch.rest import ServeApi
@@ -271,18 +272,18 @@ def slow(service: Document, port: int) -> Document:
     return config
 
 
-def stream(rehearsal: Rehearsal, began: threading.Barrier) -> str:
-    """The last event of a streamed response of `small`; waits for others once it has begun."""
+def stream(rehearsal: Rehearsal, began: threading.Barrier) -> bytes:
+    """The last event's data of a streamed response of `small`; waits for others once begun."""
     headers = {"Authorization": f"Bearer {rehearsal.key}"}
     messages = [{"role": "user", "content": "Hello!"}]
     body = {"model": "small", "messages": messages, "stream": True, "max_tokens": 60}
     url = f"{rehearsal.running.url}/v1/chat/completions"
-    last = ""
+    last = b""
     with httpx.stream("POST", url, json=body, headers=headers, timeout=60) as response:
-        for line in response.iter_lines():
+        for event in sse.events(response.iter_bytes()):
             if not last:
                 began.wait(30)
-            last = line or last
+            last = event.data
     return last
 
 
@@ -305,7 +306,7 @@ def test_a_node_that_is_told_to_end_finishes_its_responses(
             becomes(lambda: len(places(rehearsal) - ending) == 2)
 
     assert len(ending) == 1
-    assert ends == ["data: [DONE]"] * 8
+    assert ends == [sse.DONE] * 8
     assert talk.failed == []
 
 

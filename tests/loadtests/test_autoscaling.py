@@ -15,8 +15,8 @@ from blended.config import Replicas, Simulation
 from cluster.capacity.queueing import ServiceLevel
 from loadtests.studies.autoscaling import report
 from loadtests.studies.autoscaling.day import Day
-from loadtests.studies.autoscaling.outcome import Outcome
-from loadtests.studies.autoscaling.queueing import Replica, Response
+from loadtests.studies.autoscaling.outcome import DayOutcome
+from loadtests.studies.autoscaling.queueing import QueuedResponse, Replica
 from loadtests.studies.autoscaling.setting import Contender, Setting
 from loadtests.studies.autoscaling.simulated import Trouble, live_through
 
@@ -48,13 +48,13 @@ class Events:
             event(now)
 
 
-def answered(*arrivals_s: float, at_once: int = 8) -> Iterator[Response]:
+def answered(*arrivals_s: float, at_once: int = 8) -> Iterator[QueuedResponse]:
     """Responses of five tokens that one replica gave, by the time at which they ended."""
-    events, ended = Events(), list[Response]()
+    events, ended = Events(), list[QueuedResponse]()
     settings = Replicas(target_ongoing_requests=1, max_ongoing_requests=at_once)
     replica = Replica(ENGINE, settings, events.schedule, ended.append)
     for at_s in arrivals_s:
-        response = Response(at_s, 5, 1.0)
+        response = QueuedResponse(at_s, 5, 1.0)
         events.schedule(at_s, lambda now, one=response: replica.take(one, now))  # type: ignore[misc]
     events.pass_all()
     return iter(ended)
@@ -123,7 +123,7 @@ def test_without_word_from_the_routers_ray_decides() -> None:
 
 def test_violations_are_all_that_was_not_in_time(tmp_path: Path) -> None:
     """Late, slow or refused; the table and the picture have a place for each way to scale."""
-    outcome = Outcome()
+    outcome = DayOutcome()
     for ttft_s, itl_s in ((0.1, 0.01), (9, 0.01), (0.1, 9), (0.1, 0.01)):
         outcome.end(ttft_s, itl_s, QUICK.level)
     outcome.ends["refused"] += 1

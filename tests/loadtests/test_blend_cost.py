@@ -17,7 +17,7 @@ from loadtests.studies.blend_cost.claim import NotEnough, Setup, Verdict
 from loadtests.studies.blend_cost.report import Models
 from loadtests.studies.blend_cost.series import (
     BLEND,
-    Response,
+    ResponseCost,
     Round,
     Series,
     gathered,
@@ -34,11 +34,11 @@ SETUP = Setup(WEIGHTS, BLOCK, len(WEIGHTS))
 
 
 @dataclass
-class Group:
+class SimulatedGroup:
     """Conversations that were held at once."""
 
     series: Series
-    conversations: list[list[Response]]
+    conversations: list[list[ResponseCost]]
 
 
 class Cache:
@@ -56,16 +56,18 @@ class Cache:
         return hits[-1] if hits else 0
 
 
-def conversation(rng: random.Random, caches: Sequence[str], drawn: Sequence[str]) -> list[Response]:
+def conversation(
+    rng: random.Random, caches: Sequence[str], drawn: Sequence[str]
+) -> list[ResponseCost]:
     """A conversation of random tokens, its turns answered by `drawn` from the caches named."""
-    history, found, known = list[int](), list[Response](), defaultdict[str, Cache](Cache)
+    history, found, known = list[int](), list[ResponseCost](), defaultdict[str, Cache](Cache)
     for turn, (name, component) in enumerate(zip(caches, drawn, strict=True), 1):
         history = history + rng.choices(range(1000), k=USER)
         words = rng.choices(range(1000), k=RESPONSE)
         cached = known[name].cached(history, words)
         uncached = len(history) - cached
         seconds = BASE_S[component] + TOKEN_S[component] * uncached
-        found.append(Response(component, turn, len(history), cached, RESPONSE, seconds))
+        found.append(ResponseCost(component, turn, len(history), cached, RESPONSE, seconds))
         history = history + words
     return found
 
@@ -74,11 +76,11 @@ def measured(rounds: int, weights: Mapping[str, float] = WEIGHTS, seed: int = 1)
     """Rounds in which engine seconds are linear in the tokens that have to be computed."""
     rng = random.Random(seed)
 
-    def group(series: Series) -> Group:
+    def group(series: Series) -> SimulatedGroup:
         drawn = [series.component] * TURNS if series.component else []
         drawn = drawn or rng.choices(list(weights), list(weights.values()), k=TURNS)
         caches = [f"{name} {turn % series.caches}" for turn, name in enumerate(drawn)]
-        return Group(series, [conversation(rng, caches, drawn) for _ in range(AT_ONCE)])
+        return SimulatedGroup(series, [conversation(rng, caches, drawn) for _ in range(AT_ONCE)])
 
     groups = groups_of(list(weights))
     return [gathered(map(group, rng.sample(groups, len(groups)))) for _ in range(rounds)]
@@ -89,7 +91,7 @@ def dearer(rounds: Sequence[Round], factor: float) -> list[Round]:
     return changed(rounds, lambda r: replace(r, engine_s=factor * r.engine_s))
 
 
-def changed(rounds: Sequence[Round], change: Callable[[Response], Response]) -> list[Round]:
+def changed(rounds: Sequence[Round], change: Callable[[ResponseCost], ResponseCost]) -> list[Round]:
     """The same, with another blend."""
     return [{**one, BLEND: [list(map(change, talk)) for talk in one[BLEND]]} for one in rounds]
 
@@ -233,7 +235,7 @@ def test_operations_are_counted_by_hand() -> None:
     The layers have 2·(2·8·(2+1)·4 + 3·8·10) = 864 parameters, the output 8·50 = 400. The three
     attend to 2, 3 and 4 tokens: 9 of them, at 4·2·2·4 = 64 operations each.
     """
-    shape = flops.Shape(2, 8, 2, 1, 4, 10, 50, gated=True)
+    shape = flops.DecoderShape(2, 8, 2, 1, 4, 10, 50, gated=True)
 
     assert shape.block_parameters == 864
     assert shape.parameters == 864 + 2 * 400
@@ -252,8 +254,8 @@ def test_the_papers_models_have_their_published_sizes() -> None:
 
 def test_operations_follow_the_draws() -> None:
     """Each component has its shape, whatever the order of the rounds; the price is on top."""
-    rounds, small = measured(8), flops.Shape(2, 8, 2, 2, 4, 10, 50, gated=True)
-    big = flops.Shape(20, 8, 2, 2, 4, 10, 50, gated=True)
+    rounds, small = measured(8), flops.DecoderShape(2, 8, 2, 2, 4, 10, 50, gated=True)
+    big = flops.DecoderShape(20, 8, 2, 2, 4, 10, 50, gated=True)
 
     found = report.flops(rounds, list("abc"), Models({"x": small, "y": big, "z": small}, {}))
 

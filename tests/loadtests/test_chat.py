@@ -6,125 +6,27 @@ import os
 import signal
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 import yaml
 
-from blended.config import BlendConfig
 from blended.launch import free_ports
-from loadtests.users.arrivals import Arrival, poisson
 from loadtests.users.people import load
 from tests.journal.journals import journal
-from tests.support import CLIENT_KEY, Rig, blend, eventually, rig
-
-ROOT = Path(__file__).parents[2]
-
-COMMAND = (sys.executable, "-m", "locust", "--locustfile", str(ROOT / "loadtests" / "chat.py"))
-LOAD = (
-    *("--users", "4", "--spawn-rate", "4", "--run-time", "3s", "--json"),
-    # How late Locust is on a machine that does other things too says nothing of these users.
-    *("--client-lag-ms", "60000"),
+from tests.loadtests.locust_runs import (
+    LOAD,
+    ROOT,
+    Habits,
+    locust,
+    paced,
+    started,
+    turns,
 )
-
-Habits = Callable[..., str]
-
-# So long a machine that does other things too may sleep over an event, in seconds.
-TOO_LATE_S = 2.0
-
-
-@dataclass(frozen=True)
-class Run:
-    """What is left of one: exit status, Locust's statistics by name, its own last line, the log."""
-
-    status: int
-    statistics: dict[str, Any]
-    result: dict[str, Any]
-    log: str
-
-
-async def started(
-    *options: str, model: str = "", key: str = CLIENT_KEY
-) -> asyncio.subprocess.Process:
-    """Locust without its web UI, with these options."""
-    return await asyncio.create_subprocess_exec(
-        *COMMAND,
-        "--headless",
-        *options,
-        cwd=ROOT,
-        env=os.environ | {"BLENDED_API_KEY": key, "BLENDED_MODEL": model},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-
-
-async def ended(process: asyncio.subprocess.Process) -> Run:
-    """Wait for the end of a Locust that prints its statistics as JSON."""
-    out, log = await asyncio.wait_for(process.communicate(), timeout=90)
-    printed = out.decode()
-    rows, _ = json.JSONDecoder().raw_decode(printed)
-    last = printed.splitlines()[-1]
-    result = json.loads(last) if last.startswith("{") else {}
-    return Run(int(process.returncode or 0), {r["name"]: r for r in rows}, result, log.decode())
-
-
-@pytest.fixture
-def people(tmp_path: Path) -> Habits:
-    """Makes a file of people with some habits, and returns its name."""
-
-    def written(**habits: float) -> str:
-        path = tmp_path / f"people-{len(list(tmp_path.iterdir()))}.json"
-        path.write_text(json.dumps(habits))
-        return str(path)
-
-    return written
-
-
-def paced(tokens: int, ttft_ms: float = 0, itl_ms: float = 20) -> BlendConfig:
-    """A blend of one component with exactly these times, for many responses at once."""
-    simulation = {"ttft_ms": ttft_ms, "itl_ms": itl_ms, "tokens": tokens, "jitter": 0}
-    component = {"id": "a", "kind": "simulated", "simulation": simulation | {"concurrency": 1000}}
-    return BlendConfig.model_validate({"name": "blend", "components": [component]})
-
-
-def arrivals(seconds: float, seed: int) -> list[Arrival]:
-    """Those of eight conversations per second."""
-    return list(poisson(load(), lambda at: 1.0, 8.0, seconds, seed, ["blend"]))
-
-
-async def distributed(url: str, *options: str) -> tuple[Run, list[int | None]]:
-    """A master and two workers; and the exit status of each worker."""
-    port = str(free_ports.port())
-    master = await started(
-        *("--host", url, *LOAD, *options),
-        *("--master", "--master-bind-port", port, "--expect-workers", "2"),
-    )
-    workers = [
-        await started("--worker", "--master-host", "127.0.0.1", "--master-port", port)
-        for _ in range(2)
-    ]
-    run = await ended(master)
-    for worker in workers:
-        await asyncio.wait_for(worker.communicate(), 60)
-    return run, [worker.returncode for worker in workers]
-
-
-async def locust(url: str, *options: str, **named: str) -> Run:
-    """Four users for some seconds."""
-    return await ended(await started("--host", url, *LOAD, *options, **named))
-
-
-def turns(front: Rig) -> dict[str, list[int]]:
-    """The turns of each conversation, in the order of the router's records."""
-    found = defaultdict(list)
-    for record in front.records:
-        found[record.conversation].append(record.turn)
-    return found
+from tests.support import CLIENT_KEY, blend, eventually, rig
 
 
 async def test_users_hold_conversations_that_stream(people: Habits) -> None:
@@ -366,72 +268,6 @@ async def swarm(ui: httpx.AsyncClient, rows: set[str], **fields: str | float) ->
             if found["state"] == "stopped" and rows <= {row["name"] for row in found["stats"]}:
                 return
             await asyncio.sleep(0.1)
-
-
-async def test_an_open_loop_does_not_wait_for_its_answers(people: Habits) -> None:
-    """Every conversation begins at its time, although none has ended by then."""
-    alone = {"turns": 1, "regenerated": 0, "abandoned": 0, "streamed": 1}
-    expected = [at_s for at_s, _ in arrivals(seconds=3, seed=5)]
-    async with rig(paced(tokens=2, ttft_ms=3000)) as front:
-        options = ("--rate", "8", "--seed", "5", "--people", people(**alone))
-        run = await locust(front.url, *options)
-        began = [record.started_at for record in front.records]
-
-    assert run.status == 0, run.log
-    assert run.result["load"]["loop"] == "open"
-    assert run.result["all"]["finished"] == len(began) == len(expected) > 10
-    # All have been sent when the first may be answered.
-    assert max(began) - min(began) < 3 + TOO_LATE_S
-
-
-async def test_a_master_and_two_workers_share_the_users() -> None:
-    """Both have joined; statistics and level are those of all; workers end with their master."""
-    async with rig(blend("a", "b")) as front:
-        run, workers = await distributed(front.url, "--first-token-ms", "5000")
-
-    assert run.status == 0, run.log
-    assert run.statistics["chat"]["num_requests"] == run.result["all"]["finished"] > 0
-    assert run.statistics["chat"]["num_failures"] == 0
-    assert len(run.result["client"]) == 2
-    assert workers == [0, 0]
-
-
-async def test_workers_share_the_arrivals_of_an_open_loop(people: Habits) -> None:
-    """Together they are those of one process: every conversation once, whoever has it."""
-    alone = {"turns": 1, "regenerated": 0, "abandoned": 0, "direct": 0}
-    async with rig(blend("a", "b")) as front:
-        options = ("--rate", "8", "--seed", "6", "--people", people(**alone))
-        run, _ = await distributed(front.url, *options)
-        one = await locust(front.url, *options)
-
-    assert run.status == one.status == 0, run.log
-    assert run.result["all"]["finished"] == one.result["all"]["finished"] > 10
-    assert set(Counter(record.conversation for record in front.records).values()) == {2}
-
-
-async def test_a_journal_is_replayed_faster(people: Habits, tmp_path: Path) -> None:
-    """Conversations, users, turns, regenerations and models are those of the records."""
-    source = tmp_path / "responses.jsonl"
-    # Three conversations of two users; the first turn of "x" was answered twice.
-    lines = [("x", "u", 1, 0.0), ("y", "v", 1, 4.0), ("x", "u", 1, 8.0), ("x", "u", 2, 16.0)]
-    rows = [
-        {"started_at": 1e9 + at, "conversation": c, "user": u, "turn": turn, "model": "blend"}
-        for c, u, turn, at in [*lines, ("z", "u", 1, 20.0)]
-    ]
-    source.write_text("".join(f"{json.dumps(row | {'stream': True})}\n" for row in rows))
-    with journal(tmp_path) as kept:
-        async with rig(blend("a", "b"), kept) as front:
-            options = ("--replay", str(source), "--speed", "10", "--people", people(abandoned=0))
-            run = await locust(front.url, "--run-time", "4s", *options)
-
-    assert run.status == 0, run.log
-    records = sorted(front.records, key=lambda record: record.started_at)
-    assert [record.turn for record in records] == [1, 1, 1, 2, 1]
-    assert [len(found) for found in turns(front).values()] == [3, 1, 1]
-    assert records[0].user == records[4].user != records[1].user
-    assert records[0].lineage == records[2].lineage
-    gaps = [later.started_at - records[0].started_at for later in records]
-    assert gaps == pytest.approx([0.0, 0.4, 0.8, 1.6, 2.0], abs=TOO_LATE_S)
 
 
 async def test_the_pods_files_are_all_that_is_needed(tmp_path: Path) -> None:

@@ -9,28 +9,28 @@ from typing import Any
 import pytest
 
 from blended.config import BlendConfig
-from loadtests.harness.growth import trend
-from loadtests.harness.memory import Memory
+from loadtests.harness.memory import ProcessMemory
+from loadtests.harness.memory_growth import trend
 from loadtests.report.__main__ import main, weights
 from loadtests.report.page import page
 from loadtests.soak import result
-from loadtests.users import summary
+from loadtests.users import run_summary
 from loadtests.users.people import load
-from loadtests.users.tally import Ledger, Level, Response
+from loadtests.users.tally import Ledger, LedgerEntry, Level
 from tests.experiments.chromium import dom, screenshot
 
 FAST, SLOW_S = 0.1, 0.9
 STEPS, STEP_S = 4, 30
 
 
-def responses() -> list[Response]:
+def responses() -> list[LedgerEntry]:
     """Steps of 2, 4, 6 and 8 responses per second; the last one misses 500 ms."""
     found = []
     for step in range(STEPS):
         for n in range(STEP_S * 2 * (step + 1)):
             began = step * STEP_S + n / (2 * (step + 1))
             first = began + (SLOW_S if step == STEPS - 1 else FAST)
-            response = Response(
+            response = LedgerEntry(
                 outcome="finished",
                 model="blend",
                 of_blend=True,
@@ -46,10 +46,10 @@ def responses() -> list[Response]:
 
 def document() -> dict[str, Any]:
     """What Locust's last line would be."""
-    ledger = Ledger(Level(0.5), slot_s=STEP_S / summary.SLOTS_PER_PART)
+    ledger = Ledger(Level(0.5), slot_s=STEP_S / run_summary.SLOTS_PER_PART)
     for response in responses():
         ledger.add(response, response.began_s)
-    parts = summary.parts(ledger, STEPS * STEP_S)
+    parts = run_summary.parts(ledger, STEPS * STEP_S)
     return {
         "load": {
             "loop": "open",
@@ -60,11 +60,15 @@ def document() -> dict[str, Any]:
             "replay": None,
             "speed": None,
         },
-        "level": {"first_token_ms": 500.0, "between_tokens_ms": None, "goodput": summary.GOODPUT},
-        **summary.groups(ledger),
+        "level": {
+            "first_token_ms": 500.0,
+            "between_tokens_ms": None,
+            "goodput": run_summary.GOODPUT,
+        },
+        **run_summary.groups(ledger),
         "errors": {},
         "parts": parts,
-        "knee": summary.knee(parts),
+        "knee": run_summary.knee(parts),
         "client": [{"process": "local", "cpu": 0.1, "lag_p99_ms": 3.0}],
         "refused": [],
         "missed": ["The level was missed: fewer than 99% of the responses kept it."],
@@ -81,8 +85,8 @@ def soaked() -> dict[str, Any]:
     """What a soak's last line would be: one process is flat, the other leaks."""
     times_s = [5.0 * n for n in range(100)]
     memories = [
-        Memory("flat", times_s, [500.0] * 100, [600.0] * 100),
-        Memory("leaks", times_s, times_s, times_s),
+        ProcessMemory("flat", times_s, [500.0] * 100, [600.0] * 100),
+        ProcessMemory("leaks", times_s, times_s, times_s),
     ]
     found = [(m, trend(m.times_s, m.anonymous_mib, 0, 500)) for m in memories]
     return result(document(), document(), found)

@@ -9,18 +9,18 @@ import yaml
 
 from loadtests.harness.processes import Unavailable
 from loadtests.studies.router_overhead.environments import PipPackage, installed
-from loadtests.studies.router_overhead.peers import PEERS, Site
+from loadtests.studies.router_overhead.peers import PEERS, PeerSite
 
 URLS = {model: f"http://127.0.0.1:900{index}" for index, model in enumerate("abc")}
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Site:
+def site(tmp_path: Path) -> PeerSite:
     """Where a peer would be started."""
-    return Site(tmp_path / "environment", tmp_path, 9100, URLS)
+    return PeerSite(tmp_path / "environment", tmp_path, 9100, URLS)
 
 
-def test_litellm_knows_the_weights(site: Site) -> None:
+def test_litellm_knows_the_weights(site: PeerSite) -> None:
     """One model name stands for three deployments with weights 5, 3 and 2."""
     PEERS["litellm"].command(site)
 
@@ -30,7 +30,7 @@ def test_litellm_knows_the_weights(site: Site) -> None:
     assert {m["model_name"] for m in models} == {PEERS["litellm"].model}
 
 
-def test_tensorzero_knows_the_weights(site: Site) -> None:
+def test_tensorzero_knows_the_weights(site: PeerSite) -> None:
     """One function stands for three variants with shares that sum to one."""
     PEERS["tensorzero"].command(site)
 
@@ -40,7 +40,7 @@ def test_tensorzero_knows_the_weights(site: Site) -> None:
     assert set(function["variants"]) == set(config["models"]) == {"a", "b", "c"}
 
 
-def test_portkey_knows_the_weights(site: Site) -> None:
+def test_portkey_knows_the_weights(site: PeerSite) -> None:
     """Its configuration is a header of every request."""
     config = json.loads(PEERS["portkey"].headers(site)["x-portkey-config"])
 
@@ -48,7 +48,7 @@ def test_portkey_knows_the_weights(site: Site) -> None:
 
 
 @pytest.mark.parametrize("name", ["vllm_router", "sglang_router", "production_stack"])
-def test_the_other_routers_know_all_models(name: str, site: Site) -> None:
+def test_the_other_routers_know_all_models(name: str, site: PeerSite) -> None:
     """They know no weights, but every address."""
     command = " ".join(map(str, PEERS[name].command(site)))
 

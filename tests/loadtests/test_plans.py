@@ -16,7 +16,8 @@ from blended.config import (
     SimulatedComponent,
     Simulation,
 )
-from loadtests.harness.client import Ask, Failed, Outcome, Response, arrivals, drive
+from loadtests.harness.open_loop import RequestOutcome, ScheduledRequest, arrivals, drive
+from loadtests.harness.timed_client import MeasurementFailed, TimedResponse
 from loadtests.studies.plans import __main__ as verification
 from loadtests.studies.plans import cases
 from loadtests.studies.plans.cases import Case
@@ -26,12 +27,14 @@ RESULT = Path(__file__).parents[2] / "loadtests" / "results" / "plans.json"
 CASE = Case(
     weights={"quick": 1}, rate=1, prompt=50, response=20, ttft_s=0.5, itl_s=0.05, goodput=0.9
 )
-GOOD = Response(first_s=0.4, last_s=0.8, prompt=50, tokens=11)
+GOOD = TimedResponse(first_s=0.4, last_s=0.8, prompt=50, tokens=11)
 
 
-def outcome(response: Response | None, due_s: float = 20.0, late_s: float = 0.0) -> Outcome:
+def outcome(
+    response: TimedResponse | None, due_s: float = 20.0, late_s: float = 0.0
+) -> RequestOutcome:
     """What became of one request."""
-    return Outcome(Ask(due_s, 46, 20), late_s, response)
+    return RequestOutcome(ScheduledRequest(due_s, 46, 20), late_s, response)
 
 
 def test_a_plan_is_expected_to_be_right_in_every_case() -> None:
@@ -73,14 +76,14 @@ def test_what_is_served_is_a_blend_with_the_plans_limits() -> None:
     [
         (GOOD, 1.0),
         (None, 0.5),
-        (Response(0.6, 0.9, 50, 11), 0.5),
-        (Response(0.4, 1.0, 50, 11), 0.5),
-        (Response(0.4, 0.8, 50, 11, attempts=2), 1.0),
-        (Response(0.4, 0.8, 50, 11, attempts=2, is_redrawn=True), 0.5),
+        (TimedResponse(0.6, 0.9, 50, 11), 0.5),
+        (TimedResponse(0.4, 1.0, 50, 11), 0.5),
+        (TimedResponse(0.4, 0.8, 50, 11, attempts=2), 1.0),
+        (TimedResponse(0.4, 0.8, 50, 11, attempts=2, is_redrawn=True), 0.5),
     ],
 )
 def test_a_good_response_is_whole_in_time_and_from_who_was_drawn(
-    response: Response | None, share: float
+    response: TimedResponse | None, share: float
 ) -> None:
     """Late first tokens, slow ones, failures and redraws are not; the warm-up does not count."""
     outcomes = [outcome(GOOD), outcome(response), outcome(None, due_s=1.0)]
@@ -90,7 +93,7 @@ def test_a_good_response_is_whole_in_time_and_from_who_was_drawn(
 
 def test_a_client_that_is_late_measures_nothing() -> None:
     """The responses would be blamed for it."""
-    with pytest.raises(Failed, match=r"sent 0\.50 s late"):
+    with pytest.raises(MeasurementFailed, match=r"sent 0\.50 s late"):
         verification.goodput([outcome(GOOD, late_s=0.5)], CASE)
 
 
@@ -99,7 +102,7 @@ def test_a_client_that_is_late_measures_nothing() -> None:
 )
 def test_a_plan_is_right_if_one_replica_decides(planned: float, fewer: float, right: bool) -> None:
     """The level is kept with it, and missed without it."""
-    runs = [verification.Run(0, good == fewer, {}, 9, 1, good) for good in (planned, fewer)]
+    runs = [verification.CaseRun(0, good == fewer, {}, 9, 1, good) for good in (planned, fewer)]
 
     assert verification.right(runs, CASE) == right
 
@@ -119,7 +122,7 @@ async def test_an_open_loop_does_not_wait_for_answers() -> None:
     a failure is kept with its reason."""
     simulation = Simulation(ttft_ms=600_000)
     slow = SimulatedComponent(kind="simulated", id="a", simulation=simulation)
-    asks = [Ask(0.01 * number, 5, 5) for number in range(10)]
+    asks = [ScheduledRequest(0.01 * number, 5, 5) for number in range(10)]
     async with rig(BlendConfig(name="blend", components=(slow,))) as front:
         url = f"{front.url}/v1/chat/completions"
         headers = {"authorization": f"Bearer {CLIENT_KEY}"}
@@ -146,8 +149,8 @@ async def test_a_response_says_that_it_was_redrawn() -> None:
     async with rig(config) as front:
         url = f"{front.url}/v1/chat/completions"
         headers = {"authorization": f"Bearer {CLIENT_KEY}"}
-        (redrawn,) = await drive(url, headers, "blend", [Ask(0, 5, 5)])
-        (direct,) = await drive(url, headers, "a", [Ask(0, 5, 5)])
+        (redrawn,) = await drive(url, headers, "blend", [ScheduledRequest(0, 5, 5)])
+        (direct,) = await drive(url, headers, "a", [ScheduledRequest(0, 5, 5)])
 
     assert redrawn.response is not None
     assert redrawn.response.is_redrawn
@@ -159,7 +162,7 @@ def test_the_committed_plans_are_right() -> None:
     """All ten cases were served, with the planned replicas and with one fewer; nine are right."""
     result = json.loads(RESULT.read_text())
     _, demands = cases.read()
-    runs = [verification.Run(**found) for found in result["runs"]]
+    runs = [verification.CaseRun(**found) for found in result["runs"]]
     pairs = [[run for run in runs if run.number == number] for number in range(len(demands))]
 
     assert [Case.model_validate(case) for case in result["cases"]] == list(demands)

@@ -15,7 +15,7 @@ from blended.journal.identity import SECRET_ENV
 from blended.router.blend import CLIENT_KEY_ENV
 from loadtests.studies.population import report
 from loadtests.studies.population.__main__ import main
-from loadtests.studies.population.drive import Ask, Tally, messages, reply_of
+from loadtests.studies.population.drive import RequestCounts, UserRequest, messages, reply_of
 from loadtests.studies.population.options import parse_arms
 from loadtests.studies.population.schedule import (
     NOWHERE,
@@ -102,7 +102,7 @@ def test_an_api_that_does_not_answer_is_named(
 
 def test_a_clock_that_was_too_fast_is_named() -> None:
     """Half of the requests came on the wrong half of a day, or later."""
-    late = Tally(late_s=[0.0, 1.5, 1.6])
+    late = RequestCounts(late_s=[0.0, 1.5, 1.6])
 
     complaint = report.complaint(report.driven(late, DAY_S))
     assert complaint is not None
@@ -129,10 +129,10 @@ def test_users_outside_of_the_experiment_have_no_arm() -> None:
 
 def test_a_history_grows_by_what_was_answered() -> None:
     """A new response replaces the one before; what was never answered is not built upon."""
-    first, more = Ask(0, "c", True, False), Ask(1, "c", False, False)
+    first, more = UserRequest(0, "c", True, False), UserRequest(1, "c", False, False)
     begun = messages(first, [], None)
     assert [m["role"] for m in begun] == ["user"]
-    assert messages(Ask(1, "c", False, True), begun, "Hi.") == begun
+    assert messages(UserRequest(1, "c", False, True), begun, "Hi.") == begun
     grown = messages(more, begun, "Hi.")
     assert grown[:2] == [*begun, {"role": "assistant", "content": "Hi."}]
     assert [m["role"] for m in messages(more, grown, None)] == ["user", "assistant", "user"]
@@ -141,10 +141,10 @@ def test_a_history_grows_by_what_was_answered() -> None:
 
 def test_a_stream_that_breaks_off_is_no_reply() -> None:
     """Only its end tells that a stream is whole."""
-    event = 'data: {"choices": [{"delta": {"content": "Hi"}}]}\n\n'
-    assert reply_of(event * 2 + "data: [DONE]\n\n") == "HiHi"
+    event = b'data: {"choices": [{"delta": {"content": "Hi"}}]}\n\n'
+    assert reply_of(event * 2 + b"data: [DONE]\n\n") == "HiHi"
     assert reply_of(event) is None
-    assert reply_of("") is None
+    assert reply_of(b"") is None
 
 
 @pytest.mark.parametrize(

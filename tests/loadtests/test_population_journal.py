@@ -20,12 +20,14 @@ from blended.journal.store import Store
 from blended.journal.tables import experiments, feedback, responses
 from blended.router import selection
 from loadtests.studies.population.__main__ import main
+from loadtests.studies.population.journal_writing import SimulatedExperiment
 from loadtests.studies.population.options import parse_arms
-from loadtests.studies.population.writing import Rehearsal
 from tests.journal.databases import rows
 
 ARMS = ("control", "blend:retention=1.15,engagement=1.10")
-REHEARSAL = Rehearsal("population", parse_arms(ARMS), 120, 12, 2, date(2026, 11, 1), seed=1)
+REHEARSAL = SimulatedExperiment(
+    "population", parse_arms(ARMS), 120, 12, 2, date(2026, 11, 1), seed=1
+)
 OPTIONS = ["--arm", ARMS[0], "--arm", ARMS[1], "--users", "120", "--days", "12"]
 START_S = datetime(2026, 11, 1, tzinfo=UTC).timestamp()
 NOW = START_S + 12 * 86_400 + 3600
@@ -41,7 +43,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     store.close()
 
 
-def records_of(rehearsal: Rehearsal) -> list[Any]:
+def records_of(rehearsal: SimulatedExperiment) -> list[Any]:
     days = rehearsal.records(rehearsal.population())
     return [record for day in days for record in day]
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from loadtests.harness.generator import Sample
-from loadtests.harness.summary import Quantiles
+from loadtests.harness.load_generator import Sample
+from loadtests.harness.percentiles import Quantiles
 from loadtests.studies.router_overhead import report
 from loadtests.studies.router_overhead.report import Measure, Pass
 

@@ -8,19 +8,19 @@ import pytest
 
 from blended.config import BlendConfig
 from loadtests.studies.scaling import __main__ as scaling
-from loadtests.studies.scaling.simulated import Row, Site, line, simulate
+from loadtests.studies.scaling.simulated import MeasuredLevel, SimulatedFleet, line, simulate
 
 RESULT = Path(__file__).parents[2] / "loadtests" / "results" / "scaling.json"
 
 
-def site(routers: int, router_s: float, replicas: int = 10) -> Site:
+def site(routers: int, router_s: float, replicas: int = 10) -> SimulatedFleet:
     """Three components of so many replicas; 20 tokens in 2 s each, 4 at once."""
-    return Site(3, replicas, 4, routers, 20, 0.1, 0.1, router_s)
+    return SimulatedFleet(3, replicas, 4, routers, 20, 0.1, 0.1, router_s)
 
 
-def row(replicas: int, per_s: float) -> Row:
+def row(replicas: int, per_s: float) -> MeasuredLevel:
     """A measured level."""
-    return Row(replicas, 4, 2, 1, 6.0, 100, 0, per_s, {}, 0.5, 0.0)
+    return MeasuredLevel(replicas, 4, 2, 1, 6.0, 100, 0, per_s, {}, 0.5, 0.0)
 
 
 def test_with_routers_to_spare_all_places_are_taken() -> None:
@@ -72,7 +72,7 @@ def test_the_committed_result_is_linear_in_its_replicas() -> None:
     """From 1 to 16 of each component within 5 %, then to where the machine ends; simulated to 1,000
     replicas."""
     result = json.loads(RESULT.read_text())
-    rows = [Row(**found) for found in result["measured"]]
+    rows = [MeasuredLevel(**found) for found in result["measured"]]
     growing = [found for found in rows if found.places == rows[0].places]
 
     assert [found.replicas for found in growing] == [1, 2, 4, 8, 16]

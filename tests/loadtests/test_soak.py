@@ -10,8 +10,8 @@ import numpy as np
 import psutil
 import pytest
 
-from loadtests.harness.growth import Trend, trend
-from loadtests.harness.memory import Memory, named, sample
+from loadtests.harness.memory import ProcessMemory, named, sample
+from loadtests.harness.memory_growth import Trend, trend
 from loadtests.harness.targets import CHAT
 from loadtests.soak import NotMeasured, complaints, locust, trends
 from tests.support import CLIENT_KEY, Rig, blend, rig
@@ -77,9 +77,9 @@ def test_processes_that_were_there_all_the_time_are_judged() -> None:
     seconds = TIMES_S[-1]
     warm = [min(at_s, 0.15 * seconds) for at_s in TIMES_S]
     memories = [
-        Memory("warms up", TIMES_S, warm, warm),
-        Memory("leaks", TIMES_S, TIMES_S, TIMES_S),
-        Memory("came late", TIMES_S[-20:], TIMES_S[-20:], TIMES_S[-20:]),
+        ProcessMemory("warms up", TIMES_S, warm, warm),
+        ProcessMemory("leaks", TIMES_S, TIMES_S, TIMES_S),
+        ProcessMemory("came late", TIMES_S[-20:], TIMES_S[-20:], TIMES_S[-20:]),
     ]
     found = trends(memories, 0.2 * seconds, seconds)
 
@@ -88,12 +88,12 @@ def test_processes_that_were_there_all_the_time_are_judged() -> None:
         ("warms up", False),
     ]
     with pytest.raises(NotMeasured, match="too few samples"):
-        trends([Memory("short", TIMES_S[:5], TIMES_S[:5], TIMES_S[:5])], 0, seconds)
+        trends([ProcessMemory("short", TIMES_S[:5], TIMES_S[:5], TIMES_S[:5])], 0, seconds)
 
 
 def test_a_soak_fails_by_what_failed_and_what_grew() -> None:
     """A sentence for each."""
-    found = trends([Memory("leaks", TIMES_S, TIMES_S, TIMES_S)], 0, TIMES_S[-1])
+    found = trends([ProcessMemory("leaks", TIMES_S, TIMES_S, TIMES_S)], 0, TIMES_S[-1])
     responses = {"responses": 9, "failed": 2, "unfinished": 0}
     soaked = {"all": responses, "missed": ["Missed."], "errors": {"503: full": 2}}
 
@@ -129,7 +129,7 @@ def test_memory_is_that_of_every_process() -> None:
     """What each has for itself, and all together; one that has ended is left out."""
     ended = psutil.Popen([sys.executable, "-c", ""])
     ended.wait()
-    found = dict[Any, Memory]()
+    found = dict[Any, ProcessMemory]()
     for at_s in (0.0, 5.0):
         sample([psutil.Process(), ended], at_s, found)
 
@@ -174,7 +174,7 @@ def test_the_committed_soak_lost_nothing_and_grew_nowhere() -> None:
     result = json.loads(RESULT.read_text())
     soaked, knee = result["soak"], result["knee_search"]["knee"]
     memories = [
-        Memory(found["process"], found["times_s"], found["anonymous_mib"], found["rss_mib"])
+        ProcessMemory(found["process"], found["times_s"], found["anonymous_mib"], found["rss_mib"])
         for found in result["processes"]
     ]
     until_s = soaked["load"]["seconds"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from loadtests.harness.summary import middle, minus, over, percentile, quantiles
+from loadtests.harness.percentiles import middle, minus, over, percentile, quantiles
 
 
 @pytest.mark.parametrize(("share", "expected"), [(0.5, 50), (0.99, 99), (1.0, 100), (0.001, 1)])

@@ -13,11 +13,11 @@ import pytest
 
 from blended.journal.export import Format, export
 from blended.journal.store import Store
-from loadtests.users import options, summary
+from loadtests.users import options, run_summary
 from loadtests.users.arrivals import part, poisson, read, replayed, times
+from loadtests.users.load_shapes import SHAPES, LoadShape
 from loadtests.users.people import Conversation, People, conversations, load, main
-from loadtests.users.shapes import SHAPES, Shape
-from loadtests.users.tally import Histogram, Ledger, Level, Response
+from loadtests.users.tally import Histogram, Ledger, LedgerEntry, Level
 from tests.journal.samples import response as record
 
 MODELS = ["blend", "a", "b"]
@@ -122,7 +122,7 @@ def test_arrivals_follow_their_shape() -> None:
     of a Poisson number, so that one of 60 tenths is off by chance once in 30,000 runs."""
     rate, seconds = 40.0, 500.0
     for name in SHAPES:
-        shape = Shape(name, steps=5)
+        shape = LoadShape(name, steps=5)
         found = list(times(shape.level, rate, seconds, random.Random(name)))
 
         assert found == sorted(found)
@@ -136,7 +136,7 @@ def test_arrivals_follow_their_shape() -> None:
 
 def test_shapes_are_as_their_names_say() -> None:
     """Levels at some moments, as shares of the largest load."""
-    levels = {name: [Shape(name, 0.2, 4).level(n / 8) for n in range(9)] for name in SHAPES}
+    levels = {name: [LoadShape(name, 0.2, 4).level(n / 8) for n in range(9)] for name in SHAPES}
 
     assert set(levels["steady"]) == {1.0}
     assert levels["ramp"] == [n / 8 for n in range(9)]
@@ -206,7 +206,7 @@ def test_what_cannot_be_replayed_is_told(text: str, tmp_path: Path) -> None:
         read(path)
 
 
-def responded(*gaps_s: float, **fields: Any) -> Response:
+def responded(*gaps_s: float, **fields: Any) -> LedgerEntry:
     """A response whose tokens came after these gaps, the first of them after the request."""
     times_s = [10 + sum(gaps_s[: n + 1]) for n in range(len(gaps_s))]
     values: dict[str, Any] = {
@@ -219,10 +219,10 @@ def responded(*gaps_s: float, **fields: Any) -> Response:
         "tokens_s": tuple(times_s),
         "component": "a",
     }
-    return Response(**(values | fields))
+    return LedgerEntry(**(values | fields))
 
 
-def ledger(*responses: Response, level: Level = Level()) -> Ledger:  # noqa: B008 - it is frozen
+def ledger(*responses: LedgerEntry, level: Level = Level()) -> Ledger:  # noqa: B008 - it is frozen
     """A ledger of these, in slots of one second by when they began."""
     found = Ledger(level, slot_s=1)
     for response in responses:
@@ -232,7 +232,7 @@ def ledger(*responses: Response, level: Level = Level()) -> Ledger:  # noqa: B00
 
 def test_figures_are_those_of_the_tokens() -> None:
     """TTFT, ITL, TPOT and E2E by their definitions, to 1 %."""
-    found = summary.groups(ledger(responded(0.5, 0.1, 0.3)))["all"]
+    found = run_summary.groups(ledger(responded(0.5, 0.1, 0.3)))["all"]
 
     assert found["tokens"] == 3
     for name, low, high in (
@@ -247,7 +247,7 @@ def test_figures_are_those_of_the_tokens() -> None:
 
 def test_only_finished_responses_have_times() -> None:
     """Whatever else became of them is counted; goodput is of the finished and failed."""
-    found = summary.groups(
+    found = run_summary.groups(
         ledger(
             responded(0.1),
             responded(50, outcome="failed"),
@@ -284,9 +284,9 @@ def test_ledgers_of_workers_add_up() -> None:
         master.give(worker.take())
         master.give(worker.take())
 
-    assert summary.groups(master) == summary.groups(whole)
-    assert summary.parts(master, 9) == summary.parts(whole, 9)
-    assert set(summary.groups(whole)["by_turn"]) == {"1", "2 to 4", "5 on"}
+    assert run_summary.groups(master) == run_summary.groups(whole)
+    assert run_summary.parts(master, 9) == run_summary.parts(whole, 9)
+    assert set(run_summary.groups(whole)["by_turn"]) == {"1", "2 to 4", "5 on"}
 
 
 def test_quantiles_are_at_most_a_hundredth_off() -> None:
@@ -317,30 +317,30 @@ def test_the_knee_is_the_largest_load_that_keeps_the_level() -> None:
     """Bracketed when a larger one did not; parts of few responses say nothing."""
     nobody = loaded(12, 1) | {"goodput": None}
     parts = [loaded(2, 1), loaded(4, 0.995), loaded(6, 0.9), loaded(9, 1, responses=5), nobody]
-    knee, early = summary.knee(parts), summary.knee(parts[:2])
+    knee, early = run_summary.knee(parts), run_summary.knee(parts[:2])
 
     assert knee is not None
     assert early is not None
     assert (knee["responses_per_s"], knee["is_bracketed"]) == (4, True)
     assert (early["responses_per_s"], early["is_bracketed"]) == (4, False)
-    assert summary.knee(parts[2:]) is None
+    assert run_summary.knee(parts[2:]) is None
 
 
 def test_parts_leave_out_what_settles() -> None:
     """The first third of each; the load is that of the other two."""
     began = (0.5, 1.5, 2.5, 2.6, 3.5, 4.5)
-    found = summary.parts(ledger(*(responded(0.1, began_s=10 + at_s) for at_s in began)), 6)
+    found = run_summary.parts(ledger(*(responded(0.1, began_s=10 + at_s) for at_s in began)), 6)
 
     assert [(part["from_s"], part["responses_per_s"]) for part in found] == [(1, 1.5), (4, 0.5)]
 
 
 def test_a_run_without_an_end_has_no_parts() -> None:
     """Nor has it a knee."""
-    assert summary.parts(ledger(responded(0.1)), math.inf) == []
-    assert summary.knee([]) is None
+    assert run_summary.parts(ledger(responded(0.1)), math.inf) == []
+    assert run_summary.knee([]) is None
 
 
-def told(*arguments: str) -> options.Run:
+def told(*arguments: str) -> options.LoadTest:
     """The run of a command line, with Locust's own options."""
     parser = ArgumentParser()
     options.add(parser)

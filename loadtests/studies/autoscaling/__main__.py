@@ -21,12 +21,12 @@ import rich
 
 from blended.config import Simulation
 from cluster.capacity.queueing import ServiceLevel
-from loadtests.harness.blends import made_by
 from loadtests.harness.processes import Unavailable
+from loadtests.harness.provenance import made_by
 from loadtests.harness.targets import Place
 from loadtests.studies.autoscaling import real, report, simulated
 from loadtests.studies.autoscaling.day import HOUR_S, Day
-from loadtests.studies.autoscaling.outcome import Outcome
+from loadtests.studies.autoscaling.outcome import DayOutcome
 from loadtests.studies.autoscaling.setting import Contender, Setting
 from loadtests.studies.autoscaling.simulated import Trouble
 
@@ -79,7 +79,7 @@ WORKING_HOURS = Setting(
 )
 
 
-def simulated_day(seed: int) -> dict[str, dict[str, Outcome]]:
+def simulated_day(seed: int) -> dict[str, dict[str, DayOutcome]]:
     """Each contender's day, and the day with a trouble of the two that are set as planned."""
     # Ray's modules say how they register each deployment.
     logging.disable(logging.INFO)
@@ -91,7 +91,7 @@ def simulated_day(seed: int) -> dict[str, dict[str, Outcome]]:
     }
 
 
-def for_real(seed: int) -> tuple[dict[str, Outcome], dict[str, float]]:
+def for_real(seed: int) -> tuple[dict[str, DayOutcome], dict[str, float]]:
     """The contenders' working hours, and how well the machine kept up.
 
     Raises:

@@ -31,9 +31,10 @@ from blended.app import serve_config
 from blended.config import BlendConfig
 from blended.launch import free_ports
 from blended.launch.state import Running
-from loadtests.harness.blends import made_by, up
-from loadtests.harness.client import Ask, drive
+from loadtests.harness.open_loop import ScheduledRequest, drive
 from loadtests.harness.processes import Unavailable, spawned
+from loadtests.harness.provenance import made_by
+from loadtests.harness.start import up
 from loadtests.harness.targets import ROOT, Place
 
 _QUERY = "sum(increase(ray_blended_draws_total[20s]))"
@@ -119,7 +120,7 @@ class _Site:
         await self._settle()
         steps, cpu = [], []
         for _ in range(_STEPS):
-            asks = [Ask(number / _RATE, 4, 4) for number in range(_RATE * _STEP_S)]
+            asks = [ScheduledRequest(number / _RATE, 4, 4) for number in range(_RATE * _STEP_S)]
             before, began = self._controller_s(), time.monotonic()
             url, headers = self.target["url"], dict(self.target["headers"])
             asking = asyncio.create_task(drive(url, headers, self.config.name, asks))

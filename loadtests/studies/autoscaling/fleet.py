@@ -9,7 +9,7 @@ from ray.serve._private.common import RUNNING_REQUESTS_KEY, ReplicaID
 from blended.app import COMPONENT_APP_PREFIX
 from blended.config import SimulatedComponent
 from loadtests.studies.autoscaling.controller import Deployment, Reports
-from loadtests.studies.autoscaling.queueing import Ended, Replica, Response, Schedule
+from loadtests.studies.autoscaling.queueing import Ended, QueuedResponse, Replica, Schedule
 
 
 class Fleet:
@@ -38,7 +38,7 @@ class Fleet:
         self._aim(self._deployment.target, -startup_s)
         self._there = list(self._wanted)
 
-    def take(self, response: Response, now: float) -> bool:
+    def take(self, response: QueuedResponse, now: float) -> bool:
         """Give a request to the replica with the fewest; False if all are full."""
         replicas = (wanted.replica for wanted in self._there)
         least = min(replicas, key=lambda replica: replica.ongoing, default=None)

@@ -9,7 +9,7 @@ IN_TIME = "in time"
 
 
 @dataclass
-class Outcome:
+class DayOutcome:
     """Responses by how they ended, and the replicas: seconds of all, and how often Serve moved.
 
     `asked_again` are those that not the first replica answered; `course` are the replicas

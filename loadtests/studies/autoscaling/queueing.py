@@ -16,11 +16,11 @@ from blended.config import Replicas, Simulation
 
 # Have something done at a time, and hear of a response that has ended.
 Schedule = Callable[[float, Callable[[float], None]], None]
-Ended = Callable[["Response"], None]
+Ended = Callable[["QueuedResponse"], None]
 
 
 @dataclass
-class Response:
+class QueuedResponse:
     """One response: when it arrived, its tokens, and when the first and the last were there."""
 
     arrived_s: float
@@ -49,10 +49,10 @@ class Replica:
     schedule: Schedule
     ended: Ended
     running: int = 0
-    waiting: deque[Response] = field(default_factory=deque)
+    waiting: deque[QueuedResponse] = field(default_factory=deque)
     _progress: float = 0.0
     _at_s: float = 0.0
-    _ends: list[tuple[float, int, Response]] = field(default_factory=list)
+    _ends: list[tuple[float, int, QueuedResponse]] = field(default_factory=list)
     _order: "count[int]" = field(default_factory=count)
     _version: int = 0
 
@@ -67,20 +67,20 @@ class Replica:
         most = self.settings.max_ongoing_requests + self.settings.max_queued_requests
         return self.ongoing >= most
 
-    def take(self, response: Response, now: float) -> None:
+    def take(self, response: QueuedResponse, now: float) -> None:
         """Begin a response, or have it wait."""
         if self.running < self.settings.max_ongoing_requests:
             self._begin(response, now)
         else:
             self.waiting.append(response)
 
-    def _begin(self, response: Response, now: float) -> None:
+    def _begin(self, response: QueuedResponse, now: float) -> None:
         self._change(1, now)
         load_ms = self.simulation.ttft_ms_per_running * self.running
         first_s = (self.simulation.ttft_ms + load_ms) / 1e3 * response.lateness
         self.schedule(now + first_s, lambda then: self._first_token(response, then))
 
-    def _first_token(self, response: Response, now: float) -> None:
+    def _first_token(self, response: QueuedResponse, now: float) -> None:
         response.first_s = now
         self._change(0, now)
         end = self._progress + response.tokens - 1

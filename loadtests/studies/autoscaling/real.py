@@ -18,11 +18,11 @@ import psutil
 
 from blended.app import serve_config
 from blended.config import BlendConfig
-from loadtests.harness.blends import up
-from loadtests.harness.client import Ask, drive
-from loadtests.harness.summary import percentile
+from loadtests.harness.open_loop import ScheduledRequest, drive
+from loadtests.harness.percentiles import percentile
+from loadtests.harness.start import up
 from loadtests.harness.targets import Place
-from loadtests.studies.autoscaling.outcome import Outcome
+from loadtests.studies.autoscaling.outcome import DayOutcome
 from loadtests.studies.autoscaling.setting import Contender, Setting
 
 # Ray waits for so much in a real day: everything that takes time is divided by the same number.
@@ -33,7 +33,7 @@ _APPLICATIONS = "/api/serve/applications/"
 
 
 @dataclass
-class Run:
+class RunQuality:
     """What there is to say beside the outcomes: how well the machine kept up.
 
     `late_s` is how much later than due requests were sent, `cpu_percent` how busy all cores were,
@@ -55,13 +55,13 @@ class Run:
 
 async def live_through(
     setting: Setting, contenders: Sequence[Contender], faster: float, seed: int, place: Place
-) -> tuple[list[Outcome], Run]:
+) -> tuple[list[DayOutcome], RunQuality]:
     """The day as all contenders get through it at once; Ray's times are `faster` times shorter.
 
     Raises:
         Unavailable: a blend did not come up; nothing is left running.
     """
-    run = Run()
+    run = RunQuality()
     with ExitStack() as stack:
         sites = [_Site.start(setting, c, faster, place, stack) for c in contenders]
         psutil.cpu_percent()
@@ -90,7 +90,7 @@ class _Site:
     url: str
     headers: dict[str, str]
     http: httpx.Client
-    outcome: Outcome = field(default_factory=Outcome)
+    outcome: DayOutcome = field(default_factory=DayOutcome)
 
     @classmethod
     def start(
@@ -122,7 +122,10 @@ class _Site:
 
     async def ask_all(self, seed: int) -> list[float]:
         """Send every request when it is due; returns how many seconds later each was sent."""
-        asks = [Ask(due_s, _WORDS, _MOST_TOKENS) for due_s in self.setting.day.arrivals(seed)]
+        asks = [
+            ScheduledRequest(due_s, _WORDS, _MOST_TOKENS)
+            for due_s in self.setting.day.arrivals(seed)
+        ]
         ends = await drive(self.url, self.headers, self.config.name, asks)
         for end in ends:
             if (response := end.response) is not None:
@@ -132,7 +135,7 @@ class _Site:
                 self.outcome.ends["refused" if end.failure[:3].isdigit() else "broken off"] += 1
         return [end.late_s for end in ends]
 
-    async def watch(self, began: float, run: Run) -> None:
+    async def watch(self, began: float, run: RunQuality) -> None:
         """Look at the replicas until cancelled."""
         targets, rising = dict[str, int](), dict[str, float]()
         before = time.monotonic()

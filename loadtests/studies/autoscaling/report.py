@@ -8,12 +8,12 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from loadtests.studies.autoscaling.day import Day
-from loadtests.studies.autoscaling.outcome import Outcome
+from loadtests.studies.autoscaling.outcome import DayOutcome
 
 _COLUMNS = ("who scales", "not in time", "late", "slow", "refused", "replica hours", "up", "down")
 
 
-def table(title: str, outcomes: Mapping[str, Outcome]) -> Table:
+def table(title: str, outcomes: Mapping[str, DayOutcome]) -> Table:
     """A row for each way to scale."""
     view = Table(title=title)
     for column in _COLUMNS:
@@ -26,7 +26,7 @@ def table(title: str, outcomes: Mapping[str, Outcome]) -> Table:
     return view
 
 
-def save(path: Path, day: Day, outcomes: Mapping[str, Outcome]) -> None:
+def save(path: Path, day: Day, outcomes: Mapping[str, DayOutcome]) -> None:
     """The rate of requests over the day, and the replicas of each component under it."""
     components: Sequence[str] = list(day.before)
     figure = Figure(figsize=(8, 2 + 1.6 * len(components)), layout="constrained")

@@ -7,7 +7,7 @@ from typing import Any
 
 from blended.config import BlendConfig, Simulation
 from blended.router.selection import normalise
-from cluster.capacity.queueing import Component, Curve, Lengths, Line, ServiceLevel
+from cluster.capacity.queueing import ComponentQueue, Curve, Lengths, LinearTime, ServiceLevel
 from loadtests.studies.autoscaling.day import RUSH_FACTOR, Day
 
 
@@ -83,17 +83,17 @@ class Setting:
             "replicas": replicas,
         }
 
-    def _queue(self, goodput: float) -> Component:
+    def _queue(self, goodput: float) -> ComponentQueue:
         """What a replica does follows from the simulation's own numbers: nothing is measured."""
         s = self.simulation
         late = math.exp(NormalDist().inv_cdf(0.99) * spread(s) - spread(s) ** 2 / 2)
-        ttft = Line(s.ttft_ms / 1e3, s.ttft_ms_per_running / 1e3)
-        ttft_p99 = Line(ttft.base * late, ttft.per_running * late)
+        ttft = LinearTime(s.ttft_ms / 1e3, s.ttft_ms_per_running / 1e3)
+        ttft_p99 = LinearTime(ttft.base * late, ttft.per_running * late)
         # Over a whole response the lateness of its tokens evens out.
-        itl = Line(s.itl_ms / 1e3, s.itl_ms_per_running / 1e3)
+        itl = LinearTime(s.itl_ms / 1e3, s.itl_ms_per_running / 1e3)
         curve = Curve(ttft, ttft_p99, itl, itl, s.concurrency)
         level = replace(self.level, goodput=goodput)
-        return Component(curve, Lengths(0, s.tokens), level, "least")
+        return ComponentQueue(curve, Lengths(0, s.tokens), level, "least")
 
 
 def spread(simulation: Simulation) -> float:

@@ -19,8 +19,8 @@ from blended.router.blend import Blend, resolve
 from blended.router.failover import Failure, choose
 from loadtests.studies.autoscaling.controller import Clock, Deployment, Reports
 from loadtests.studies.autoscaling.fleet import Fleet
-from loadtests.studies.autoscaling.outcome import Outcome
-from loadtests.studies.autoscaling.queueing import Response
+from loadtests.studies.autoscaling.outcome import DayOutcome
+from loadtests.studies.autoscaling.queueing import QueuedResponse
 from loadtests.studies.autoscaling.setting import Contender, Setting, spread
 
 Span = tuple[float, float]
@@ -51,7 +51,7 @@ def live_through(
     startup_s: float,
     seed: int,
     trouble: Trouble = Trouble(),
-) -> Outcome:
+) -> DayOutcome:
     """The day as the contender gets through it, with replicas that start in `startup_s`."""
     clock = Clock(_MIDNIGHT)
     with clock.is_rays():
@@ -74,7 +74,7 @@ class _World:
         self._seed, self._rng = seed, random.Random(seed)
         self._events: list[tuple[float, int, Callable[[float], None]]] = []
         self._order = count()
-        self.outcome = Outcome()
+        self.outcome = DayOutcome()
         config = setting.blend(contender)
         served = [c for c in config.components if isinstance(c, SimulatedComponent)]
         deployments = _deployments(config, contender)
@@ -105,7 +105,7 @@ class _World:
         self.outcome.ups = sum(fleet.ups for fleet in self._fleets.values())
         self.outcome.downs = sum(fleet.downs for fleet in self._fleets.values())
 
-    def _responses(self) -> Iterator[Response]:
+    def _responses(self) -> Iterator[QueuedResponse]:
         """The same for every contender: when they are asked for, how long and how late they are."""
         arrivals_s = self._setting.day.arrivals(self._seed)
         simulation, rng = self._setting.simulation, np.random.default_rng(self._seed)
@@ -113,7 +113,7 @@ class _World:
         sigma = spread(simulation)
         lateness = rng.lognormal(-(sigma**2) / 2, sigma, arrivals_s.size)
         rows = zip(arrivals_s.tolist(), tokens.tolist(), lateness.tolist(), strict=True)
-        return (Response(*row) for row in rows)
+        return (QueuedResponse(*row) for row in rows)
 
     def _schedule(self, at_s: float, event: Callable[[float], None]) -> None:
         heapq.heappush(self._events, (at_s, next(self._order), event))
@@ -133,7 +133,7 @@ class _World:
         selection = config.selection.model_copy(update={"weights": weights})
         self._use(config.model_copy(update={"selection": selection}))
 
-    def _arrive(self, response: Response) -> None:
+    def _arrive(self, response: QueuedResponse) -> None:
         """What the router does with a request."""
         now = response.arrived_s
         self._clock.now = _MIDNIGHT + now
@@ -152,7 +152,7 @@ class _World:
             failures.append(Failure(choice.component, "full", False, choice.propensity))
         self.outcome.ends["refused"] += 1
 
-    def _ended(self, response: Response) -> None:
+    def _ended(self, response: QueuedResponse) -> None:
         self.outcome.end(response.ttft_s, response.itl_s, self._setting.level)
 
     def _control(self, now: float) -> None:

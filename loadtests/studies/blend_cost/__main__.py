@@ -20,7 +20,6 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -34,13 +33,19 @@ from blended.config import BlendConfig, VllmComponent
 from blended.config.loading import load
 from blended.errors import BlendedError, ConfigError
 from blended.router.selection import normalise
-from loadtests.harness.blends import package_version, up, vllm_version
 from loadtests.harness.machine import machine
 from loadtests.harness.processes import Unavailable
+from loadtests.harness.provenance import command_and_date, package_version, vllm_version
+from loadtests.harness.start import up
 from loadtests.harness.targets import Place
 from loadtests.studies.blend_cost import engines, report
-from loadtests.studies.blend_cost.asking import Door, Failed, Group, Meter
 from loadtests.studies.blend_cost.claim import NotEnough, Setup
+from loadtests.studies.blend_cost.conversations import (
+    ConversationGroup,
+    Door,
+    Meter,
+    UnexpectedResponse,
+)
 from loadtests.studies.blend_cost.flops import GPT_3, LLAMA_13B, PAPER, shape_of
 from loadtests.studies.blend_cost.report import Models
 from loadtests.studies.blend_cost.series import Round, gathered, groups_of, in_turns
@@ -51,13 +56,13 @@ _KV_CACHE_BYTES = 2**28
 
 
 @dataclass(frozen=True)
-class Measured:
+class BlendMeasurement:
     """The rounds, the load average before each, and by engine its idle share and its memory."""
 
     rounds: Sequence[Round]
     load_averages: Sequence[float]
     idle: Mapping[str, float]
-    memory: Mapping[str, engines.Memory]
+    memory: Mapping[str, engines.EngineMemory]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -68,13 +73,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         setup = setup_of(blend)
         measured = measure(job, blend, list(setup.weights))
         found = report.result(measured.rounds, setup, _models(blend))
-    except (BlendedError, Unavailable, Failed, NotEnough) as exc:
+    except (BlendedError, Unavailable, UnexpectedResponse, NotEnough) as exc:
         print(f"Not measured: {exc}", file=sys.stderr)
         return 2
     console = Console()
     console.print(*report.tables(found), sep="\n")
     print(*report.words(found), sep="\n")
-    document = _made_by(job, measured) | found
+    document = _setting(job, measured) | found
     if job.save:
         job.save.write_text(json.dumps(document, indent=1) + "\n")
     print(json.dumps(document))
@@ -99,12 +104,14 @@ def setup_of(blend: BlendConfig) -> Setup:
     return Setup({c.id: distribution[c.id] for c in drawn}, sizes.pop(), len(drawn))
 
 
-def measure(job: argparse.Namespace, blend: BlendConfig, components: Sequence[str]) -> Measured:
+def measure(
+    job: argparse.Namespace, blend: BlendConfig, components: Sequence[str]
+) -> BlendMeasurement:
     """Start the blend, warm it up, and let all series take turns, in a random order of each round.
 
     Raises:
         Unavailable: it does not start, or its engines do not come to rest.
-        Failed: a response did not come as it was asked for.
+        UnexpectedResponse: a response did not come as it was asked for.
     """
     shuffled = random.Random(job.seed)
     with ExitStack() as stack:
@@ -119,7 +126,7 @@ def measure(job: argparse.Namespace, blend: BlendConfig, components: Sequence[st
 
         def a_round(number: int, meter: Meter, turns: int) -> Round:
             groups = [
-                Group(series, f"{job.seed} {number} {index}", number, job.at_once)
+                ConversationGroup(series, f"{job.seed} {number} {index}", number, job.at_once)
                 for index, series in enumerate(groups_of(components))
             ]
             in_turns(groups, turns, shuffled, lambda one, _: one.take_turn(door, meter, pool))
@@ -134,7 +141,7 @@ def measure(job: argparse.Namespace, blend: BlendConfig, components: Sequence[st
             rounds.append(a_round(number, meter, job.turns))
             print(f"round {number} of {job.rounds}, load average {loads[-1]:.1f}", file=sys.stderr)
         held = {component: engines.memory(found) for component, found in processes.items()}
-    return Measured(rounds, loads, meter.idle, held)
+    return BlendMeasurement(rounds, loads, meter.idle, held)
 
 
 def with_room(blend: BlendConfig, at_once: int) -> dict[str, Any]:
@@ -164,11 +171,10 @@ def _models(blend: BlendConfig) -> dict[str, Models]:
     return found
 
 
-def _made_by(job: argparse.Namespace, measured: Measured) -> dict[str, Any]:
+def _setting(job: argparse.Namespace, measured: BlendMeasurement) -> dict[str, Any]:
     loads = sorted(measured.load_averages)
     return {
-        "command": " ".join(["python -m loadtests.studies.blend_cost", *sys.argv[1:]]),
-        "date": datetime.now(UTC).date().isoformat(),
+        **command_and_date("loadtests.studies.blend_cost"),
         "machine": machine(),
         "versions": {
             "blended": package_version(),

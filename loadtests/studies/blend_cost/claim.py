@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from loadtests.studies.blend_cost import theory
-from loadtests.studies.blend_cost.series import BLEND, Response, Round, Series, responses
+from loadtests.studies.blend_cost.series import BLEND, ResponseCost, Round, Series, responses
 
 COST_TOLERANCE = 0.03
 PRICE_TOLERANCE = 0.10
@@ -58,7 +58,7 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Asked:
+class PredictedResponse:
     """A response, with what theory says of its prompt.
 
     `gap` is how many turns ago its cache was last met (the turn itself when never), `predicted`
@@ -66,7 +66,7 @@ class Asked:
     and to them.
     """
 
-    response: Response
+    response: ResponseCost
     gap: int
     predicted: int
     others: float
@@ -112,7 +112,7 @@ def figures(rounds: Sequence[Round], setup: Setup) -> Figures:
     }
 
 
-def asked(rounds: Sequence[Round], series: Series, setup: Setup) -> list[Asked]:
+def asked(rounds: Sequence[Round], series: Series, setup: Setup) -> list[PredictedResponse]:
     """The responses of a series, each with what theory says of it."""
     starts, growths = _alone(rounds, setup.weights)
     found = []
@@ -123,7 +123,7 @@ def asked(rounds: Sequence[Round], series: Series, setup: Setup) -> list[Asked]:
             component = response.component
             known = starts[component] if earlier is None else earlier + growths[component]
             found.append(
-                Asked(
+                PredictedResponse(
                     response,
                     response.turn - (last or 0),
                     theory.uncached(response.prompt, earlier, response.tokens, setup.block),
@@ -154,7 +154,7 @@ def standard_errors(
     return errors
 
 
-def tokens_per_turn(blend: Sequence[Asked], component: str) -> float:
+def tokens_per_turn(blend: Sequence[PredictedResponse], component: str) -> float:
     """U+R: what a turn that another component answered adds to this one's prompts.
 
     Raises:
@@ -166,7 +166,7 @@ def tokens_per_turn(blend: Sequence[Asked], component: str) -> float:
     return sum(a.others for a in mine) / sum(a.gap - 1 for a in mine)
 
 
-def _expected(blend: Sequence[Asked], setup: Setup) -> float:
+def _expected(blend: Sequence[PredictedResponse], setup: Setup) -> float:
     per_turn = [tokens_per_turn(blend, component) for component in setup.weights]
     weights = list(setup.weights.values())
     return fmean(theory.expected_price(weights, a.response.turn, per_turn) for a in blend)
@@ -185,16 +185,16 @@ def _alone(
     return starts, growths
 
 
-def _by_turn(alone: Sequence[Asked]) -> dict[tuple[str, int], list[Asked]]:
-    found = defaultdict[tuple[str, int], list[Asked]](list)
+def _by_turn(alone: Sequence[PredictedResponse]) -> dict[tuple[str, int], list[PredictedResponse]]:
+    found = defaultdict[tuple[str, int], list[PredictedResponse]](list)
     for one in alone:
         found[one.response.component, one.response.turn].append(one)
     return dict(found)
 
 
-def _engine_s(same: Sequence[Asked]) -> float:
+def _engine_s(same: Sequence[PredictedResponse]) -> float:
     return fmean(a.response.engine_s for a in same)
 
 
-def _uncached(same: Sequence[Asked]) -> float:
+def _uncached(same: Sequence[PredictedResponse]) -> float:
     return fmean(a.response.uncached for a in same)

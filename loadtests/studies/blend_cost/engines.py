@@ -24,7 +24,7 @@ _REST_TIMEOUT_S = 30.0
 
 
 @dataclass(frozen=True)
-class Memory:
+class EngineMemory:
     """Of all processes of an engine, in MiB: resident, and of that what no other process shares."""
 
     rss_mib: int
@@ -97,8 +97,8 @@ def idle(
     return {component: (now - before[component]) / seconds for component, now in spent().items()}
 
 
-def memory(processes: Sequence[psutil.Process]) -> Memory:
+def memory(processes: Sequence[psutil.Process]) -> EngineMemory:
     """What an engine holds now."""
     found = [process.memory_full_info() for process in processes]
     rss, uss = sum(one.rss for one in found), sum(one.uss for one in found)
-    return Memory(round(rss / 2**20), round(uss / 2**20))
+    return EngineMemory(round(rss / 2**20), round(uss / 2**20))

@@ -13,11 +13,11 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from loadtests.studies.blend_cost.series import Response
+from loadtests.studies.blend_cost.series import ResponseCost
 
 
 @dataclass(frozen=True)
-class Shape:
+class DecoderShape:
     """A decoder's sizes: `tied` embedding and output are one matrix, a `gated` MLP has three."""
 
     layers: int
@@ -47,17 +47,17 @@ class Shape:
         return self.block_parameters + (1 if self.tied else 2) * self.output_parameters
 
 
-GPT_J = Shape(28, 4096, 16, 16, 256, 16384, 50400, gated=False)
-LLAMA_13B = Shape(40, 5120, 40, 40, 128, 13824, 32000, gated=True)
+GPT_J = DecoderShape(28, 4096, 16, 16, 256, 16384, 50400, gated=False)
+LLAMA_13B = DecoderShape(40, 5120, 40, 40, 128, 13824, 32000, gated=True)
 # GPT-3's (Brown et al., arXiv 2005.14165, table 2.1), which stands for the paper's larger model.
-GPT_3 = Shape(96, 12288, 96, 96, 128, 49152, 50257, gated=False, tied=True)
+GPT_3 = DecoderShape(96, 12288, 96, 96, 128, 49152, 50257, gated=False, tied=True)
 PAPER = {"pygmalion": GPT_J, "chai": GPT_J, "vicuna": LLAMA_13B}
 
 
-def shape_of(folder: Path) -> Shape:
+def shape_of(folder: Path) -> DecoderShape:
     """The shape of a Llama on disk, from its config.json."""
     config: dict[str, Any] = json.loads((folder / "config.json").read_text())
-    return Shape(
+    return DecoderShape(
         layers=config["num_hidden_layers"],
         hidden=config["hidden_size"],
         heads=config["num_attention_heads"],
@@ -70,7 +70,7 @@ def shape_of(folder: Path) -> Shape:
     )
 
 
-def response_flops(shape: Shape, prompt: int, uncached: int, tokens: int) -> int:
+def response_flops(shape: DecoderShape, prompt: int, uncached: int, tokens: int) -> int:
     """Operations for the uncached end of a prompt and the response's tokens but the last.
 
     The last token of a response is not fed back, so that positions prompt - uncached + 1 to
@@ -83,6 +83,6 @@ def response_flops(shape: Shape, prompt: int, uncached: int, tokens: int) -> int
     return 2 * (shape.block_parameters * computed + shape.output_parameters * tokens) + attention
 
 
-def mean_flops(shape: Shape, responses: Iterable[Response]) -> float:
+def mean_flops(shape: DecoderShape, responses: Iterable[ResponseCost]) -> float:
     """Per response, at the lengths and with the caches of these."""
     return fmean(response_flops(shape, r.prompt, r.uncached, r.tokens) for r in responses)

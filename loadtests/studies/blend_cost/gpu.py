@@ -16,19 +16,24 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from datetime import UTC, datetime
 from importlib import import_module
-from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from loadtests.harness.machine import machine
+from loadtests.harness.provenance import command_and_date, vllm_version
 from loadtests.studies.blend_cost import report
 from loadtests.studies.blend_cost.claim import NotEnough, Setup
 from loadtests.studies.blend_cost.flops import GPT_3
-from loadtests.studies.blend_cost.offline import BLOCK, Job, Measured, joined, measure
+from loadtests.studies.blend_cost.offline_engine import (
+    BLOCK,
+    ComponentMeasurement,
+    OfflineJob,
+    joined,
+    measure,
+)
 from loadtests.studies.blend_cost.report import Models
 from loadtests.studies.blend_cost.sizes import SIZES
 
@@ -50,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except NotEnough as exc:
         print(f"Not measured: {exc}", file=sys.stderr)
         return 2
-    about = {"command": " ".join(["python -m loadtests.studies.blend_cost.gpu", *sys.argv[1:]])}
+    about = command_and_date("loadtests.studies.blend_cost.gpu")
     about |= _ran_on(job, torch) | {"load_average": load_average}
     memory = {component: part.memory_mib for component, part in measured.items()}
     document = about | {"memory_mib": memory} | found
@@ -64,19 +69,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return report.status(found)
 
 
-def in_a_process(job: Job, component: str) -> Measured:
+def in_a_process(job: OfflineJob, component: str) -> ComponentMeasurement:
     """Measure a component in a process whose end frees all that its engine held."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as pool:
         return pool.submit(measure, job, component).result()
 
 
-def _ran_on(job: Job, torch: Any) -> dict[str, Any]:
-    name = packages_distributions()["vllm"][0]
+def _ran_on(job: OfflineJob, torch: Any) -> dict[str, Any]:
     about = {
-        "date": datetime.now(UTC).date().isoformat(),
         "machine": machine(),
-        "versions": {"torch": torch.__version__, "vllm": f"{name} {version(name)}"},
+        "versions": {"torch": torch.__version__, "vllm": vllm_version()},
         "sizes": job.sizes,
         "turns": job.turns,
         "response_tokens": job.tokens,
@@ -95,7 +98,7 @@ def _ran_on(job: Job, torch: Any) -> dict[str, Any]:
     return about | {"gpu": gpu, "ran_on": f"{properties.name}, {job.sizes} sizes"}
 
 
-def _options(arguments: Sequence[str] | None) -> tuple[Job, Path | None]:
+def _options(arguments: Sequence[str] | None) -> tuple[OfflineJob, Path | None]:
     parser = argparse.ArgumentParser(
         prog="python -m loadtests.studies.blend_cost.gpu", description=__doc__
     )
@@ -108,7 +111,9 @@ def _options(arguments: Sequence[str] | None) -> tuple[Job, Path | None]:
     add("--seed", type=int, default=1)
     add("--save", type=Path, help="a file that keeps the result")
     found = parser.parse_args(arguments)
-    job = Job(found.sizes, found.rounds, found.turns, found.tokens, found.at_once, found.seed)
+    job = OfflineJob(
+        found.sizes, found.rounds, found.turns, found.tokens, found.at_once, found.seed
+    )
     return job, found.save
 
 

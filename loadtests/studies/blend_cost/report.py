@@ -10,7 +10,7 @@ from rich.table import Table
 
 from loadtests.studies.blend_cost import claim
 from loadtests.studies.blend_cost.claim import Setup
-from loadtests.studies.blend_cost.flops import Shape, mean_flops
+from loadtests.studies.blend_cost.flops import DecoderShape, mean_flops
 from loadtests.studies.blend_cost.series import BLEND, Round, Series, responses, series_of
 
 
@@ -18,8 +18,8 @@ from loadtests.studies.blend_cost.series import BLEND, Round, Series, responses,
 class Models:
     """The shapes of a blend's components, in their order, and of larger models to compare with."""
 
-    components: Mapping[str, Shape]
-    larger: Mapping[str, Shape]
+    components: Mapping[str, DecoderShape]
+    larger: Mapping[str, DecoderShape]
 
 
 def result(rounds: Sequence[Round], setup: Setup, models: Mapping[str, Models]) -> dict[str, Any]:

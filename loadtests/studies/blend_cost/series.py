@@ -35,7 +35,7 @@ class Series:
 
 
 @dataclass(frozen=True)
-class Response:
+class ResponseCost:
     """One response: its turn counts from 1; tokens of its prompt, of those cached, and its own."""
 
     component: str
@@ -53,7 +53,7 @@ class Response:
 
 BLEND = Series(None)
 
-Conversation = Sequence[Response]
+Conversation = Sequence[ResponseCost]
 Round = Mapping[Series, Sequence[Conversation]]
 
 
@@ -72,7 +72,7 @@ class Held(Protocol):
     """A group of conversations that are held at once, turn by turn."""
 
     series: Series
-    conversations: list[list[Response]]
+    conversations: list[list[ResponseCost]]
 
 
 G = TypeVar("G", bound=Held)
@@ -95,7 +95,7 @@ def gathered(groups: Iterable[Held]) -> Round:
     return found
 
 
-def responses(rounds: Sequence[Round], series: Series) -> list[Response]:
+def responses(rounds: Sequence[Round], series: Series) -> list[ResponseCost]:
     """All of a series."""
     return [response for one in rounds for talk in one[series] for response in talk]
 

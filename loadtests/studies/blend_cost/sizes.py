@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from loadtests.studies.blend_cost.flops import PAPER, Shape
+from loadtests.studies.blend_cost.flops import PAPER, DecoderShape
 
 MAX_LENGTH = 2048
 
@@ -13,7 +13,7 @@ MAX_LENGTH = 2048
 class Sizes:
     """What is measured: shapes by component, and the type and bytes of a number in them."""
 
-    shapes: Mapping[str, Shape]
+    shapes: Mapping[str, DecoderShape]
     dtype: str
     number_bytes: int
 
@@ -22,8 +22,8 @@ SIZES = {
     "paper": Sizes(PAPER, "float16", 2),
     "tiny": Sizes(
         {
-            "pygmalion": Shape(2, 64, 2, 2, 32, 256, 512, gated=False),
-            "vicuna": Shape(2, 64, 2, 2, 32, 160, 512, gated=True),
+            "pygmalion": DecoderShape(2, 64, 2, 2, 32, 256, 512, gated=False),
+            "vicuna": DecoderShape(2, 64, 2, 2, 32, 160, 512, gated=True),
         },
         "float32",
         4,
@@ -31,7 +31,7 @@ SIZES = {
 }
 
 
-def config(shape: Shape) -> dict[str, Any]:
+def config(shape: DecoderShape) -> dict[str, Any]:
     """A model's config.json: a Llama where the MLP is gated, else a GPT-J."""
     both = {"vocab_size": shape.vocabulary, "bos_token_id": 0, "eos_token_id": 1}
     both["tie_word_embeddings"] = shape.tied

@@ -25,11 +25,13 @@ from rich.table import Table
 
 from blended.config import BlendConfig
 from blended.errors import BlendedError
-from loadtests.harness.blends import apply, made_by, up
-from loadtests.harness.client import Ask, Failed, Outcome, arrivals, drive
+from loadtests.harness.open_loop import RequestOutcome, ScheduledRequest, arrivals, drive
+from loadtests.harness.percentiles import percentile
 from loadtests.harness.processes import Unavailable
-from loadtests.harness.summary import percentile
+from loadtests.harness.provenance import made_by
+from loadtests.harness.start import apply, up
 from loadtests.harness.targets import Place
+from loadtests.harness.timed_client import MeasurementFailed
 from loadtests.studies.plans import cases
 from loadtests.studies.plans.cases import Case, Expectation
 
@@ -43,7 +45,7 @@ _RIGHT = 0.9
 
 
 @dataclass(frozen=True)
-class Run:
+class CaseRun:
     """One case with the planned replicas, or with one fewer, and what came of it."""
 
     number: int
@@ -54,31 +56,31 @@ class Run:
     goodput: float
 
 
-def goodput(outcomes: Sequence[Outcome], case: Case) -> float:
+def goodput(outcomes: Sequence[RequestOutcome], case: Case) -> float:
     """The share of good responses among those that were due after the warm-up.
 
     Raises:
-        Failed: the client was the bottleneck.
+        MeasurementFailed: the client was the bottleneck.
     """
     counted = [o for o in outcomes if o.ask.due_s >= _WARM_UP_S]
     if (late := percentile(sorted(o.late_s for o in counted), 0.99)) > _LATE_S:
-        raise Failed(f"one in a hundred requests was sent {late:.2f} s late or later")
+        raise MeasurementFailed(f"one in a hundred requests was sent {late:.2f} s late or later")
     return sum(_is_good(outcome, case) for outcome in counted) / len(counted)
 
 
 def verify(
     job: argparse.Namespace, blend: BlendConfig, expected: Sequence[tuple[Case, Expectation]]
-) -> list[Run]:
+) -> list[CaseRun]:
     """Serve every case with its planned replicas and with one fewer, in a random order.
 
     Raises:
         Unavailable: the blend did not start, or did not change.
-        Failed: the client was the bottleneck.
+        MeasurementFailed: the client was the bottleneck.
     """
     rng = random.Random(job.seed)
     order = [(number, fewer) for number in range(len(expected)) for fewer in (False, True)]
     rng.shuffle(order)
-    runs, target = list[Run](), dict[str, Any]()
+    runs, target = list[CaseRun](), dict[str, Any]()
     with ExitStack() as stack:
         place = Place(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="plans-"))), {})
         for number, is_fewer in order:
@@ -93,25 +95,25 @@ def verify(
             outcomes = asyncio.run(drive(target["url"], target["headers"], blend.name, asks))
             wanted = plan.fewer if is_fewer else plan.planned
             good = goodput(outcomes, case)
-            runs.append(Run(number, is_fewer, replicas, len(asks), wanted, good))
+            runs.append(CaseRun(number, is_fewer, replicas, len(asks), wanted, good))
             print(runs[-1], file=sys.stderr)
     return sorted(runs, key=lambda run: (run.number, run.is_fewer))
 
 
-def asked(case: Case, responses: int, rng: random.Random) -> list[Ask]:
+def asked(case: Case, responses: int, rng: random.Random) -> list[ScheduledRequest]:
     """What is asked for a case: so many responses beside those of the warm-up."""
     seconds = _WARM_UP_S + responses / case.rate
     words = max(1, round(case.prompt) - _BRACES)
     return list(arrivals(case.rate, seconds, words, case.response, rng))
 
 
-def right(runs: Sequence[Run], case: Case) -> bool:
+def right(runs: Sequence[CaseRun], case: Case) -> bool:
     """Whether the level was kept with the planned replicas, and missed with one fewer."""
     planned, fewer = runs
     return planned.goodput >= case.goodput > fewer.goodput
 
 
-def table(expected: Sequence[tuple[Case, Expectation]], runs: Sequence[Run]) -> Table:
+def table(expected: Sequence[tuple[Case, Expectation]], runs: Sequence[CaseRun]) -> Table:
     """For people."""
     view = Table(title="Plans of simulated components: good responses, expected and seen")
     for column in ("weights", "rate", "tokens", "level", "replicas", "planned", "one fewer", ""):
@@ -139,7 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         found = cases.curves(blend)
         expected = [(case, cases.expect(blend, case, found)) for case in demands[: job.cases]]
         runs = verify(job, blend, expected)
-    except (BlendedError, Unavailable, Failed, ValueError) as exc:
+    except (BlendedError, Unavailable, MeasurementFailed, ValueError) as exc:
         print(f"Not measured: {exc}", file=sys.stderr)
         return 2
     pairs = [[run for run in runs if run.number == n] for n in range(len(expected))]
@@ -155,7 +157,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0 if count >= _RIGHT * len(expected) else 1
 
 
-def _is_good(outcome: Outcome, case: Case) -> bool:
+def _is_good(outcome: RequestOutcome, case: Case) -> bool:
     found = outcome.response
     if found is None or found.is_redrawn:
         return False

@@ -10,8 +10,8 @@ from pydantic import Field
 from blended.config import BlendConfig, Frozen
 from blended.config.loading import load, parse_as
 from cluster.capacity import planning, profile_files
-from cluster.capacity.planning import Demand, Plan
-from cluster.capacity.queueing import Component, Curve, Lengths, ServiceLevel
+from cluster.capacity.planning import CapacityPlan, Demand
+from cluster.capacity.queueing import ComponentQueue, Curve, Lengths, ServiceLevel
 
 FOLDER = Path(__file__).parent
 PROFILES = profile_files.FOLDER / "simulated"
@@ -50,7 +50,7 @@ class Expectation:
     `fewer` is with one replica fewer of `tightest`, the component that is nearest to its limit.
     """
 
-    plan: Plan
+    plan: CapacityPlan
     tightest: str
     planned: float
     fewer: float
@@ -99,7 +99,7 @@ def expect(blend: BlendConfig, case: Case, curves: Mapping[str, Curve]) -> Expec
 
 
 def served(
-    blend: BlendConfig, case: Case, plan: Plan, replicas: Mapping[str, int]
+    blend: BlendConfig, case: Case, plan: CapacityPlan, replicas: Mapping[str, int]
 ) -> dict[str, Any]:
     """The blend as data, with the weights of a case, the plan's limits and so many replicas."""
     data = blend.model_dump(mode="json", exclude_none=True)
@@ -115,10 +115,14 @@ def served(
     return data | {"selection": {"weights": dict(case.weights)}}
 
 
-def _good(plan: Plan, case: Case, curves: Mapping[str, Curve], counts: Mapping[str, int]) -> float:
+def _good(
+    plan: CapacityPlan, case: Case, curves: Mapping[str, Curve], counts: Mapping[str, int]
+) -> float:
     lengths, level = case.demand.lengths, case.demand.level
     missed = {
-        name: Component(curves[name], lengths, level, "least").load(c.rate, counts[name]).missed
+        name: ComponentQueue(curves[name], lengths, level, "least")
+        .load(c.rate, counts[name])
+        .missed
         for name, c in plan.components.items()
     }
     return 1 - sum(c.share * missed[name] for name, c in plan.components.items())

@@ -29,10 +29,10 @@ from blended.journal.identity import Identity
 from blended.journal.store import Store
 from blended.launch import state
 from loadtests.studies.population import report
-from loadtests.studies.population.drive import Target, drive
+from loadtests.studies.population.drive import BlendApi, drive
+from loadtests.studies.population.journal_writing import SimulatedExperiment, write
 from loadtests.studies.population.options import parse
 from loadtests.studies.population.schedule import Cast, check_period, experiment_of, next_day
-from loadtests.studies.population.writing import Rehearsal, write
 
 
 def main(arguments: Sequence[str] | None = None, now: float | None = None) -> int:
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None, now: float | None = None) -> in
 
 
 def _written(options: argparse.Namespace, now: float) -> dict[str, Any]:
-    rehearsal = Rehearsal(
+    rehearsal = SimulatedExperiment(
         experiment=options.experiment,
         effects=options.arm,
         users=options.users,
@@ -100,7 +100,7 @@ def _driven(options: argparse.Namespace, now: float) -> dict[str, Any]:
         seed=options.seed,
     )
     users, arms = cast.schedule(Identity(state.journal_secret()), began_at, options.day_s)
-    target = Target(options.url, state.client_key(), blend.name)
+    target = BlendApi(options.url, state.client_key(), blend.name)
     with Progress(console=_progress()) as progress:
         task = progress.add_task("requests", total=sum(len(user.asks) for user in users))
         tally = asyncio.run(drive(target, users, began_at, lambda: progress.advance(task)))

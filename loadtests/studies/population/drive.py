@@ -11,6 +11,8 @@ from typing import Any
 
 import aiohttp
 
+from blended import sse
+
 Message = dict[str, Any]
 
 # Fewer than one engine takes, which may be all that an arm has: more would be refused.
@@ -28,7 +30,7 @@ _WORDS = (
 
 
 @dataclass(frozen=True)
-class Ask:
+class UserRequest:
     """One request, due so many seconds after day 0 began.
 
     `is_first` begins the conversation; `again` asks for another response to the request before.
@@ -45,11 +47,11 @@ class User:
     """A user by the name that the API is told, and what they ask, by time."""
 
     name: str
-    asks: Sequence[Ask]
+    asks: Sequence[UserRequest]
 
 
 @dataclass(frozen=True)
-class Target:
+class BlendApi:
     """The API at `url`, without a path, that `key` opens, and the blend's name there."""
 
     url: str
@@ -58,7 +60,7 @@ class Target:
 
 
 @dataclass
-class Tally:
+class RequestCounts:
     """What became of the requests: how late each was sent, in seconds, and why some failed."""
 
     late_s: list[float] = field(default_factory=list)
@@ -76,17 +78,17 @@ class Tally:
 
 
 async def drive(
-    target: Target,
+    target: BlendApi,
     users: Sequence[User],
     began_at: float,
     on_request: Callable[[], None] = lambda: None,
-) -> Tally:
+) -> RequestCounts:
     """Let all users ask when it is due, from `began_at` in Unix seconds on, to the last end.
 
     A request that fails is counted and not repeated. Users wait for a response before they ask on,
     so that who is late once may be late again.
     """
-    tally = Tally()
+    tally = RequestCounts()
     headers = {"authorization": f"Bearer {target.key}"}
     timeout = aiohttp.ClientTimeout(total=_TIMEOUT_S)
     connector = aiohttp.TCPConnector(limit=0)
@@ -107,7 +109,7 @@ class _Room:
     session: aiohttp.ClientSession
     model: str
     began_at: float
-    tally: Tally
+    tally: RequestCounts
     on_request: Callable[[], None]
     places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE))
 
@@ -126,7 +128,7 @@ class _Room:
             reply = reply if answer is None and ask.again else answer
             self.on_request()
 
-    def _headers(self, user: User, ask: Ask) -> Mapping[str, str]:
+    def _headers(self, user: User, ask: UserRequest) -> Mapping[str, str]:
         since = datetime.fromtimestamp(self.began_at + user.asks[0].due_s, UTC)
         return {
             "X-User-ID": user.name,
@@ -141,7 +143,7 @@ class _Room:
         try:
             async with post as response:
                 failure = None if response.status == 200 else f"HTTP {response.status}"
-                text = None if failure else reply_of(await response.text())
+                text = None if failure else reply_of(await response.read())
         except (aiohttp.ClientError, TimeoutError) as exc:
             failure, text = type(exc).__name__, None
         if text is None:
@@ -149,7 +151,7 @@ class _Room:
         return text
 
 
-def messages(ask: Ask, asked: Sequence[Message], reply: str | None) -> list[Message]:
+def messages(ask: UserRequest, asked: Sequence[Message], reply: str | None) -> list[Message]:
     """The history that a request sends, after what was `asked` before and the reply to that.
 
     What was never answered is asked anew.
@@ -165,10 +167,10 @@ def messages(ask: Ask, asked: Sequence[Message], reply: str | None) -> list[Mess
     return [*history, {"role": "user", "content": _WORDS[len(history) // 2 % len(_WORDS)]}]
 
 
-def reply_of(stream: str) -> str | None:
+def reply_of(stream: bytes) -> str | None:
     """The text of a stream of events; None where it broke off."""
-    events = [e.removeprefix("data: ") for e in stream.split("\n\n") if e.startswith("data: ")]
-    if not events or events[-1] != "[DONE]":
+    events = [event.data for event in sse.events([stream])]
+    if not events or events[-1] != sse.DONE:
         return None
     choices = [choice for event in events[:-1] for choice in json.loads(event).get("choices", ())]
     return "".join(choice["delta"].get("content") or "" for choice in choices)

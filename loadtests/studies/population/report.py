@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from loadtests.harness.summary import quantiles
-from loadtests.studies.population.drive import Tally
+from loadtests.harness.percentiles import quantiles
+from loadtests.studies.population.drive import RequestCounts
 from loadtests.studies.population.habits import ArmEffect
 from loadtests.studies.population.users import Population
 
@@ -59,7 +59,7 @@ def table(counted: Counts, true: Truth) -> Table:
     return made
 
 
-def driven(tally: Tally, day_s: float) -> dict[str, Any]:
+def driven(tally: RequestCounts, day_s: float) -> dict[str, Any]:
     """How a drive went; lateness is in seconds, and in days at worst."""
     worst_s = max(tally.late_s, default=0.0)
     return {

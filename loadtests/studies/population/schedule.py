@@ -10,7 +10,7 @@ from blended.config import BlendConfig, Experiment
 from blended.errors import ConfigError
 from blended.experiments.assignment import assign
 from blended.journal.identity import Identity
-from loadtests.studies.population.drive import Ask, User
+from loadtests.studies.population.drive import User, UserRequest
 from loadtests.studies.population.habits import DAY_S, ArmEffect
 from loadtests.studies.population.users import Population, generators, populate
 from loadtests.studies.population.visits import DAY_MS, GAP_MS, plan
@@ -112,9 +112,9 @@ def check_period(experiment: Experiment, began_at: float, ended_at: float) -> No
 
 def _asks(
     population: Population, days: int, day_s: float, rng: np.random.Generator
-) -> list[list[Ask]]:
+) -> list[list[UserRequest]]:
     """What each user asks, by time, on days of `day_s`."""
-    found: list[list[Ask]] = [[] for _ in population.names]
+    found: list[list[UserRequest]] = [[] for _ in population.names]
     for day in range(days):
         user, seconds = population.visits_on(day)
         # What fails at an API fails by itself.
@@ -124,5 +124,5 @@ def _asks(
         rows = zip(*(c.tolist() for c in columns), responses.again.tolist(), strict=True)
         for who, due, number, turn, again in rows:
             conversation = f"{population.names[who]}-{day}-{number}"
-            found[who].append(Ask(due, conversation, turn == 1, again))
+            found[who].append(UserRequest(due, conversation, turn == 1, again))
     return found

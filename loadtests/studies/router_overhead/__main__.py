@@ -16,12 +16,12 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from loadtests.harness import blends
-from loadtests.harness.generator import Job, Sample, apart
+from loadtests.harness import blended_targets, engine_targets
+from loadtests.harness.load_generator import Job, Sample, apart
 from loadtests.harness.machine import machine
 from loadtests.harness.processes import Unavailable, spent_ms, usage
+from loadtests.harness.simulated_upstream import INTERVAL_S, TOKENS
 from loadtests.harness.targets import ROOT, Place, Target, bare, chats, start_peer, upstream
-from loadtests.harness.upstream import INTERVAL_S, TOKENS
 from loadtests.studies.router_overhead import report
 from loadtests.studies.router_overhead.peers import PEERS
 from loadtests.studies.router_overhead.report import Measure, Pass
@@ -132,15 +132,15 @@ def _groups(only: Sequence[str]) -> Iterator[Mapping[str, Start]]:
     """Those that run at the same time: real engines would take the CPU from everybody else."""
     first: dict[str, Start] = {"bare": lambda place, stack: [bare(place)]}
     if {"blended", "blended_local"} & set(only):
-        first["blended"] = blends.start_blended
+        first["blended"] = blended_targets.start_blended
     if "blended_no_journal" in only:
-        first["blended_no_journal"] = blends.start_without_journal
+        first["blended_no_journal"] = blended_targets.start_without_journal
     for name in PEERS:
         if name in only:
             first[name] = partial(start_peer, name)
     second: dict[str, Start] = {
-        "vllm_bare": blends.start_engine,
-        "vllm_blended": blends.start_blended_engine,
+        "vllm_bare": engine_targets.start_engine,
+        "vllm_blended": engine_targets.start_blended_engine,
     }
     yield first
     yield {name: start for name, start in second.items() if name in only}

@@ -19,7 +19,7 @@ _LITELLM_KEY = f"sk-{secrets.token_hex(16)}"
 
 
 @dataclass(frozen=True)
-class Site:
+class PeerSite:
     """Where a peer is started: its environment, a folder for its files, its port, the models' URLs.
 
     `urls` are the bases without a path, by model.
@@ -37,16 +37,16 @@ class Peer:
 
     version: str
     packages: PipPackage | NpmPackages
-    command: Callable[[Site], Sequence[str | Path]]
+    command: Callable[[PeerSite], Sequence[str | Path]]
     model: str = "m"
     path: str = "/v1/chat/completions"
-    headers: Callable[[Site], Mapping[str, str]] = lambda site: {}
+    headers: Callable[[PeerSite], Mapping[str, str]] = lambda site: {}
     env: Mapping[str, str] = field(default_factory=dict)
     announced: bool = False
 
 
-def _rust_router(*start: str) -> Callable[[Site], Sequence[str | Path]]:
-    def command(site: Site) -> Sequence[str | Path]:
+def _rust_router(*start: str) -> Callable[[PeerSite], Sequence[str | Path]]:
+    def command(site: PeerSite) -> Sequence[str | Path]:
         program, *arguments = start
         return [
             site.environment / "bin" / program,
@@ -59,7 +59,7 @@ def _rust_router(*start: str) -> Callable[[Site], Sequence[str | Path]]:
     return command
 
 
-def _litellm(site: Site) -> Sequence[str | Path]:
+def _litellm(site: PeerSite) -> Sequence[str | Path]:
     models = [
         {
             "model_name": "m",
@@ -116,7 +116,7 @@ threading.Event().wait()
 """
 
 
-def _tensorzero(site: Site) -> Sequence[str | Path]:
+def _tensorzero(site: PeerSite) -> Sequence[str | Path]:
     shares = ", ".join(f"{model} = {weight / 10}" for model, weight in WEIGHTS.items())
     parts = [_TENSORZERO_FUNCTION.format(shares=f"{{{shares}}}")]
     parts += [_TENSORZERO_MODEL.format(model=model, url=url) for model, url in site.urls.items()]
@@ -125,12 +125,12 @@ def _tensorzero(site: Site) -> Sequence[str | Path]:
     return [site.environment / "bin" / "python", "-c", _TENSORZERO_START, path]
 
 
-def _portkey(site: Site) -> Sequence[str | Path]:
+def _portkey(site: PeerSite) -> Sequence[str | Path]:
     start = site.environment / "node_modules/@portkey-ai/gateway/build/start-server.js"
     return ["node", start, "--headless", f"--port={site.port}"]
 
 
-def _portkey_headers(site: Site) -> dict[str, str]:
+def _portkey_headers(site: PeerSite) -> dict[str, str]:
     targets: list[dict[str, Any]] = [
         {
             "provider": "openai",
@@ -144,7 +144,7 @@ def _portkey_headers(site: Site) -> dict[str, str]:
     return {"x-portkey-config": json.dumps(config)}
 
 
-def _production_stack(site: Site) -> Sequence[str | Path]:
+def _production_stack(site: PeerSite) -> Sequence[str | Path]:
     return [
         site.environment / "bin" / "vllm-router",
         *("--host", "127.0.0.1", "--port", str(site.port)),

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from loadtests.harness.generator import Sample
-from loadtests.harness.summary import middle, minus, over
+from loadtests.harness.load_generator import Sample
+from loadtests.harness.percentiles import middle, minus, over
 
 ROUTER_BASELINES = {"blended": "bare", "blended_local": "bare", "vllm_blended": "vllm_bare"}
 # Their upstream is a real engine, so that only they can be compared with each other.

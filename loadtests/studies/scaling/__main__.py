@@ -28,12 +28,19 @@ from rich.table import Table
 from blended.errors import BlendedError
 from cluster.capacity.planning import Demand, routers
 from cluster.capacity.queueing import Lengths, ServiceLevel
-from loadtests.harness.blends import apply, made_by, up
-from loadtests.harness.generator import Job, apart, text
+from loadtests.harness.load_generator import Job, apart, text
 from loadtests.harness.processes import Unavailable, role_in_blend, spent_ms, usage
+from loadtests.harness.provenance import made_by
+from loadtests.harness.start import apply, up
 from loadtests.harness.targets import Place
 from loadtests.studies.scaling import plot
-from loadtests.studies.scaling.simulated import Found, Row, Site, line, simulate
+from loadtests.studies.scaling.simulated import (
+    MeasuredLevel,
+    PredictedLevel,
+    SimulatedFleet,
+    line,
+    simulate,
+)
 
 _COMPONENTS = 3
 _TOKENS, _TTFT_S, _ITL_S = 20, 0.1, 0.1
@@ -46,15 +53,15 @@ _PAPER = (1, 2, 4, 8, 33, 100, 333)
 _PAPER_S = 12.0
 
 
-def site(replicas: int, places: int, router_s: float = 0.0) -> Site:
+def site(replicas: int, places: int, router_s: float = 0.0) -> SimulatedFleet:
     """So many replicas of each component, and the routers that a plan gives them."""
-    bare = Site(_COMPONENTS, replicas, places, 1, _TOKENS, _TTFT_S, _ITL_S, router_s)
+    bare = SimulatedFleet(_COMPONENTS, replicas, places, 1, _TOKENS, _TTFT_S, _ITL_S, router_s)
     level = ServiceLevel(ttft_s=1, itl_s=1)
     demand = Demand((bare.capacity,), Lengths(prompt=20, response=_TOKENS), level)
-    return Site(**asdict(bare) | {"routers": routers(demand)})
+    return SimulatedFleet(**asdict(bare) | {"routers": routers(demand)})
 
 
-def blend(wanted: Site) -> dict[str, Any]:
+def blend(wanted: SimulatedFleet) -> dict[str, Any]:
     """The blend of a site, as data."""
     simulation = {"ttft_ms": 1e3 * wanted.ttft_s, "itl_ms": 1e3 * wanted.itl_s}
     simulation |= {"tokens": 100_000, "jitter": 0, "cpus": 0.01, "concurrency": wanted.places}
@@ -74,7 +81,7 @@ def blend(wanted: Site) -> dict[str, Any]:
     return {"name": "scaled", "components": components, "router": router}
 
 
-def measure(target: Mapping[str, Any], wanted: Site, seconds: float) -> Row:
+def measure(target: Mapping[str, Any], wanted: SimulatedFleet, seconds: float) -> MeasuredLevel:
     """Keep a site full for some seconds."""
     clients = round(_CROWD * wanted.components * wanted.replicas * wanted.places)
     load_average = os.getloadavg()[0]
@@ -84,7 +91,7 @@ def measure(target: Mapping[str, Any], wanted: Site, seconds: float) -> Row:
     sample = apart(_job(target, wanted, clients, seconds))
     spent = spent_ms(before, usage(target["processes"](), _role))
     took_s = sample.responses / sample.per_s
-    return Row(
+    return MeasuredLevel(
         replicas=wanted.replicas,
         places=wanted.places,
         routers=wanted.routers,
@@ -99,7 +106,7 @@ def measure(target: Mapping[str, Any], wanted: Site, seconds: float) -> Row:
     )
 
 
-def measured(job: argparse.Namespace) -> list[Row]:
+def measured(job: argparse.Namespace) -> list[MeasuredLevel]:
     """All levels: replicas first, then places.
 
     Raises:
@@ -107,7 +114,7 @@ def measured(job: argparse.Namespace) -> list[Row]:
     """
     levels = [(count, job.places) for count in job.replicas]
     levels += [(max(job.replicas), places) for places in job.more_places]
-    rows, target = list[Row](), dict[str, Any]()
+    rows, target = list[MeasuredLevel](), dict[str, Any]()
     with ExitStack() as stack:
         place = Place(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="scaling-"))), {})
         for count, places in levels:
@@ -121,7 +128,9 @@ def measured(job: argparse.Namespace) -> list[Row]:
     return rows
 
 
-def extrapolated(rows: Sequence[Row], places: int, seed: int) -> list[tuple[Site, Found]]:
+def extrapolated(
+    rows: Sequence[MeasuredLevel], places: int, seed: int
+) -> list[tuple[SimulatedFleet, PredictedLevel]]:
     """The same, and more, with the router's CPU time for a response where it had most of them.
 
     With fewer under way a router wakes up for single tokens, which costs more of each, and idles.
@@ -132,14 +141,14 @@ def extrapolated(rows: Sequence[Row], places: int, seed: int) -> list[tuple[Site
     return [(one, simulate(one, _PAPER_S, random.Random(seed))) for one in sites]
 
 
-def linearity(rows: Sequence[Row]) -> float:
+def linearity(rows: Sequence[MeasuredLevel]) -> float:
     """The largest difference, as a share, from the first row's responses per second and place."""
     first = rows[0]
     each = first.per_s / (first.replicas * first.places)
     return max(abs(row.per_s / (row.replicas * row.places) / each - 1) for row in rows)
 
 
-def table(rows: Sequence[Row]) -> Table:
+def table(rows: Sequence[MeasuredLevel]) -> Table:
     """What was measured, for people."""
     view = Table(title="Measured: responses per second, and CPUs by role")
     for name in ("replicas", "places", "routers", "per s", "possible", *ROLES, "machine"):
@@ -158,7 +167,9 @@ def table(rows: Sequence[Row]) -> Table:
 
 
 def simulated_table(
-    found: Sequence[tuple[Site, Found]], controller: tuple[float, float], haproxy_s: float
+    found: Sequence[tuple[SimulatedFleet, PredictedLevel]],
+    controller: tuple[float, float],
+    haproxy_s: float,
 ) -> Table:
     """What was simulated, for people."""
     view = Table(title="ON PAPER, with the costs measured above")
@@ -212,7 +223,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0 if off <= _LINEAR else 1
 
 
-def _job(target: Mapping[str, Any], wanted: Site, clients: int, seconds: float) -> Job:
+def _job(target: Mapping[str, Any], wanted: SimulatedFleet, clients: int, seconds: float) -> Job:
     url = urlsplit(target["url"])
     message = {"role": "user", "content": text("paced")}
     return Job(

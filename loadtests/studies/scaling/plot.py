@@ -5,10 +5,14 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from loadtests.studies.scaling.simulated import Found, Row, Site
+from loadtests.studies.scaling.simulated import MeasuredLevel, PredictedLevel, SimulatedFleet
 
 
-def save(path: Path, rows: Sequence[Row], simulated: Sequence[tuple[Site, Found]]) -> None:
+def save(
+    path: Path,
+    rows: Sequence[MeasuredLevel],
+    simulated: Sequence[tuple[SimulatedFleet, PredictedLevel]],
+) -> None:
     """Responses per second over what the places of all replicas allow, both on logarithms."""
     figure = Figure(figsize=(7.2, 4.2), layout="constrained")
     axes = figure.subplots()

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from loadtests.harness.summary import percentile
+from loadtests.harness.percentiles import percentile
 
 
 @dataclass(frozen=True)
-class Site:
+class SimulatedFleet:
     """What is simulated: `replicas` of each of the components, with so many `places` each.
 
     A response has `tokens`; the first comes after `ttft_s`, the others `itl_s` apart. `router_s` is
@@ -45,7 +45,7 @@ class Site:
 
 
 @dataclass(frozen=True)
-class Row:
+class MeasuredLevel:
     """One measured level: `per_s` are responses per second, CPUs are those taken, by role.
 
     `capacity` is what the places alone allow.
@@ -65,7 +65,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Found:
+class PredictedLevel:
     """Responses per second, how busy a router is (0 to 1), and what 99 of 100 tokens wait there."""
 
     per_s: float
@@ -74,7 +74,7 @@ class Found:
 
 
 class _Simulation:
-    def __init__(self, site: Site, rng: random.Random) -> None:
+    def __init__(self, site: SimulatedFleet, rng: random.Random) -> None:
         self.site, self.rng = site, rng
         self.free_at = [0.0] * site.routers
         self.left = [site.replicas * site.places] * site.components
@@ -116,14 +116,14 @@ class _Simulation:
         return self.free_at[router]
 
 
-def simulate(site: Site, seconds: float, rng: random.Random) -> Found:
+def simulate(site: SimulatedFleet, seconds: float, rng: random.Random) -> PredictedLevel:
     """So many seconds of it, of which the last two thirds count."""
     simulation = _Simulation(site, rng)
     simulation.run(seconds)
     begin = seconds / 3
     ended = sum(begin <= at < seconds for at in simulation.ended_at)
     per_s = ended / (seconds - begin)
-    return Found(
+    return PredictedLevel(
         per_s=per_s,
         router_busy=per_s * site.router_s / site.routers,
         wait_p99_s=percentile(sorted(simulation.waits), 0.99),

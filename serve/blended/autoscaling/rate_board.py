@@ -24,7 +24,7 @@ REPORT_S, OLDEST_S = 1.0, 10.0
 _PREFIX = "expected:"
 
 
-class Point(Protocol):
+class MetricPoint(Protocol):
     """A number that a replica has recorded, at a time in Unix seconds."""
 
     @property
@@ -35,7 +35,7 @@ class Point(Protocol):
 
 
 # A series by metric and by replica, as Serve's autoscaling context has them.
-Recorded = Mapping[str, Mapping[Any, Sequence[Point]]]
+Recorded = Mapping[str, Mapping[Any, Sequence[MetricPoint]]]
 
 
 @dataclass(frozen=True)

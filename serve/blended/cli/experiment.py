@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from blended.cli import result as shown
+from blended.cli import experiment_tables as shown
 from blended.cli.times import moment
 from blended.config import BlendConfig, Experiment, loading
 from blended.errors import ConfigError
@@ -138,7 +138,7 @@ def report(
 
 
 def _report(name: str, url: str | None, now: float) -> "Report":
-    from blended.experiments import stored as experiments
+    from blended.experiments import stored_experiments as experiments
     from blended.experiments.analysis import analyse
     from blended.experiments.panel import read
     from blended.experiments.report import Report

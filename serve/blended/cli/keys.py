@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from blended.cli import keys_text
+from blended.cli import keys_editing
 from blended.cli.times import moment
 from blended.errors import ConfigError
 from blended.router.access import keys_file
@@ -49,7 +49,7 @@ def new(
         "expires": expires,
     }
     given = {field: value for field, value in fields.items() if value is not None}
-    _update(file, lambda text: keys_text.with_entry(text, given, str(file)), create=True)
+    _update(file, lambda text: keys_editing.with_entry(text, given, str(file)), create=True)
     typer.echo(f"Added '{name}' to {file}. Its key is shown only now:", err=True)
     typer.echo(key)
 
@@ -67,7 +67,7 @@ def show(file: File) -> None:
 @app.command()
 def remove(name: Name, file: File) -> None:
     """Remove a key from the file; a router that reads this file refuses it a second later."""
-    _update(file, lambda text: keys_text.without_entry(text, name, str(file)))
+    _update(file, lambda text: keys_editing.without_entry(text, name, str(file)))
     typer.echo(f"Removed '{name}' from {file}.", err=True)
 
 
@@ -77,7 +77,7 @@ def _update(file: Path, change: Callable[[str], str], create: bool = False) -> N
     try:
         with _locked(target.parent):
             missing = create and not target.exists()
-            _replace(target, change(keys_text.EMPTY if missing else target.read_text("utf-8")))
+            _replace(target, change(keys_editing.EMPTY if missing else target.read_text("utf-8")))
     except (OSError, UnicodeDecodeError) as exc:
         raise ConfigError(f"The keys file '{file}' cannot be changed: {exc}.") from exc
 

@@ -18,7 +18,7 @@ from rich.markup import escape
 
 from blended import __version__
 from blended.cli import chat as conversation
-from blended.cli import experiment, journal, keys, summary, tables
+from blended.cli import check_tables, experiment, journal, keys, running_tables
 from blended.config import BlendConfig, loading
 from blended.errors import BlendedError, LaunchError
 from blended.launch import state
@@ -80,7 +80,7 @@ def main() -> None:
 @app.command()
 def check(source: Source) -> None:
     """Print what a blend will deploy, or every mistake in its file."""
-    console.print(summary.table(loading.load(source)))
+    console.print(check_tables.table(loading.load(source)))
 
 
 @app.command()
@@ -192,7 +192,7 @@ def apply(
 @app.command()
 def models(url: Url = None) -> None:
     """List the blend and its components."""
-    console.print(tables.model_table(_client(url).models()))
+    console.print(running_tables.model_table(_client(url).models()))
 
 
 @app.command()
@@ -278,7 +278,7 @@ def _serve_until_interrupted(start: Callable[[], Running], restart: bool = False
 
 
 def _say_where(running: Running) -> None:
-    tables.say_where(console, running.url, state.client_key(), running.blend)
+    running_tables.say_where(console, running.url, state.client_key(), running.blend)
 
 
 def _remembered() -> Running:

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from multiprocessing.context import ForkContext, ForkProcess
 from typing import Any
 
-from blended.components import registration  # noqa: F401 - before what it prepares for
+from blended.components import connector_registration  # noqa: F401 - before what it prepares for
 
 # isort: split
 from ray import _raylet

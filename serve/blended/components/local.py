@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from starlette.types import ASGIApp
 
 from blended import demo
-from blended.components.guard import Guard
+from blended.components.internal_key import Guard
 from blended.components.placement import bundle_selectors, replica_options, worker_bundles
 from blended.config import Engine, Tracing
 from blended.errors import ConfigError
@@ -100,7 +100,7 @@ def build_vllm(args: VllmArgs) -> "Application":
     arguments = llm_config(args.id, args.engine, args.tracing)
     from ray import serve
 
-    from blended.components.picker import picked
+    from blended.components.replica_picker import picked
 
     deployment = serve.deployment(
         name=f"LLMServer:{args.id}",

@@ -20,7 +20,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from blended.components.guard import Guard
+from blended import sse
+from blended.components.internal_key import Guard
 from blended.config import Simulation
 from blended.disconnect import finishes_before_disconnect
 
@@ -28,7 +29,7 @@ _WORD = " simulated"
 
 
 @dataclass(frozen=True)
-class Plan:
+class TokenSchedule:
     """What is drawn for one response: for each token how much later than the mean it comes."""
 
     lateness: tuple[float, ...]
@@ -40,13 +41,13 @@ class Plan:
         return len(self.lateness)
 
 
-def plan(simulation: Simulation, rng: random.Random, max_tokens: int | None) -> Plan:
+def plan(simulation: Simulation, rng: random.Random, max_tokens: int | None) -> TokenSchedule:
     """Draw a response's length, cut at `max_tokens`, and the factors of its times."""
     length = _geometric(simulation.tokens, rng)
     cut = max_tokens is not None and max_tokens < length
     tokens = max(1, max_tokens) if cut and max_tokens is not None else length
     lateness = tuple(islice(_log_normal(simulation.jitter, rng), tokens))
-    return Plan(lateness, "length" if cut else "stop")
+    return TokenSchedule(lateness, "length" if cut else "stop")
 
 
 def mean_s(simulation: Simulation, first: bool, running: int, prompt: int) -> float:
@@ -136,7 +137,7 @@ class _SimulatedResponse:
     kind: str
     id: str
     body: dict[str, Any]
-    plan: Plan
+    plan: TokenSchedule
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await finishes_before_disconnect(self._generate(send), receive)
@@ -164,10 +165,10 @@ class _SimulatedResponse:
                 await _start(send, b"text/event-stream")
             event = {"type": "http.response.body", "body": self._frame(index), "more_body": True}
             await send(event)
-        end = b"data: [DONE]\n\n"
+        end = sse.encode_data(sse.DONE)
         if (self.body.get("stream_options") or {}).get("include_usage"):
             usage = self._document("", None, "delta") | {"choices": []} | self._usage()
-            end = _event(usage) + end
+            end = sse.encode(usage) + end
         await send({"type": "http.response.body", "body": end})
 
     async def _tokens(self) -> AsyncIterator[int]:
@@ -180,7 +181,7 @@ class _SimulatedResponse:
 
     def _frame(self, index: int) -> bytes:
         last = index == self.plan.tokens - 1
-        return _event(self._document(_WORD, self.plan.finish_reason if last else None, "delta"))
+        return sse.encode(self._document(_WORD, self.plan.finish_reason if last else None, "delta"))
 
     def _document(self, text: str, finish_reason: str | None, field: str) -> dict[str, Any]:
         content: dict[str, Any] = {"text": text}
@@ -226,7 +227,3 @@ def _log_normal(cv: float, rng: random.Random) -> Iterator[float]:
 async def _start(send: Send, content_type: bytes) -> None:
     headers = [(b"content-type", content_type)]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
-
-
-def _event(document: dict[str, Any]) -> bytes:
-    return f"data: {json.dumps(document, separators=(',', ':'))}\n\n".encode()

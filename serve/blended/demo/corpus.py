@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from blended.demo import phrases, values
+from blended.demo import phrases, slot_values
 
 PERSONAS = ("ember", "flint", "willow")
 OWN_SHARE = 0.6
@@ -127,7 +127,7 @@ def _render(template: str, persona: str, known: Mapping[str, str], rng: random.R
     if addressed:
         filled = filled.replace("{v}", f", {known['name']}", 1)
     filled = filled.replace("{v}", "")
-    dish = known.get("dish") or values.listed("dish", rng)
+    dish = known.get("dish") or slot_values.listed("dish", rng)
     return phrases.capitalise(phrases.fill(filled, {**known, "dish": dish}))
 
 
@@ -163,7 +163,7 @@ def _sentence(
     def value(match: re.Match[str]) -> str:
         slot = match[1]
         if slot not in mentioned or slot in ("noun", "number"):
-            mentioned.update(values.draw(slot, rng, held_out=held_out))
+            mentioned.update(slot_values.draw(slot, rng, held_out=held_out))
         return mentioned[slot]
 
     text = re.sub(r"\{(\w+)\}", value, template)
@@ -269,7 +269,7 @@ def perform(turns: tuple[Turn, ...], own: str, rng: random.Random) -> Dialogue:
 def _before(rng: random.Random) -> Iterator[Message]:
     """A system message now and then; rarely, the blend speaks first."""
     if rng.random() < 0.15:
-        yield Message("system", values.listed("system", rng))
+        yield Message("system", slot_values.listed("system", rng))
     if rng.random() < 0.04:
         speaker = rng.choice(PERSONAS)
         yield Message("assistant", reply(speaker, Turn(("greet",), "", {}), rng), speaker)

@@ -16,7 +16,14 @@ import torch
 from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM
 
-from blended.demo import CONVERSATION, MODEL_FOLDER, MODEL_IDS, batches, corpus, values
+from blended.demo import (
+    CONVERSATION,
+    MODEL_FOLDER,
+    MODEL_IDS,
+    corpus,
+    slot_values,
+    training_batches,
+)
 from blended.demo.corpus import Message
 
 MAX_REPLY_TOKENS = 80
@@ -51,7 +58,7 @@ class Speaker:
 
     def answer(self, histories: Sequence[Sequence[Message]]) -> list[str]:
         """One sampled reply per history."""
-        prompts = [batches.render(self.id, history, ask=True) for history in histories]
+        prompts = [training_batches.render(self.id, history, ask=True) for history in histories]
         rows = [self.tokenizer.encode(p, add_special_tokens=False).ids for p in prompts]
         width, pad = max(map(len, rows)), self.net.config.pad_token_id
         ids = torch.tensor([[pad] * (width - len(row)) + row for row in rows])
@@ -79,7 +86,9 @@ def perplexity(speaker: Speaker, dialogues: int = 200) -> float:
     rng = random.Random(f"perplexity-{speaker.id}")
     made = [corpus.dialogue(rng, speaker.id, held_out=True) for _ in range(dialogues)]
     total, count = 0.0, 0
-    for batch in batches.pack(batches.examples(speaker.id, speaker.tokenizer, made), 8192):
+    for batch in training_batches.pack(
+        training_batches.examples(speaker.id, speaker.tokenizer, made), 8192
+    ):
         logits = speaker.net(input_ids=batch.ids).logits.flatten(0, 1)[batch.wanted]
         total += float(torch.nn.functional.cross_entropy(logits, batch.targets, reduction="sum"))
         count += len(batch.wanted)
@@ -149,7 +158,7 @@ def demo_recall(folder: Path, model_ids: Sequence[str], runs: int = 30, seed: in
     speakers = [Speaker.load(model_id, folder) for model_id in model_ids]
     hits = 0
     for _ in range(runs):
-        name = values.listed("real_name", rng, held_out=True)
+        name = slot_values.listed("real_name", rng, held_out=True)
         turns = [text.replace("Robin", name) for text in CONVERSATION[:5]]
         hits += name in blend(speakers, turns, rng)[-1].content
     return hits / runs

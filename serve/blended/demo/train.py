@@ -18,7 +18,16 @@ import torch
 import torch.nn.functional as F
 from tokenizers import Tokenizer
 
-from blended.demo import MODEL_FOLDER, MODEL_IDS, batches, circuit, corpus, evaluate, model, values
+from blended.demo import (
+    MODEL_FOLDER,
+    MODEL_IDS,
+    corpus,
+    evaluate,
+    induction_circuit,
+    model,
+    slot_values,
+    training_batches,
+)
 from blended.demo import tokenizers as dialects
 
 TOKENIZER_DIALOGUES = 800
@@ -53,22 +62,22 @@ def tokenizer_texts(rng: random.Random, own: str) -> Iterator[str]:
     for _ in range(TOKENIZER_DIALOGUES):
         yield from (message.content for message in corpus.dialogue(rng, own).messages)
     for _ in range(TOKENIZER_NAMES):
-        yield f"I am {values.name(rng, held_out=False)}"
+        yield f"I am {slot_values.name(rng, held_out=False)}"
 
 
 def train_batches(
     model_id: str, tokenizer: Tokenizer, recipe: Recipe, rng: random.Random
-) -> Iterator[batches.Batch]:
+) -> Iterator[training_batches.Batch]:
     """Copying drills first and then now and again, small talk otherwise."""
-    talk = batches.stream(model_id, tokenizer, rng, recipe.batch_tokens)
+    talk = training_batches.stream(model_id, tokenizer, rng, recipe.batch_tokens)
     for step in range(recipe.steps):
         if step < min(recipe.drill_steps, recipe.steps // 3) or step % recipe.drill_every == 0:
-            yield batches.drills(rng, tokenizer.get_vocab_size(), recipe.batch_tokens)
+            yield training_batches.drills(rng, tokenizer.get_vocab_size(), recipe.batch_tokens)
         else:
             yield next(talk)
 
 
-def loss_of(net: model.TinyLlama, batch: batches.Batch, *, bf16: bool) -> torch.Tensor:
+def loss_of(net: model.TinyLlama, batch: training_batches.Batch, *, bf16: bool) -> torch.Tensor:
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
         logits = net(batch.ids, batch.wanted)
     losses = F.cross_entropy(logits, batch.targets, reduction="none")
@@ -88,7 +97,7 @@ def optimizer_for(net: model.TinyLlama, recipe: Recipe) -> torch.optim.AdamW:
 def fit(model_id: str, tokenizer: Tokenizer, recipe: Recipe, rng: random.Random) -> model.TinyLlama:
     """The training loop of one model; prints its progress."""
     net = model.TinyLlama(model.Shape(tokenizer.get_vocab_size()))
-    circuit.install(net)
+    induction_circuit.install(net)
     optimizer = optimizer_for(net, recipe)
     bf16 = has_fast_bf16()
     started, tokens, recent = time.perf_counter(), 0, 0.0
@@ -146,7 +155,9 @@ def write(model_id: str, net: model.TinyLlama, tokenizer: Tokenizer, folder: Pat
     bos = ids[dialect.bos] if dialect.bos else None
     model.save(net, folder, bos=bos, eos=ids[dialect.eos], pad=ids[dialect.pad])
     dialects.save(model_id, tokenizer, folder, net.shape.max_positions)
-    shutil.copy(batches.TEMPLATE_FOLDER / f"{model_id}.jinja", folder / "chat_template.jinja")
+    shutil.copy(
+        training_batches.TEMPLATE_FOLDER / f"{model_id}.jinja", folder / "chat_template.jinja"
+    )
 
 
 def train_all(model_ids: tuple[str, ...], out: Path, recipe: Recipe) -> None:

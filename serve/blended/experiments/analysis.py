@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 
 from blended.errors import NotEnoughData
 from blended.experiments import curves
-from blended.experiments.curves import CURVES, FEWEST_USERS, HISTORY, Curve, Line, Point
+from blended.experiments.curves import CURVES, FEWEST_USERS, HISTORY, Curve, CurvePoint, RatioLine
 from blended.experiments.definition import Definition
-from blended.experiments.metrics import GUARDRAILS, MEASURES, Measure
+from blended.experiments.measures import GUARDRAILS, MEASURES, Measure
 from blended.experiments.moments import Contrast, Moments
-from blended.experiments.panel import Panel
+from blended.experiments.panel import ExperimentPanel
 from blended.experiments.statistics import Estimate, difference, holm, level, sample_ratio_p
 
 # So small a p value means that something is broken, not bad luck (as in GrowthBook).
@@ -40,12 +40,12 @@ class Lines:
     """An arm's lines through the ratios of retention and engagement."""
 
     arm: str
-    retention: Line
-    engagement: Line
+    retention: RatioLine
+    engagement: RatioLine
 
 
 @dataclass(frozen=True)
-class Result:
+class ExperimentResult:
     """What is known of an experiment; `days` is how far its curves reach.
 
     Where users do not lie in the arms as the shares say, `mismatch_p` is tiny and everything that
@@ -61,8 +61,8 @@ class Result:
     mismatch_p: float
     always_valid: bool
     days: int
-    curves: Mapping[Curve, Mapping[str, list[Point]]]
-    ratios: Mapping[Curve, Mapping[str, list[Point]]]
+    curves: Mapping[Curve, Mapping[str, list[CurvePoint]]]
+    ratios: Mapping[Curve, Mapping[str, list[CurvePoint]]]
     lines: tuple[Lines, ...]
     effects: tuple[Effect, ...]
     missing: tuple[str, ...]
@@ -73,7 +73,7 @@ class Result:
         return self.mismatch_p < MISMATCH_P
 
 
-def analyse(panel: Panel, now: float) -> Result:
+def analyse(panel: ExperimentPanel, now: float) -> ExperimentResult:
     """The result of an experiment.
 
     Raises:
@@ -89,7 +89,7 @@ def analyse(panel: Panel, now: float) -> Result:
         )
     moments = dict(zip(names, panel.moments(), strict=True))
     days = curves.days_known(list(moments.values()), panel.days)
-    result = Result(
+    result = ExperimentResult(
         definition=definition,
         end_day=panel.end_day,
         users=users,
@@ -107,7 +107,7 @@ def analyse(panel: Panel, now: float) -> Result:
     return result if result.is_withheld else _compared(result, moments)
 
 
-def _compared(result: Result, moments: Mapping[str, Moments]) -> Result:
+def _compared(result: ExperimentResult, moments: Mapping[str, Moments]) -> ExperimentResult:
     names = [name for name in moments if name != result.definition.control]
     control = moments[result.definition.control]
     pairs = {name: _Pair(name, moments[name], control, result) for name in names}
@@ -149,7 +149,7 @@ class _Pair:
     arm: str
     test: Moments
     control: Moments
-    result: Result
+    result: ExperimentResult
 
     def lines(self) -> Lines:
         """The lines through the ratios of the two curves.

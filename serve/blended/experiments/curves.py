@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from blended.errors import NotEnoughData
-from blended.experiments.metrics import engagement, fitted, intercept_and_slope, retention
+from blended.experiments.measures import engagement, fitted, intercept_and_slope, retention
 from blended.experiments.moments import Contrast, Moments
 from blended.experiments.statistics import Estimate, difference, level
 
@@ -25,7 +25,7 @@ HISTORY: dict[Curve, Contrast] = {
 
 
 @dataclass(frozen=True)
-class Point:
+class CurvePoint:
     """A curve on day k: of one arm, or the ratio of two; all on the log scale."""
 
     k: int
@@ -33,7 +33,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Line:
+class RatioLine:
     """The paper's numbers of an arm against control: log ratio(k) = intercept + slope log k.
 
     They are fitted over the days up to `last`; `on_last` is the line's value there, `control` and
@@ -56,23 +56,23 @@ def days_known(arms: Sequence[Moments], days: int) -> int:
     return days
 
 
-def points(arm: Moments, curve: Curve, days: int) -> list[Point]:
+def points(arm: Moments, curve: Curve, days: int) -> list[CurvePoint]:
     """A curve of one arm from day 1 to the last that is known."""
-    return [Point(k, _of(level(arm, _OF_DAY[curve](k)), [arm], k)) for k in range(1, days + 1)]
+    return [CurvePoint(k, _of(level(arm, _OF_DAY[curve](k)), [arm], k)) for k in range(1, days + 1)]
 
 
-def ratios(test: Moments, control: Moments, curve: Curve, days: int) -> list[Point]:
+def ratios(test: Moments, control: Moments, curve: Curve, days: int) -> list[CurvePoint]:
     """The ratio of two arms' curves from day 1 to the last that is known."""
     both = [test, control]
     return [
-        Point(k, _of(difference(test, control, _OF_DAY[curve](k)), both, k))
+        CurvePoint(k, _of(difference(test, control, _OF_DAY[curve](k)), both, k))
         for k in range(1, days + 1)
     ]
 
 
 def line(
     test: Moments, control: Moments, curve: Curve, days: int, history: Contrast | None = None
-) -> Line:
+) -> RatioLine:
     """The line through the log ratios of two arms, by least squares over the days that are known.
 
     `history` is what users did before, as in `difference`.
@@ -94,7 +94,7 @@ def line(
         return replace(found, freedom=found.users - 2)
 
     on_last = fitted((intercept, slope), days)
-    return Line(
+    return RatioLine(
         estimated(intercept),
         estimated(slope),
         estimated(on_last),

@@ -8,7 +8,7 @@ from typing import Any
 from blended.experiments.analysis import MISMATCH_P
 from blended.experiments.curve_plots import LINES
 from blended.experiments.curves import FEWEST_USERS
-from blended.experiments.metrics import GUARDRAILS, MEASURES
+from blended.experiments.measures import GUARDRAILS, MEASURES
 from blended.experiments.plot_style import DAY_S, looks, measure_label
 from blended.experiments.plots import TITLES, plots
 from blended.experiments.report import labels

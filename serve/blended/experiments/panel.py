@@ -7,10 +7,10 @@ from operator import add
 import numpy as np
 from numpy.typing import NDArray
 
-from blended.experiments import reading
+from blended.experiments import user_days
 from blended.experiments.definition import Definition
 from blended.experiments.moments import Array, Moments
-from blended.experiments.reading import SAID, SUMS, Ints, Progress, UserDays
+from blended.experiments.user_days import SAID, SUMS, Ints, Progress, UserDays
 from blended.journal.store import Store
 
 LONGEST_DAY = 30
@@ -21,7 +21,7 @@ Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Panel:
+class ExperimentPanel:
     """The users who were enrolled, and what they did until before day `end_day` (since 1970).
 
     Of n users: `arm` (n,) is an index into the definition's arms, `joined` (n,) their first day,
@@ -85,7 +85,7 @@ class Panel:
         return observed.astype(float), active, seconds
 
 
-def read(store: Store, definition: Definition, now: float, progress: Progress) -> Panel:
+def read(store: Store, definition: Definition, now: float, progress: Progress) -> ExperimentPanel:
     """The panel of an experiment until its end, or until today: a day that is not over is left out.
 
     `progress` is told how much of the work is done, from 0 to 1.
@@ -96,9 +96,9 @@ def read(store: Store, definition: Definition, now: float, progress: Progress) -
     end_day = int(min(now, definition.end) // definition.day_s)
     end = end_day * definition.day_s
     arms = [arm.id for arm in definition.arms]
-    days = reading.user_days(store, definition, end, arms, progress)
+    days = user_days.user_days(store, definition, end, arms, progress)
     is_known, before = _past(store, definition, days)
-    said = reading.said(store, definition, end, days.index)
+    said = user_days.said(store, definition, end, days.index)
     return _panel(definition, end_day, days, _totals(days, said, before), is_known)
 
 
@@ -106,9 +106,9 @@ def _past(store: Store, definition: Definition, days: UserDays) -> tuple[Flags, 
     """Whether each user is too old for the experiment, and what they did before it."""
     n = len(days.index)
     if definition.eligible == "new":
-        known = reading.known_before(store, definition.start, days.index)
+        known = user_days.known_before(store, definition.start, days.index)
         return known, np.zeros((n, len(_BEFORE)))
-    return np.zeros(n, dtype=bool), reading.history(store, definition, days.index)
+    return np.zeros(n, dtype=bool), user_days.history(store, definition, days.index)
 
 
 def _totals(days: UserDays, said: Array, before: Array) -> dict[str, Array]:
@@ -129,12 +129,12 @@ def _panel(
     days: UserDays,
     totals: dict[str, Array],
     is_known: Flags,
-) -> Panel:
+) -> ExperimentPanel:
     joined, arm, is_crossed = _joined(days, end_day, len(definition.arms))
     totals["observed_days"] = (end_day - joined).astype(float)
     keep = ~is_crossed & ~is_known
     rows = keep[days.user]
-    return Panel(
+    return ExperimentPanel(
         definition,
         end_day,
         arm[keep],

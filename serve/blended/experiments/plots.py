@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from blended.experiments.curve_plots import LINES, levels, ratios
 from blended.experiments.effect_plots import forest, shares
-from blended.experiments.metrics import GUARDRAILS
+from blended.experiments.measures import GUARDRAILS
 from blended.experiments.plot_style import STYLE, Document
 
 TITLES = {

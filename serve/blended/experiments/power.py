@@ -11,7 +11,7 @@ _ROUNDS = 100
 
 
 @dataclass(frozen=True)
-class Need:
+class RequiredUsers:
     """Users in both arms together, and the days until the last of them has been observed."""
 
     users: int
@@ -53,6 +53,6 @@ def users_needed(
     return math.ceil(users)
 
 
-def need(users: int, users_per_day: float, day: int) -> Need:
+def need(users: int, users_per_day: float, day: int) -> RequiredUsers:
     """So many users joining at a rate, each of whom is observed until `day` after joining."""
-    return Need(users, math.ceil(users / users_per_day) + day + 1)
+    return RequiredUsers(users, math.ceil(users / users_per_day) + day + 1)

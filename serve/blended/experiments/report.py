@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from blended.experiments import metrics
-from blended.experiments.analysis import Effect, Lines, Result
-from blended.experiments.curves import Point
+from blended.experiments import measures
+from blended.experiments.analysis import Effect, ExperimentResult, Lines
+from blended.experiments.curves import CurvePoint
 from blended.experiments.definition import ArmDefinition
-from blended.experiments.metrics import MEASURES
+from blended.experiments.measures import MEASURES
 from blended.experiments.statistics import ALPHA, Estimate
-from blended.experiments.stored import Realised
+from blended.experiments.stored_experiments import Realised
 from blended.experiments.verdict import verdicts
 
 _PAPER = ("delta_zeta", "delta_beta", "delta_alpha", "delta_gamma")
@@ -22,7 +22,7 @@ _PAPER = ("delta_zeta", "delta_beta", "delta_alpha", "delta_gamma")
 class Report:
     """A result with what was drawn in each arm, and what is to be known beside it."""
 
-    result: Result
+    result: ExperimentResult
     realised: Mapping[str, Mapping[str, Realised]]
     notes: tuple[str, ...]
 
@@ -70,8 +70,8 @@ def document(report: Report) -> dict[str, Any]:
 def definitions() -> dict[str, str]:
     """Every measure's definition."""
     return {
-        "retention": metrics.RETENTION,
-        "engagement": metrics.ENGAGEMENT,
+        "retention": measures.RETENTION,
+        "engagement": measures.ENGAGEMENT,
         **{measure.name: measure.definition for measure in MEASURES},
     }
 
@@ -104,7 +104,7 @@ def _arm(arm: ArmDefinition, report: Report) -> dict[str, Any]:
     }
 
 
-def _effects(result: Result) -> dict[str, dict[str, Any]]:
+def _effects(result: ExperimentResult) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for effect in result.effects:
         found.setdefault(effect.arm, {})[effect.measure] = _effect(effect)
@@ -128,11 +128,11 @@ def _effect(effect: Effect) -> dict[str, Any]:
     }
 
 
-def _points(arms: Mapping[str, Iterable[Point]]) -> dict[str, list[dict[str, Any]]]:
+def _points(arms: Mapping[str, Iterable[CurvePoint]]) -> dict[str, list[dict[str, Any]]]:
     return {arm: [_point(point) for point in points] for arm, points in arms.items()}
 
 
-def _point(point: Point) -> dict[str, Any]:
+def _point(point: CurvePoint) -> dict[str, Any]:
     low, high = point.estimate.interval()
     return {
         "day": point.k,

@@ -2,7 +2,7 @@
 
 import math
 
-from blended.experiments.analysis import Effect, Result
+from blended.experiments.analysis import Effect, ExperimentResult
 from blended.experiments.statistics import ALPHA
 
 _SENTENCES = {
@@ -14,7 +14,7 @@ _SENTENCES = {
 _HOW = {"retention": ("more", "less"), "engagement": ("longer", "shorter")}
 
 
-def verdicts(result: Result) -> tuple[str, ...]:
+def verdicts(result: ExperimentResult) -> tuple[str, ...]:
     """A sentence on retention and one on engagement for each arm; or why there is none."""
     if result.is_withheld:
         listed = ", ".join(f"{arm} {count:,}" for arm, count in result.users.items())
@@ -29,7 +29,7 @@ def verdicts(result: Result) -> tuple[str, ...]:
     return tuple(_sentence(effect, result) for effect in said)
 
 
-def _sentence(effect: Effect, result: Result) -> str:
+def _sentence(effect: Effect, result: ExperimentResult) -> str:
     bounds = effect.ratio.interval(ALPHA, always_valid=result.always_valid)
     low, high = map(math.expm1, bounds)
     names = {"arm": effect.arm, "control": result.definition.control, "day": result.days}

@@ -25,6 +25,8 @@ _WRITES = "blended_writes"
 _IDENTITY, _FILES = "blended_identity", "blended_files"
 # Of a server, which the address names: there is no other.
 _SERVER = (0, 0)
+# Texts that are deleted are overwritten.
+_SETTINGS = ("journal_mode = WAL", "synchronous = NORMAL", "secure_delete = ON")
 # One writer at a time: what is derived from a record depends on those that others write. All that
 # writers look for is in an index, also in a month so young that PostgreSQL has no statistics yet.
 _LOCK = text(
@@ -187,7 +189,7 @@ def _sqlite(address: URL, patience_s: float, file: SqliteFile) -> Engine:
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, entry: Any) -> None:
         connection.isolation_level = None  # transactions begin below, not in the driver
-        for setting in ("journal_mode = WAL", "synchronous = NORMAL", "secure_delete = ON", "schema_version"):
+        for setting in (*_SETTINGS, "schema_version"):
             connection.execute(f"PRAGMA {setting}").fetchall()
         entry.info[_FILES] = file.files(entry.info[_IDENTITY])
 

@@ -17,7 +17,7 @@ ANSWERED = ("finished", "cancelled")
 FAILED = ("failed_before_first_byte", "failed_after_first_byte")
 
 
-class Asked(NamedTuple):
+class AskedResponse(NamedTuple):
     """What of a response's record its place among the others depends on."""
 
     response_id: str
@@ -28,7 +28,7 @@ class Asked(NamedTuple):
     e2e_s: float
 
 
-def derive(responses: Iterable[Asked]) -> list[FeedbackRecord]:
+def derive(responses: Iterable[AskedResponse]) -> list[FeedbackRecord]:
     """The feedback `retry` and `continued` on these responses by the others, in any order.
 
     Both go to the latest response that was answered with the history in question and started
@@ -36,7 +36,7 @@ def derive(responses: Iterable[Asked]) -> list[FeedbackRecord]:
     message continues whatever became of it. The first to do so counts.
     """
     found = dict[tuple[str, str], FeedbackRecord]()
-    latest = dict[str | None, Asked]()
+    latest = dict[str | None, AskedResponse]()
     ordered = sorted(set(responses), key=attrgetter("started_at", "response_id"))
     for _, simultaneous in groupby(ordered, key=attrgetter("started_at")):
         group = list(simultaneous)
@@ -49,8 +49,8 @@ def derive(responses: Iterable[Asked]) -> list[FeedbackRecord]:
 
 
 def _follow(
-    before: Asked | None,
-    response: Asked,
+    before: AskedResponse | None,
+    response: AskedResponse,
     kind: Literal["continued", "retry"],
     found: dict[tuple[str, str], FeedbackRecord],
 ) -> None:
@@ -67,5 +67,5 @@ def _follow(
         )
 
 
-def _pause_s(before: Asked, response: Asked) -> float:
+def _pause_s(before: AskedResponse, response: AskedResponse) -> float:
     return max(0.0, response.started_at - (before.started_at + before.e2e_s))

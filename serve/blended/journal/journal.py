@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from blended.journal import files
+from blended.journal import spool_files
 from blended.journal.identity import Identity
 from blended.journal.records import FeedbackRecord, Record, from_line, to_line
 from blended.journal.spool import Spool, SpoolStatus
-from blended.journal.store import Found, JournalUnavailable, RecordRefused, Store
+from blended.journal.store import JournalUnavailable, RecordRefused, Store, StoredResponse
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class Journal:
         """Take a record; it is on this machine's disk a moment later."""
         self._spool.append(record)
 
-    async def find(self, response_id: str, started_at: float) -> Found | None:
+    async def find(self, response_id: str, started_at: float) -> StoredResponse | None:
         """A response's record and the feedback on it; None if it has not arrived, or was pruned.
 
         Raises:
@@ -138,7 +138,7 @@ class Journal:
             self._ship_files(batch)
 
     def _ship_files(self, batch: list[Path]) -> None:
-        parsed = (self._parsed(line) for file in batch for line in files.lines_of(file))
+        parsed = (self._parsed(line) for file in batch for line in spool_files.lines_of(file))
         records = [record for record in parsed if record is not None]
         try:
             self._store.add(records)

@@ -23,14 +23,14 @@ from sqlalchemy import (
     select,
 )
 
-from blended.journal.implicit_feedback import ANSWERED, HORIZON_S, Asked, derive
+from blended.journal.implicit_feedback import ANSWERED, HORIZON_S, AskedResponse, derive
 from blended.journal.records import FeedbackRecord
 from blended.journal.tables import feedback, responses
 
 # A second more than `derive` looks back, so that rounding decides nothing here.
 _REACH_S = HORIZON_S + 1
 _one, _other = responses.alias("one"), responses.alias("other")
-_COLUMNS = tuple(_one.c[name] for name in Asked._fields)
+_COLUMNS = tuple(_one.c[name] for name in AskedResponse._fields)
 
 
 class Neighbours:
@@ -57,10 +57,10 @@ class Neighbours:
         changed = {*times, *_times(self._rows(connection, self._before, times))}
         rows = self._rows(connection, self._after, changed)
         width = len(_COLUMNS)
-        known = [Asked._make(row[:width]) for row in rows]
+        known = [AskedResponse._make(row[:width]) for row in rows]
         # What started at these times is known already, all of it.
         unknown = _times(row[width:] for row in rows) - changed
-        after = map(Asked._make, self._rows(connection, self._asked, unknown))
+        after = map(AskedResponse._make, self._rows(connection, self._asked, unknown))
         self._execute(connection, self._forget, changed)
         derived = derive([*known, *after])
         return [record for record in derived if record.started_at in changed]

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from blended.journal import files
+from blended.journal import spool_files
 from blended.journal.records import Record, ResponseRecord, from_line, to_line
 
 logger = logging.getLogger(__name__)
@@ -54,9 +54,9 @@ class Spool:
         self._lock = threading.Lock()  # of what follows
         self._sizes, self._bytes = dict[Path, int](), 0
         self._since = dict[Path, float]()  # by the stopwatch
-        self._part: files.Part | None = None
+        self._part: spool_files.Part | None = None
         self._dropped_records = self._dropped_contents = 0
-        self._folder, self._held = files.claim(root)
+        self._folder, self._held = spool_files.claim(root)
 
     def append(self, record: Record) -> None:
         """Take a record; it is written with the next `write`."""
@@ -68,7 +68,7 @@ class Spool:
         What cannot be written stays in memory, up to 20,000 records, for the next time.
         """
         try:
-            if not files.holds(self._folder, self._held):
+            if not spool_files.holds(self._folder, self._held):
                 self._renew()
             self._write()
             self._finish(at_once=last)
@@ -97,15 +97,15 @@ class Spool:
 
     def reject(self, line: str) -> None:
         """Keep a line that the database will never take, for somebody to look at."""
-        rejected = self._root / files.REJECTED
-        with files.locked(rejected), rejected.open("a") as file:
+        rejected = self._root / spool_files.REJECTED
+        with spool_files.locked(rejected), rejected.open("a") as file:
             file.write(line + "\n")
 
     def adopt(self) -> None:
         """Take over the files of writers that are gone, whatever ended them."""
         for folder in self._root.iterdir():
             if folder != self._folder and folder.is_dir():
-                held = files.lock(folder)
+                held = spool_files.lock(folder)
                 if held is not None:
                     self._take_over(folder)
                     os.close(held)
@@ -124,7 +124,7 @@ class Spool:
     def close(self) -> None:
         """Let go of the folder, for whoever comes next if anything is left in it."""
         if not self._sizes and self._part is None:
-            files.discard(self._folder)
+            spool_files.discard(self._folder)
         os.close(self._held)
 
     def _write(self) -> None:
@@ -138,8 +138,8 @@ class Spool:
             self._new.extendleft(reversed(taken))
             raise
 
-    def _begin(self) -> files.Part:
-        self._part = files.Part(self._folder, self._clock())
+    def _begin(self) -> spool_files.Part:
+        self._part = spool_files.Part(self._folder, self._clock())
         self._sync_at = self._stopwatch() + self._sync_s
         return self._part
 
@@ -156,7 +156,7 @@ class Spool:
             lost,
         )
         os.close(self._held)
-        self._folder, self._held = files.claim(self._root)
+        self._folder, self._held = spool_files.claim(self._root)
         part, self._part = self._part, None
         if part is not None:
             self._begin().write(part.give_up())
@@ -188,12 +188,12 @@ class Spool:
 
     def _take_over(self, folder: Path) -> None:
         for file in sorted(folder.iterdir()):
-            if file.suffix in (files.PART, files.WHOLE):
+            if file.suffix in (spool_files.PART, spool_files.WHOLE):
                 # A part's last line may be torn: whoever reads the file leaves it out.
-                whole = file.rename(self._folder / (file.stem + files.WHOLE))
-                waited_s = max(0.0, self._clock() - files.begun_at(whole))
+                whole = file.rename(self._folder / (file.stem + spool_files.WHOLE))
+                waited_s = max(0.0, self._clock() - spool_files.begun_at(whole))
                 self._keep(whole, whole.stat().st_size, self._stopwatch() - waited_s)
-        files.discard(folder)
+        spool_files.discard(folder)
 
     def _trim(self) -> None:
         before = self._dropped_records, self._dropped_contents
@@ -211,14 +211,14 @@ class Spool:
 
     def _strip(self, file: Path) -> None:
         """Take the contents out of a file's records."""
-        if file.name.endswith(files.BARE):
+        if file.name.endswith(spool_files.BARE):
             return
         stripped, lines = 0, list[str]()
-        for line in files.lines_of(file):
+        for line in spool_files.lines_of(file):
             bare_line = _without_content(line)
             stripped += bare_line != line
             lines.append(f"{bare_line}\n")
-        bare = file.with_name(file.name.removesuffix(files.WHOLE) + files.BARE)
+        bare = file.with_name(file.name.removesuffix(spool_files.WHOLE) + spool_files.BARE)
         size = bare.write_text("".join(lines))
         since = self._since[file]
         self.remove(file)
@@ -226,7 +226,7 @@ class Spool:
         self._dropped_contents += stripped
 
     def _drop(self, file: Path) -> None:
-        self._dropped_records += sum(1 for _ in files.lines_of(file))
+        self._dropped_records += sum(1 for _ in spool_files.lines_of(file))
         self.remove(file)
 
 

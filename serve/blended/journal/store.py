@@ -20,11 +20,11 @@ from blended.journal import forgetting, pruning
 from blended.journal.database import Database, JournalUnavailable, RecordRefused
 from blended.journal.implicit_feedback import HORIZON_S
 from blended.journal.pruning import Pruned
+from blended.journal.record_writer import Writer
 from blended.journal.records import FeedbackRecord, Record, ResponseRecord
 from blended.journal.tables import contents, feedback, responses
-from blended.journal.writing import Writer
 
-__all__ = ["Found", "JournalUnavailable", "Pruned", "RecordRefused", "Store"]
+__all__ = ["JournalUnavailable", "Pruned", "RecordRefused", "Store", "StoredResponse"]
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
 # PostgreSQL would choose a plan that finds the first rows soon and takes long for all.
@@ -34,7 +34,7 @@ _MIGRATING = threading.Lock()
 
 
 @dataclass(frozen=True)
-class Found:
+class StoredResponse:
     """A response's record, the feedback on it, and the id of the response that it replaced."""
 
     record: ResponseRecord
@@ -94,7 +94,7 @@ class Store:
                 # The cause may show what a record holds.
                 raise RecordRefused(f"No database takes it: {type(exc).__name__}.") from None
 
-    def find(self, response_id: str, started_at: float) -> Found | None:
+    def find(self, response_id: str, started_at: float) -> StoredResponse | None:
         """What is known of a response; None if it has not arrived, or is gone."""
         with self._database.reading() as connection:
             row = connection.execute(_response(response_id, started_at)).one_or_none()
@@ -102,7 +102,7 @@ class Store:
                 return None
             given = connection.execute(_feedback(response_id, started_at)).all()
             replaces = connection.scalar(_replaced(response_id, started_at))
-        return Found(
+        return StoredResponse(
             ResponseRecord(**row._mapping),
             tuple(FeedbackRecord(**feedback._mapping) for feedback in given),
             replaces,

@@ -23,7 +23,7 @@ _POLL_S = 0.5
 
 
 @dataclass(frozen=True)
-class Plan:
+class ChangePlan:
     """How to get from the applications that run to the Serve config of `blend`.
 
     `unsettled` names those that an earlier change, or none at all, has not brought up yet.
@@ -55,7 +55,7 @@ class Plan:
         return {name: app for name, app in self.running.items() if name not in self.wanted}
 
 
-def plan(api: ServeApi, blend: BlendConfig) -> Plan:
+def plan(api: ServeApi, blend: BlendConfig) -> ChangePlan:
     """Compare a blend with the one that runs; nothing is changed.
 
     Raises:
@@ -68,10 +68,10 @@ def plan(api: ServeApi, blend: BlendConfig) -> Plan:
     config = serve_config(blend, _port(running))
     wanted = {app["name"]: app for app in config["applications"]}
     unsettled = frozenset(s.name for s in api.statuses() if s.status != "RUNNING")
-    return Plan(blend, changes(running, wanted), running, unsettled, config)
+    return ChangePlan(blend, changes(running, wanted), running, unsettled, config)
 
 
-def refuse_unfit(api: ServeApi, plan: Plan, environ: Mapping[str, str]) -> None:
+def refuse_unfit(api: ServeApi, plan: ChangePlan, environ: Mapping[str, str]) -> None:
     """Refuse what the cluster of this machine cannot take, which was started with `environ`.
 
     Raises:
@@ -101,7 +101,7 @@ def refuse_unfit(api: ServeApi, plan: Plan, environ: Mapping[str, str]) -> None:
 
 
 def carry_out(
-    api: ServeApi, plan: Plan, timeout_s: float, report: Report, ray_dir: Path | None = None
+    api: ServeApi, plan: ChangePlan, timeout_s: float, report: Report, ray_dir: Path | None = None
 ) -> None:
     """Do what the plan says, and return when all of it is done and all that is wanted runs.
 
@@ -155,7 +155,7 @@ def _refuse_broken_experiments(running: BlendConfig, blend: BlendConfig) -> None
         raise LaunchError("\n".join(filter(None, refusals)))
 
 
-def _leaving_components(plan: Plan) -> list[AnyComponent]:
+def _leaving_components(plan: ChangePlan) -> list[AnyComponent]:
     staying = {component.id for component in plan.blend.components}
     running = _running_blend(plan.running)
     return [component for component in running.components if component.id not in staying]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from blended.app import COMPONENT_APP_PREFIX, ROUTER_APP
-from blended.launch.differences import Difference, differences, shown
+from blended.launch.json_diff import Difference, differences, shown
 from blended.router.selection import normalise
 
 Applications = Mapping[str, Mapping[str, Any]]

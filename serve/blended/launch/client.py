@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from blended import sse
 from blended.errors import LaunchError
 
 Message = dict[str, str]
@@ -30,6 +31,10 @@ class Client:
     def __init__(self, url: str, key: str) -> None:
         headers = {"Authorization": f"Bearer {key}"}
         self._http = httpx.Client(base_url=url, headers=headers, timeout=300)
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._http.close()
 
     def models(self) -> list[dict[str, Any]]:
         """The blend and its components, as the API lists them."""
@@ -96,13 +101,13 @@ class Client:
 
 
 def _events(response: httpx.Response) -> Iterator[dict[str, Any]]:
-    for line in response.iter_lines():
-        if not line.startswith("data: ") or line == "data: [DONE]":
+    for event in sse.events(response.iter_bytes()):
+        if event.data == sse.DONE:
             continue
-        event = json.loads(line.removeprefix("data: "))
-        if "error" in event:
-            raise LaunchError(f"The response broke off: {event['error']['message']}")
-        yield event
+        document = json.loads(event.data)
+        if "error" in document:
+            raise LaunchError(f"The response broke off: {document['error']['message']}")
+        yield document
 
 
 def _text(event: dict[str, Any]) -> str:

@@ -20,8 +20,8 @@ from blended.journal.spool import SpoolStatus
 from blended.router.access.gate import Access, access
 from blended.router.api import Api
 from blended.router.blend import resolve
+from blended.router.metrics import Telemetry
 from blended.router.response_record import described
-from blended.router.telemetry import Telemetry
 
 logger = logging.getLogger(__name__)
 

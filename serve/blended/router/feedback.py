@@ -6,7 +6,7 @@ from typing import Any
 
 from blended.errors import ApiError
 from blended.journal.records import FeedbackRecord, Kind
-from blended.journal.store import Found
+from blended.journal.store import StoredResponse
 from blended.router.refusal import refuse
 from blended.router.requests import Payload
 
@@ -86,7 +86,7 @@ def outcome(feedback: FeedbackRecord, replaced: bool | None) -> tuple[int, dict[
     return (202 if replaced is None else 200), {"object": "feedback", **given}
 
 
-def document(found: Found, reveal_component: bool, is_own_cache: bool) -> dict[str, Any]:
+def document(found: StoredResponse, reveal_component: bool, is_own_cache: bool) -> dict[str, Any]:
     """A response's record as its client may see it.
 
     Nobody's hashes are in it, no component if that is hidden, and nothing of others' caches.

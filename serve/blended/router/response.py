@@ -10,13 +10,14 @@ from typing import Literal
 import aiohttp
 from starlette.types import Receive, Scope, Send
 
+from blended import sse
 from blended.disconnect import finishes_before_disconnect
 from blended.errors import ApiError
 from blended.router import cache_salt, complaints, upstream
 from blended.router.attempts import Attempts, Inquiry, answered
 from blended.router.availability import Availability
 from blended.router.errors import RESPONSE_ID_HEADER
-from blended.router.streaming import Passage, error_event
+from blended.router.streaming import Passage
 
 logger = logging.getLogger(__name__)
 
@@ -135,7 +136,7 @@ class RelayedResponse:
         component = self.attempts.choice.component
         self.availability.failed(self.inquiry.blend.upstreams[component])
         logger.warning("response failed after its first byte: %s", exc, extra=self._ids())
-        return error_event(str(exc))
+        return sse.error_event(str(exc))
 
     def _ids(self) -> dict[str, str | None]:
         """What every line of the log about a response carries."""

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from blended import sse
 from blended.journal import records
 from blended.journal.records import ResponseRecord
 from blended.router.attempts import CHAT
@@ -111,11 +112,11 @@ def texts(kept: Iterable[bytes]) -> list[str]:
 
 
 def _documents(body: bytes) -> Iterable[Mapping[str, Any]]:
-    lines = [body] if body.startswith(b"{") else body.split(b"\n")
-    for line in lines:
+    texts = [body] if body.startswith(b"{") else [event.data for event in sse.events([body])]
+    for text in texts:
         try:
-            document = json.loads(line.removeprefix(b"data:"))
+            document = json.loads(text)
         except ValueError:
-            continue  # [DONE], or the blank line after an event
+            continue  # [DONE]
         if isinstance(document, dict):
             yield document

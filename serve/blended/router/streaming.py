@@ -8,9 +8,12 @@ thing.
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from blended import sse
+from blended.sse import BLANK_LINE, DONE, ERROR_KEY
 
 _MODEL_KEY = b'"model"'
 _MODEL = re.compile(_MODEL_KEY + rb'\s*:\s*"[^"\\]*"')
@@ -20,9 +23,6 @@ _FINGERPRINT = re.compile(_FINGERPRINT_KEY + rb'\s*:\s*"[^"\\]*"')
 _FINISH = re.compile(rb'"finish_reason"\s*:\s*"(\w+)"')
 _USAGE = re.compile(rb'"usage"\s*:\s*\{')
 _NO_CHOICES = re.compile(rb'"choices"\s*:\s*\[\s*\]')
-_ERROR = re.compile(rb'data: ?\{\s*"error"')
-_END = b"\n\n"
-_DONE = b"[DONE]" + _END
 
 
 def conceal(document: bytes, model: str) -> bytes:
@@ -34,12 +34,6 @@ def conceal(document: bytes, model: str) -> bytes:
         document = _FINGERPRINT.sub(_FINGERPRINT_KEY + b":null", document)
     named = _named(model)
     return _MODEL.sub(lambda _: named, document)
-
-
-def error_event(message: str) -> bytes:
-    """The SSE event, in OpenAI's shape, that ends a stream which broke after its first byte."""
-    error = {"message": message, "type": "server_error", "param": None, "code": "interrupted"}
-    return f"data: {json.dumps({'error': error})}\n\n".encode()
 
 
 @dataclass
@@ -67,7 +61,7 @@ class Passage:
     failed: bool = field(default=False, init=False)
     events: int = field(default=0, init=False)
     kept: list[bytes] = field(default_factory=list, init=False)
-    _rest: bytes = field(default=b"", init=False)
+    _framer: sse.Framer = field(default_factory=sse.Framer, init=False)
     _names: tuple[bytes, bytes] | None = field(default=None, init=False)
     _ids: tuple[bytes, bytes] | None = field(default=None, init=False)
 
@@ -81,31 +75,19 @@ class Passage:
 
     def feed(self, chunk: bytes) -> bytes:
         """Take a chunk, which may cut an event anywhere; returns the events that it completed."""
-        data = self._rest + chunk if self._rest else chunk
-        if b"\r" in data:
-            data = data.replace(b"\r\n", b"\n")
-        end = data.rfind(_END) + len(_END)
-        if end < len(_END):
-            self._rest = data
-            return b""
-        self._rest = data[end:]
-        return self._completed(data[:end])
+        return self._completed(self._framer.feed(chunk))
 
     def flush(self) -> bytes:
         """Return what the stream left when it ended: an event that lacks its blank line."""
-        rest, self._rest = self._rest.strip(), b""
-        return self._completed(rest + _END) if rest else b""
+        return self._completed(self._framer.flush())
 
     def _completed(self, events: bytes) -> bytes:
-        if error := _ERROR.search(events):
-            self.failed = True
-            events = events[: error.start()]
-        if _DONE in events:
-            self.complete = True
-            self.events -= 1
-        if _USAGE.search(events):
-            events = b"".join(map(self._without_usage, events.split(_END)[:-1]))
-        self.events += events.count(_END)
+        if not events:
+            return b""
+        if ERROR_KEY in events or DONE in events or _USAGE.search(events):
+            quiet = _quiet(events)
+            events = events[:quiet] + b"".join(self._noted(events[quiet:]))
+        self.events += events.count(BLANK_LINE)
         self._note_finish(events)
         events = self._identified(events)
         return self._keep(events if self.model is None else self._concealed(events, self.model))
@@ -124,14 +106,29 @@ class Passage:
             return document
         return document.replace(*self._ids)
 
-    def _without_usage(self, event: bytes) -> bytes:
-        if _USAGE.search(event):
-            self._note_usage(event.removeprefix(b"data:"))
-            if _NO_CHOICES.search(event):
-                if not self.keep_usage:
-                    return b""
-                self.events -= 1
-        return event + _END
+    def _noted(self, events: bytes) -> Iterator[bytes]:
+        """The events that pass, one by one, of some that say more than the next token."""
+        for item in sse.parse(events):
+            if isinstance(item, sse.Event):
+                if sse.is_error(item):
+                    self.failed = True
+                    return
+                if not self._passes(item.data):
+                    continue
+            yield item.raw
+
+    def _passes(self, data: bytes) -> bool:
+        """Take note of an event's data; returns whether the client gets it."""
+        if data == DONE:
+            self.complete = True
+            self.events -= 1
+        if not _USAGE.search(data):
+            return True
+        self._note_usage(data)
+        if not _NO_CHOICES.search(data):
+            return True
+        self.events -= self.keep_usage
+        return self.keep_usage
 
     def _concealed(self, events: bytes, model: str) -> bytes:
         # A component writes its name in every event alike: the first one tells how.
@@ -153,6 +150,14 @@ class Passage:
     def _note_finish(self, document: bytes) -> None:
         if found := _FINISH.search(document):
             self.finish_reason = found[1].decode()
+
+
+def _quiet(events: bytes) -> int:
+    """How many bytes come before the first block that may say more than the next token."""
+    usage = _USAGE.search(events)
+    found = (events.find(ERROR_KEY), events.find(DONE), usage.start() if usage else -1)
+    end = events.rfind(BLANK_LINE, 0, min(at for at in found if at >= 0))
+    return 0 if end < 0 else end + len(BLANK_LINE)
 
 
 def _named(model: str) -> bytes:

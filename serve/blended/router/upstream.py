@@ -13,6 +13,7 @@ from typing import Literal
 
 import aiohttp
 
+from blended import sse
 from blended.errors import ApiError
 from blended.internal import REPLICA_HEADER, SESSION_HEADER
 from blended.router.blend import Upstream
@@ -29,7 +30,6 @@ _REASONS: dict[int, Reason] = {
     402: "refused",
     403: "refused",
 }
-_ERROR_EVENT = b'data: {"error"'
 # Some APIs say 200 and then that they failed.
 _ERROR_DOCUMENT = re.compile(rb'\s*\{\s*"error"\s*:\s*\{')
 
@@ -136,8 +136,7 @@ async def _first(response: aiohttp.ClientResponse, idle_s: float) -> Answer:
     first = await response.content.readany()
     if not first:
         raise Unanswered("unavailable")
-    if first.startswith(_ERROR_EVENT):
-        _check_error(first.split(b"\n", 1)[0].removeprefix(b"data:"))
+    _check_first_event(first)
     if (connection := response.connection) and connection.protocol is not None:
         # From now on aiohttp's timer between reads, which was the budget of the first byte, is for
         # the time between bytes. Once everything has arrived there is no connection any more.
@@ -169,13 +168,21 @@ def _check_status(status: int, body: bytes) -> None:
     raise Unanswered(_REASONS.get(status, "unavailable"))
 
 
-def _check_error(body: bytes) -> None:
+def _check_first_event(chunk: bytes) -> None:
     """A stream may begin with an error, long after its status was sent: judge it by its code."""
+    framer = sse.Framer()
+    first = next(sse.parse(framer.feed(chunk) + framer.flush()), None)
+    if isinstance(first, sse.Event) and sse.is_error(first):
+        _check_error(first.data)
+
+
+def _check_error(document: bytes) -> None:
+    """An error under status 200 is judged by the code in its document."""
     try:
-        code = json.loads(body)["error"]["code"]
+        code = json.loads(document)["error"]["code"]
     except (ValueError, KeyError, TypeError):
         code = None
-    _check_status(code if isinstance(code, int) and code != 200 else 500, body)
+    _check_status(code if isinstance(code, int) and code != 200 else 500, document)
 
 
 def _complaint(status: int, body: bytes) -> Complaint:

@@ -9,7 +9,7 @@ import yaml
 
 from blended.config.loading import load
 from cluster.capacity import plan, profile_files
-from cluster.capacity.queueing import Component, Curve, Lengths, Line, ServiceLevel
+from cluster.capacity.queueing import ComponentQueue, Curve, Lengths, LinearTime, ServiceLevel
 from cluster.manifests import Document
 
 BLEND = """\
@@ -35,10 +35,10 @@ LEVEL = ("--prompt", "200", "--response", "100", "--ttft", "0.8", "--itl", "0.06
 def curve(slow: float) -> Curve:
     """What the points of `profile` lie on."""
     return Curve(
-        ttft=Line(0.05 * slow, 0.005 * slow, 0.0002 * slow),
-        ttft_p99=Line(0.08 * slow, 0.008 * slow, 0.0003 * slow),
-        itl=Line(0.01 * slow, 0.0005 * slow),
-        itl_p99=Line(0.012 * slow, 0.0006 * slow),
+        ttft=LinearTime(0.05 * slow, 0.005 * slow, 0.0002 * slow),
+        ttft_p99=LinearTime(0.08 * slow, 0.008 * slow, 0.0003 * slow),
+        itl=LinearTime(0.01 * slow, 0.0005 * slow),
+        itl_p99=LinearTime(0.012 * slow, 0.0006 * slow),
         most=64,
     )
 
@@ -112,7 +112,7 @@ def test_each_component_is_planned_for_its_share(
     """Its part of the rate, the fewest replicas for it and one to spare, and their GPUs."""
     found = planned(site, capsys, "--rate", "20")["components"]
     needed = {
-        name: Component(curve(slow), LENGTHS, ServiceLevel(0.8, 0.06), "hash").replicas(rate)
+        name: ComponentQueue(curve(slow), LENGTHS, ServiceLevel(0.8, 0.06), "hash").replicas(rate)
         for name, slow, rate in (("small", 1, 10.0), ("large", 2, 5.0))
     }
 

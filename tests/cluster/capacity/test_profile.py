@@ -9,7 +9,7 @@ from blended.config import BlendConfig, SimulatedComponent, Simulation, VllmComp
 from blended.config.loading import load
 from blended.errors import ConfigError
 from cluster.capacity import profile
-from loadtests.harness.client import Failed, Response
+from loadtests.harness.timed_client import MeasurementFailed, TimedResponse
 from tests.support import CLIENT_KEY, rig
 
 
@@ -47,14 +47,14 @@ async def test_times_are_those_of_the_component() -> None:
 async def test_a_refusal_ends_the_measurement() -> None:
     """Responses that did not come would flatter the others."""
     async with rig(timed(ttft_ms=0, itl_ms=0)) as front:
-        with pytest.raises(Failed, match="401: "):
+        with pytest.raises(MeasurementFailed, match="401: "):
             await profile.point(job(), target(front.url, "wrong"), clients=1, words=5)
 
 
 async def test_a_client_that_is_too_slow_measures_nothing() -> None:
     """Here its process is said to have had a CPU for itself all the time."""
     async with rig(timed(ttft_ms=0, itl_ms=0)) as front:
-        with pytest.raises(Failed, match="the client itself took 100% of a CPU"):
+        with pytest.raises(MeasurementFailed, match="the client itself took 100% of a CPU"):
             await profile.point(
                 job(), target(front.url), clients=8, words=5, cpu_s=time.perf_counter
             )
@@ -63,7 +63,13 @@ async def test_a_client_that_is_too_slow_measures_nothing() -> None:
 def test_figures_are_those_of_the_responses() -> None:
     """Means and 99th percentiles over responses; one token alone has no time between tokens."""
     found = profile.summarise(
-        [Response(0.1, 1.1, 40, 11), Response(0.3, 0.8, 60, 6), Response(0.2, 0.2, 50, 1)], 2, 4.0
+        [
+            TimedResponse(0.1, 1.1, 40, 11),
+            TimedResponse(0.3, 0.8, 60, 6),
+            TimedResponse(0.2, 0.2, 50, 1),
+        ],
+        2,
+        4.0,
     )
 
     assert (found.running, found.prompt, found.response, found.per_s) == (2, 50, 6, 0.75)

@@ -8,30 +8,37 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from cluster.capacity.queueing import Component, Curve, Lengths, Line, ServiceLevel, Spread
+from cluster.capacity.queueing import (
+    ComponentQueue,
+    Curve,
+    Lengths,
+    LinearTime,
+    ServiceLevel,
+    Spread,
+)
 
 LENGTHS = Lengths(prompt=200, response=60)
 LEVEL = ServiceLevel(ttft_s=0.5, itl_s=0.05)
 FLAT = Curve(
-    ttft=Line(0.1, 0, 0.0005),
-    ttft_p99=Line(0.15, 0, 0.00075),
-    itl=Line(0.02, 0),
-    itl_p99=Line(0.024, 0),
+    ttft=LinearTime(0.1, 0, 0.0005),
+    ttft_p99=LinearTime(0.15, 0, 0.00075),
+    itl=LinearTime(0.02, 0),
+    itl_p99=LinearTime(0.024, 0),
     most=64,
 )
 # Slower by the number of responses that it shares its engine among.
 SHARING = Curve(
-    ttft=Line(0.1, 0.004, 0.0005),
-    ttft_p99=Line(0.15, 0.006, 0.00075),
-    itl=Line(0.02, 0.001),
-    itl_p99=Line(0.024, 0.0012),
+    ttft=LinearTime(0.1, 0.004, 0.0005),
+    ttft_p99=LinearTime(0.15, 0.006, 0.00075),
+    itl=LinearTime(0.02, 0.001),
+    itl_p99=LinearTime(0.024, 0.0012),
     most=64,
 )
 
 
-def component(curve: Curve = SHARING, spread: Spread = "least", **level: float) -> Component:
+def component(curve: Curve = SHARING, spread: Spread = "least", **level: float) -> ComponentQueue:
     """A component with these lengths and the level, changed by `level`."""
-    return Component(curve, LENGTHS, replace(LEVEL, **level), spread)
+    return ComponentQueue(curve, LENGTHS, replace(LEVEL, **level), spread)
 
 
 def all_busy(offered: float, servers: int, places: int) -> float:
@@ -48,7 +55,7 @@ class Replica:
     `done` grows by 1 / S(n) in a second, n being those under way; a response has some of it to go.
     """
 
-    component: Component
+    component: ComponentQueue
     done: float = 0.0
     now: float = 0.0
     under_way: list[float] = field(default_factory=list)
@@ -92,7 +99,7 @@ class Replica:
         self.late += self.now - arrived + first > self.component.level.ttft_s
 
 
-def missed(component: Component, rate: float, count: int, arrivals: int, seed: int) -> float:
+def missed(component: ComponentQueue, rate: float, count: int, arrivals: int, seed: int) -> float:
     """The share of responses that are late or refused, of responses with geometric lengths."""
     rng, now, refused = random.Random(seed), 0.0, 0
     replicas = [Replica(component) for _ in range(count)]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from blended.router.telemetry import DRAWS, DROPPED, SHARE
+from blended.router.metrics import DRAWS, DROPPED, SHARE
 from cluster.monitoring import queries
 from cluster.monitoring.files import FOLDER
 from tests.debian import program

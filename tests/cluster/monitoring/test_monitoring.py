@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from blended.router.telemetry import METRICS, TTFT
+from blended.router.metrics import METRICS, TTFT
 from cluster.monitoring import queries
 from cluster.monitoring.__main__ import main
 from cluster.monitoring.alerts import Levels
@@ -99,7 +99,7 @@ def test_every_metric_is_shown(metric: Any) -> None:
 
 
 def test_no_other_metric_of_ours_is_asked_for() -> None:
-    """Every name in dashboard and rules is one of telemetry.py's, histograms by their buckets."""
+    """Every name in dashboard and rules is one of the router's metrics, histograms by buckets."""
     known = {
         f"{queries.name(metric)}{'_bucket' if metric.kind == 'histogram' else ''}"
         for metric in METRICS

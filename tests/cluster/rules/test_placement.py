@@ -9,8 +9,8 @@ from ray.autoscaler._private.kuberay.autoscaling_config import (
 
 from cluster.manifests import CLUSTER, SERVE, Document, groups
 from cluster.rules import service
-from cluster.rules.needs import needs
 from cluster.rules.placement import capacity, matches
+from cluster.rules.replica_needs import needs
 from tests.cluster.manifest import (
     Spoil,
     cluster,

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from blended.experiments.metrics import GUARDRAILS
+from blended.experiments.measures import GUARDRAILS
 from tests.live.conftest import Live
 from tests.live.demo.conftest import applied
 

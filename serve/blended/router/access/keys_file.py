@@ -10,9 +10,9 @@ from typing import Annotated, Any
 
 import yaml
 from pydantic import AwareDatetime, ConfigDict, Field, ValidationError
-from yaml.constructor import ConstructorError
 
 from blended.config import Frozen, Identifier
+from blended.config.loading import StrictLoader
 from blended.errors import ConfigError, Problem, field_path
 from blended.router.blend import CLIENT_KEY_ENV
 
@@ -66,7 +66,7 @@ def parse(text: str, source: str) -> tuple[KeyEntry, ...]:
     """
     # Causes are cut off everywhere, because their own messages quote the file.
     try:
-        data = yaml.load(text, Loader=_Loader)
+        data = yaml.load(text, Loader=StrictLoader)
     except (yaml.YAMLError, ValueError) as exc:
         mark = getattr(exc, "problem_mark", None)
         where = "" if mark is None else f" at line {mark.line + 1}"
@@ -83,17 +83,6 @@ def parse(text: str, source: str) -> tuple[KeyEntry, ...]:
         lines = "\n".join(f"  {problem}" for problem in found)
         raise ConfigError(f"The keys file '{source}' has {count}:\n{lines}")
     return checked.keys
-
-
-class _Loader(yaml.CSafeLoader):
-    """Refuses a field that stands twice, of which YAML would keep the last. Written in C, because
-    the router stands still while it reads."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        fields = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        if len(set(fields)) < len(fields):
-            raise ConstructorError(None, None, "a field stands twice", node.start_mark)
-        return super().construct_mapping(node, deep)
 
 
 def _repetitions(data: Any) -> Iterator[Problem]:

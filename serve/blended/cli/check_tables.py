@@ -1,0 +1,156 @@
+"""What a blend will deploy: components, parameters resident and active, GPUs, memory."""
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.table import Table
+
+from blended import demo
+from blended.config import AnyComponent, BlendConfig, Engine, VllmComponent
+from blended.router.selection import normalise
+
+_BYTES = {"float32": 4, "float": 4, "fp8": 1}
+
+
+@dataclass(frozen=True)
+class ComponentRow:
+    """One component's share and its cost; None where it is not known or not ours."""
+
+    id: str
+    kind: str
+    model: str
+    share: float
+    parameters: float | None
+    replicas: tuple[int, int] | None
+    gpus_per_replica: int
+    accelerator: str
+    weight_bytes: float | None
+
+
+def rows(blend: BlendConfig) -> list[ComponentRow]:
+    """One row for each component, in the order of the file."""
+    distribution = normalise(blend.weights)
+    return [
+        _row(component, share)
+        for component, share in zip(blend.components, distribution.probabilities, strict=True)
+    ]
+
+
+def resident_parameters(rows: list[ComponentRow]) -> float | None:
+    """Parameters in memory at once, one replica of every local component; None if not known."""
+    return _total([row.parameters for row in rows if row.replicas is not None])
+
+
+def active_parameters(rows: list[ComponentRow]) -> float | None:
+    """Expected parameters that compute a response: the sum of share times parameters."""
+    return _total([row.parameters and row.share * row.parameters for row in rows if row.share > 0])
+
+
+def table(blend: BlendConfig) -> Table:
+    """The summary for people."""
+    found = rows(blend)
+    low, high = _gpus(found, 0), _gpus(found, 1)
+    view = Table(
+        title=f"{blend.name}: {len(found)} components",
+        caption=(
+            f"resident {_count(resident_parameters(found))} parameters, active per response "
+            f"{_count(active_parameters(found))} on average, GPUs {_range((low, high))}"
+        ),
+    )
+    for name in (
+        "component",
+        "kind",
+        "model",
+        "share",
+        "parameters",
+        "replicas",
+        "GPUs",
+        "weights",
+    ):
+        view.add_column(name)
+    for row in found:
+        view.add_row(
+            row.id,
+            row.kind,
+            row.model,
+            f"{row.share:.1%}",
+            _count(row.parameters),
+            "-" if row.replicas is None else _range(row.replicas),
+            _gpu_cell(row),
+            "-" if row.weight_bytes is None else f"{row.weight_bytes / 2**30:.3g} GiB",
+        )
+    return view
+
+
+def _row(component: AnyComponent, share: float) -> ComponentRow:
+    engine = component.engine if isinstance(component, VllmComponent) else None
+    parameters = component.parameters
+    if parameters is None and engine is not None:
+        parameters = _counted(engine)
+    size = _BYTES.get(str(engine.args.get("dtype")), 2) if engine else None
+    return ComponentRow(
+        id=component.id,
+        kind=component.kind,
+        model=engine.model if engine else getattr(component, "model", "-"),
+        share=share,
+        parameters=parameters,
+        replicas=None if component.kind == "remote" else _replicas(component),
+        gpus_per_replica=engine.tensor_parallel_size if engine and _on_gpu(engine) else 0,
+        accelerator=engine.accelerator if engine else "",
+        weight_bytes=parameters * size if parameters and size else None,
+    )
+
+
+def _replicas(component: AnyComponent) -> tuple[int, int] | None:
+    replicas = getattr(component, "replicas", None)
+    return (replicas.min, replicas.max) if replicas else None
+
+
+def _on_gpu(engine: Engine) -> bool:
+    return engine.accelerator != "cpu"
+
+
+def _counted(engine: Engine) -> float | None:
+    """Count the parameters of a model in a folder of this machine, from its files' headers."""
+    name = engine.model
+    folder = demo.model_path(name.removeprefix("demo:")) if name.startswith("demo:") else Path(name)
+    files = sorted(folder.glob("*.safetensors")) if folder.is_dir() else []
+    return float(sum(map(_parameters, files))) or None
+
+
+def _parameters(file: Path) -> int:
+    # A safetensors file begins with the length of a JSON header that gives every tensor's shape.
+    with file.open("rb") as stream:
+        header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
+    return sum(math.prod(t["shape"]) for name, t in header.items() if name != "__metadata__")
+
+
+def _total(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return math.fsum(known) if len(known) == len(values) else None
+
+
+def _gpus(found: list[ComponentRow], end: int) -> int:
+    return sum(row.gpus_per_replica * row.replicas[end] for row in found if row.replicas)
+
+
+def _gpu_cell(row: ComponentRow) -> str:
+    if not row.gpus_per_replica or not row.replicas:
+        return "0"
+    low, high = (row.gpus_per_replica * n for n in row.replicas)
+    return f"{_range((low, high))} {row.accelerator}"
+
+
+def _range(ends: tuple[int, int]) -> str:
+    return str(ends[0]) if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
+
+
+def _count(parameters: float | None) -> str:
+    if parameters is None:
+        return "unknown"
+    for size, letter in ((1e9, "B"), (1e6, "M")):
+        if parameters >= size:
+            return f"{parameters / size:.3g} {letter}"
+    return f"{parameters:.0f}"

@@ -1,0 +1,201 @@
+"""The measures, each defined once: what is counted, and over what.
+
+A user's day is a day on which a response to them started; day 0 is the one on which they joined,
+that is, on which their arm first decided about a response. Days are days in UTC.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from blended.experiments.moments import Contrast, combined
+from blended.experiments.user_days import SAID
+
+Goal = Literal["higher", "lower", "neither"]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A ratio of two sums over an arm's users; both are columns of panel.py.
+
+    `goal` is which way is better.
+    """
+
+    name: str
+    label: str
+    numerator: str
+    denominator: str
+    goal: Goal
+    definition: str
+    is_guardrail: bool = False
+
+    @property
+    def contrast(self) -> Contrast:
+        """The log of the measure as a contrast."""
+        return {self.numerator: 1.0, self.denominator: -1.0}
+
+    @property
+    def history(self) -> Contrast | None:
+        """The same of the days before the experiment; None where it means nothing then."""
+        if self.is_guardrail or {self.numerator, self.denominator} & set(SAID):
+            return None
+        if self.denominator == "observed_days":
+            return {f"before_{self.numerator}": 1.0}
+        return {f"before_{self.numerator}": 1.0, f"before_{self.denominator}": -1.0}
+
+
+MEASURES = (
+    Measure(
+        "active_days",
+        "Active days",
+        "active_days",
+        "observed_days",
+        "higher",
+        "Days on which a user came, over all days since they joined.",
+    ),
+    Measure(
+        "time_per_day",
+        "Time per day (s)",
+        "active_s",
+        "observed_days",
+        "higher",
+        "Time in sessions over all days since a user joined, whether they came or not.",
+    ),
+    Measure(
+        "messages_per_day",
+        "Messages per user-day",
+        "turns",
+        "active_days",
+        "higher",
+        "Responses that were answered and not retried, over the days on which a user came.",
+    ),
+    Measure(
+        "conversation_length",
+        "Conversation length",
+        "turns",
+        "conversations",
+        "higher",
+        "Responses that were answered and not retried, over the conversations that began.",
+    ),
+    Measure(
+        "regenerations",
+        "Regenerated responses",
+        "retries",
+        "responses",
+        "lower",
+        "Responses that the user had drawn again, over all responses.",
+    ),
+    Measure(
+        "edits",
+        "Edited responses",
+        "edits",
+        "responses",
+        "lower",
+        "Responses that the user edited, over all responses.",
+    ),
+    Measure(
+        "thumbs_up",
+        "Thumbs that are up",
+        "thumbs_up",
+        "thumbs",
+        "higher",
+        "Thumbs up, over all thumbs.",
+    ),
+    Measure(
+        "ttft",
+        "TTFT (s)",
+        "ttft_s",
+        "ttft_responses",
+        "lower",
+        "Mean time to the first byte of a response.",
+        is_guardrail=True,
+    ),
+    Measure(
+        "failures",
+        "Failed responses",
+        "failures",
+        "responses",
+        "lower",
+        "Responses that failed, over all responses.",
+        is_guardrail=True,
+    ),
+    Measure(
+        "prompt_tokens",
+        "Prompt tokens",
+        "prompt_tokens",
+        "responses",
+        "neither",
+        "Tokens of prompts, over all responses.",
+        is_guardrail=True,
+    ),
+    Measure(
+        "response_tokens",
+        "Response tokens",
+        "completion_tokens",
+        "responses",
+        "neither",
+        "Tokens of responses, over all responses.",
+        is_guardrail=True,
+    ),
+    Measure(
+        "engine_seconds",
+        "Engine seconds",
+        "engine_s",
+        "responses",
+        "lower",
+        "Time that components worked on a response, times the GPUs of one of their replicas (1 "
+        "where there is none). Responses served together share them: an upper bound of the cost.",
+        is_guardrail=True,
+    ),
+    Measure(
+        "repetition",
+        "Repetition",
+        "repetition",
+        "repetition_responses",
+        "lower",
+        "Jaccard index of the words of consecutive responses; known where texts are kept.",
+        is_guardrail=True,
+    ),
+)
+
+GUARDRAILS = frozenset(measure.name for measure in MEASURES if measure.is_guardrail)
+
+RETENTION = "R(k): users who came on day k after joining, over users who joined k days ago or more."
+ENGAGEMENT = "E(k): mean time in sessions of the users who came on day k after joining."
+
+
+def retention(k: int) -> Contrast:
+    """The log of R(k), the share of users who are active on day k after joining.
+
+    Only users who joined at least k days ago are in either sum.
+    """
+    return {f"active_{k}": 1.0, f"observed_{k}": -1.0}
+
+
+def engagement(k: int) -> Contrast:
+    """The log of E(k), the mean time in seconds of the users who are active on day k."""
+    return {f"seconds_{k}": 1.0, f"active_{k}": -1.0}
+
+
+def intercept_and_slope(
+    days: Sequence[int], curve: Literal["retention", "engagement"]
+) -> tuple[Contrast, Contrast]:
+    """The line through the log of a curve against log k, by least squares.
+
+    Of two arms the differences of intercepts and slopes are the paper's Δζ and Δβ for retention, Δα
+    and Δγ for engagement (arXiv 2401.02994): log ratio(k) = Δζ + Δβ log k.
+    """
+    of_day = {"retention": retention, "engagement": engagement}[curve]
+    design = np.column_stack([np.ones(len(days)), np.log(days)])
+    weights = np.linalg.pinv(design)
+    contrasts = {k: of_day(k) for k in days}
+    intercept, slope = (combined(dict(zip(days, row, strict=True)), contrasts) for row in weights)
+    return intercept, slope
+
+
+def fitted(line: tuple[Contrast, Contrast], k: int) -> Contrast:
+    """The line's value on day k."""
+    return combined({0: 1.0, 1: math.log(k)}, dict(enumerate(line)))

@@ -1,0 +1,64 @@
+"""What remains of a limit, and when there is more of it, by the counts of two windows."""
+
+import random
+
+import pytest
+
+from blended.router.access.rate_limits import Window, duration
+
+
+@pytest.mark.parametrize(
+    ("window", "remaining", "resets_in_s", "opens_in_s"),
+    [
+        (Window(10, 0, 0, 0, 0), 10, 0, 0),
+        (Window(10, 0, 0, 4, 75), 6, 75, 0),
+        (Window(10, 8, 30, 0, 90), 6, 30, 0),
+        (Window(10, 8, 30, 4, 90), 2, 90, 0),
+        (Window(10, 0, 0, 10, 75), 0, 75, 15),
+        (Window(10, 8, 45, 6, 105), 0, 105, 15),
+        (Window(10, 10, 60, 0, 120), 0, 60, 0),
+        (Window(10, 0, 0, 40, 75), 0, 75, 60),
+        (Window(10, 40, 45, 0, 105), 0, 45, 30),
+    ],
+)
+def test_a_window_says_what_remains_and_when(
+    window: Window, remaining: int, resets_in_s: float, opens_in_s: float
+) -> None:
+    """The count before fades evenly; the current one begins to when a minute of it is left."""
+    assert window.remaining == remaining
+    assert window.resets_in_s == pytest.approx(resets_in_s)
+    assert window.opens_in_s == pytest.approx(opens_in_s)
+
+
+def test_waiting_as_long_as_told_is_enough_and_needed() -> None:
+    """Over random windows: a moment before, nothing remains; a moment later, something does."""
+    rng = random.Random(20)
+    full = 0
+    for _ in range(2000):
+        limit, left_s = rng.randint(1, 50), rng.uniform(0.1, 60)
+        window = Window(limit, rng.randint(0, 150), left_s, rng.randint(0, 150), left_s + 60)
+        wait_s = window.opens_in_s
+        if window.remaining:
+            assert wait_s == 0
+            continue
+        full += 1
+        assert after(window, wait_s + 1e-6).remaining > 0
+        assert wait_s < 1e-6 or after(window, wait_s - 1e-6).remaining == 0
+    assert full > 500
+
+
+def after(window: Window, seconds: float) -> Window:
+    """The window once `seconds` have passed without use."""
+    left_s = window.current_ttl_s - seconds
+    if left_s > 60:
+        return Window(window.limit, window.previous, left_s - 60, window.current, left_s)
+    return Window(window.limit, window.current, left_s, 0, left_s + 60)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0s"), (0.2, "1s"), (59, "59s"), (59.1, "1m0s"), (90, "1m30s"), (360, "6m0s")],
+)
+def test_durations_are_written_as_openai_does(seconds: float, text: str) -> None:
+    """Minutes and whole seconds, rounded up."""
+    assert duration(seconds) == text

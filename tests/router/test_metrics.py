@@ -1,0 +1,42 @@
+"""The metrics as docs/operations.md lists them, and what becomes of a response in them."""
+
+from pathlib import Path
+
+import pytest
+
+from blended.router.metrics import METRICS, Metric, turn_range
+from cluster.monitoring import queries
+
+OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
+
+
+def row(metric: Metric) -> str:
+    tags = ", ".join(metric.tags) or "-"
+    return f"| `{queries.name(metric)}` | {metric.kind} | {tags} | {metric.help} |"
+
+
+def test_the_readme_lists_every_metric() -> None:
+    """Each has its row, as metrics.py describes it, in its order, and there is no other."""
+    rows = [
+        line for line in OPERATIONS.read_text().splitlines() if line.startswith("| `ray_blended_")
+    ]
+
+    assert rows == [row(metric) for metric in METRICS]
+
+
+def test_no_tag_grows_with_users() -> None:
+    """Whatever is told apart has few values: no user, no conversation, no id."""
+    tags = {tag for metric in METRICS for tag in metric.tags}
+
+    assert tags == {
+        *("component", "drawn", "arm", "state", "outcome", "how", "kind"),
+        *("status", "code", "turn", "what"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("turn", "name"), [(0, "1"), (1, "1"), (2, "2-3"), (7, "4-7"), (8, "8-15"), (900, "16+")]
+)
+def test_turns_fall_into_ranges(turn: int, name: str) -> None:
+    """Five ranges, however long a conversation is."""
+    assert turn_range(turn) == name
