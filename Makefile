@@ -1,6 +1,7 @@
 # make demo         three chat models, a conversation, then an API until Ctrl-C (ONCE=1: no API)
 # make test         every test (ARGS="--cov tests/router": some of them, and what they cover)
-# make check        ruff, ruff format, mypy, and whether what is generated is up to date
+# make check        ruff, ruff format, mypy, and whether what is generated is up to date; builds the docs
+# make docs         the pages as a site in build/site; a link that leads nowhere is an error
 # make bench        the price of the router, beside its peers (ARGS="--quick --only blended")
 PYTHON ?= python3.11
 PORT ?= 8000
@@ -14,7 +15,7 @@ define step
 	@$(2) >>$(LOG) 2>&1 || { tail -n 20 $(LOG); echo "More in $(LOG)."; exit 1; }
 endef
 
-.PHONY: demo test check bench
+.PHONY: demo test check docs bench
 demo: .venv/runtime
 	@$(BIN)/blended demo --port $(PORT) $(if $(ONCE),--once)
 
@@ -27,7 +28,7 @@ else
 	$(BIN)/python -m pytest tests/live
 endif
 
-check: .venv/dev
+check: .venv/dev docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -35,6 +36,11 @@ check: .venv/dev
 	$(BIN)/python -m cluster.monitoring --check
 	$(BIN)/python -m cluster.render modern --settings k8s/overlays/prod/cluster.yaml --out k8s/base --check
 	$(BIN)/python -m cluster.render demo --settings k8s/overlays/dev/cluster.yaml --out k8s/demo --check
+
+docs: .venv/dev
+	@rm -rf build/docs build/site && mkdir -p build/docs
+	@cp -r --parents README.md docs k8s/README.md loadtests/results build/docs
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict --config-file docs/mkdocs.yml
 
 bench: .venv/runtime
 	@$(BIN)/python -m loadtests.studies.router_overhead $(ARGS)
