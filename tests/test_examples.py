@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,13 @@ def test_a_blend_of_the_examples_is_one(path: Path) -> None:
     """It is read without a mistake, and begins by saying what it is."""
     assert loading.load(str(path)).components
     assert path.read_text().startswith("# ")
+
+
+def test_the_index_names_every_example() -> None:
+    """Each file has its row, and no row is left of one that went."""
+    rows = re.findall(r"^\| \[([^]]+)\]", (FOLDER / "README.md").read_text(), re.MULTILINE)
+
+    assert sorted(rows) == sorted(p.name for p in FOLDER.iterdir() if p.name != "README.md")
 
 
 async def run(folder: Path, *command: str) -> str:
