@@ -77,6 +77,23 @@ def test_programs_that_are_named_are_there(page: str) -> None:
     ] == []
 
 
+def test_every_committed_result_has_its_source() -> None:
+    """One row for each file, whose command, machine and versions are those in the file."""
+    rows = re.findall(
+        r"^\| `(loadtests/results/\S+)` \| (.*) \|$", _text("docs/results.md"), re.MULTILINE
+    )
+    for path, row in rows:
+        text = (ROOT / path).read_text()
+        commands = re.findall(r"`(python[^`]+)`", row)
+        facts = re.findall(r"EPYC|Xeon|\b[0-9a-f]{7}\b|\d+\.\d+\.\d+", row)
+        # The file of the statistics has no command.
+        missing = [fact for fact in [*commands, *facts] if fact not in text]
+        assert missing == (commands if "calibration" in path else []), path
+
+    results = (ROOT / "loadtests" / "results").glob("*.json")
+    assert sorted(path for path, _ in rows) == sorted(str(p.relative_to(ROOT)) for p in results)
+
+
 def test_the_readme_is_short() -> None:
     """One sitting."""
     assert len(_text("README.md").splitlines()) <= 180
