@@ -1,9 +1,9 @@
-"""What a changed manifest will do to a running cluster: python -m cluster.diff OLD NEW
+"""The effects of a changed manifest on a running cluster: python -m cluster.diff OLD NEW
 
-For each change: at once, a component restarts, a second cluster (all GPUs twice until it has taken
-over), or nothing at all, by KubeRay's real rules. OLD is what was applied last. KubeRay compares
-NEW with the RayCluster that runs, which lacks what it has ignored before: give that by `--live
-FILE` (`kubectl get raycluster -o yaml`). OLD may then be left out.
+By KubeRay's real rules each change takes effect at once, restarts a component, starts a second
+cluster (all GPUs twice until it has taken over), or is ignored. OLD is the manifest that was
+applied last. KubeRay compares NEW with the running RayCluster, which lacks earlier ignored edits:
+give it by `--live FILE` (`kubectl get raycluster -o yaml`). OLD may then be left out.
 """
 
 import argparse
@@ -147,7 +147,7 @@ def _ignored(found: list[Difference]) -> Iterator[str]:
 
 
 def _unplaced(edit: Edit) -> Iterator[str]:
-    """What the new Serve config, which is taken over, asks of the groups, which stay."""
+    """The needs of the new Serve config, which takes effect, that the unchanged groups cannot meet."""
     if edit.kind != "ignored":
         return
     stays = {**edit.new, "spec": {**edit.new["spec"], "rayClusterConfig": edit.running}}
@@ -170,7 +170,7 @@ def _of_blend(old: Document, new: Document, kind: Kind) -> Iterator[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Compare; returns the exit status: 2 for what cannot be read."""
+    """Compare; returns the exit status: 2 for unreadable files."""
     parser = argparse.ArgumentParser(prog="python -m cluster.diff", description=__doc__)
     parser.add_argument("manifests", type=Path, nargs="+", metavar="OLD NEW")
     parser.add_argument("--live", type=Path, help="the RayCluster that runs; OLD may be left out")

@@ -1,11 +1,11 @@
 """What one replica would do on a GPU that is not at hand: python -m cluster.capacity.predict …
 
 Asks aiconfigurator (pip install aiconfigurator; Apache-2.0), which adds up the times of a model's
-kernels, measured once on each type of GPU, and formulas for what was not measured. Its answers for
-several levels of load and lengths of prompts become a profile like those of
-`cluster.capacity.profile`, one that says that it is predicted. It takes no GPU and no model, only
-the model's config.json: aiconfigurator ships some and fetches others; for one that it does not
-know, --like gives another model of the same shape.
+kernels: measured once on each type of GPU, or by a formula where no measurement exists. Its answers
+for several levels of load and lengths of prompts become a profile like those of
+`cluster.capacity.profile`, marked as predicted. It needs no GPU and no weights, only the model's
+config.json: aiconfigurator ships some and fetches others. For an unknown model, --like gives
+another model of the same shape.
 """
 
 import argparse
@@ -51,11 +51,11 @@ _ASSUMED = (
 
 
 class Refused(Exception):
-    """What aiconfigurator cannot tell, in its own words."""
+    """aiconfigurator has no answer; the message is its own."""
 
 
 def estimate(component: VllmComponent, model: str, running: int, prompt: int, response: int) -> Any:
-    """aiconfigurator's answer for so many responses at once, with tokens of these numbers.
+    """aiconfigurator's answer for a number of concurrent responses and their numbers of tokens.
 
     Raises:
         ConfigError: it is not installed.
@@ -120,7 +120,7 @@ def predict(job: argparse.Namespace) -> Profile:
 
 
 def predictable(job: argparse.Namespace) -> VllmComponent:
-    """The component, if all that makes it fast or slow can be asked about.
+    """The component, if aiconfigurator knows everything that decides its speed.
 
     Raises:
         ConfigError: it is not, or there is no such component.

@@ -1,4 +1,4 @@
-"""What the dashboard of a blend shows: every graph with its queries and its description."""
+"""The panels of a blend's dashboard: every graph with its queries and its description."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ _BY_COMPONENT = ("component",)
 
 @dataclass(frozen=True)
 class Panel:
-    """One graph: queries with the legends of their series, and what the reader has to know.
+    """One graph: queries with the legends of their series, and a description for the reader.
 
     `unit` is one of Grafana's.
     """
