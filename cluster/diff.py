@@ -147,7 +147,7 @@ def _ignored(found: list[Difference]) -> Iterator[str]:
 
 
 def _unplaced(edit: Edit) -> Iterator[str]:
-    """The needs of the new Serve config, which takes effect, that the unchanged groups cannot meet."""
+    """Replicas of the new Serve config (it takes effect) that do not fit the unchanged groups."""
     if edit.kind != "ignored":
         return
     stays = {**edit.new, "spec": {**edit.new["spec"], "rayClusterConfig": edit.running}}

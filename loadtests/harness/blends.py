@@ -1,4 +1,4 @@
-"""Blended as a user starts it, before the simulated upstream and before a real vLLM engine."""
+"""Blended as a user starts it, in front of the simulated upstream and of a real vLLM engine."""
 
 import json
 import os
@@ -47,8 +47,8 @@ _ROOM = {"max_queued_requests": 64}
 def start_blended(place: Place, stack: ExitStack) -> list[Target]:
     """Blended in front of the upstream, and in front of simulated components of its own.
 
-    The latter are in the same cluster with weight 0: they are asked by name, through both of the
-    hops that a component on the cluster takes.
+    The latter are in the same cluster with weight 0. Requests name them, and take both hops of a
+    component on the cluster.
     """
     cluster, version = up(_blend("bench", place), place, stack), package_version()
     local = {"unary": "burst", "paced": "paced", "burst": "burst"}
@@ -59,7 +59,7 @@ def start_blended(place: Place, stack: ExitStack) -> list[Target]:
 
 
 def start_without_journal(place: Place, stack: ExitStack) -> list[Target]:
-    """The same blend, with nothing kept of its responses."""
+    """The same blend, without a journal."""
     blend = _blend("bench-no-journal", place) | {"journal": {"enabled": False}}
     models = one_model("bench-no-journal")
     return [
@@ -89,7 +89,7 @@ def _remote(place: Place) -> list[dict[str, str]]:
 
 
 def simulation(itl_ms: float) -> dict[str, float]:
-    """A component whose responses are as long as they may be, and as regular as the upstream's."""
+    """A component whose responses have the maximum length and the upstream's regular timing."""
     return {"ttft_ms": 0, "itl_ms": itl_ms, "tokens": 100_000, "jitter": 0}
 
 
@@ -158,7 +158,7 @@ def up(blend: Mapping[str, Any], place: Place, stack: ExitStack) -> dict[str, An
 
 
 def apply(blend: Mapping[str, Any], place: Place) -> None:
-    """`blended apply` to the blend of this name that is up, until all that it wants runs.
+    """`blended apply` to the running blend of this name, until all of its applications run.
 
     Raises:
         Unavailable: it could not be changed.
@@ -213,7 +213,7 @@ def package_version() -> str:
 
 
 def made_by(module: str) -> dict[str, str]:
-    """How a result came about: the command, the day, the machine and its load, the versions."""
+    """The provenance of a result: the command, the day, the machine and its load, the versions."""
     return {
         "command": " ".join([f"python -m {module}", *sys.argv[1:]]),
         "date": datetime.now(UTC).date().isoformat(),
@@ -239,7 +239,7 @@ def _engine() -> dict[str, Any]:
 
 
 def _engine_fields(version: str) -> dict[str, Any]:
-    """What the targets with a real engine share: it is told not to end before 64 tokens."""
+    """The options of all targets with a real engine: it may not end before 64 tokens."""
     return {
         "models": one_model(MODEL),
         "token": '"delta":{"content":',

@@ -1,4 +1,4 @@
-"""A client of the API that takes the times of a stream, alone or at many moments: an open loop."""
+"""A client of the API that times streams: single ones, or an open loop of many."""
 
 import asyncio
 import json
@@ -26,15 +26,15 @@ _TIMEOUT_S = 300.0
 
 
 class Failed(Exception):
-    """A response that did not come to its end, or a client that was too slow to tell."""
+    """A response that did not end properly, or a client that was too slow to measure."""
 
 
 @dataclass(frozen=True)
 class Response:
     """One response that ended: seconds to the first token and to the last, and tokens.
 
-    `attempts` is how often the router asked a component for it, `is_redrawn` whether another one
-    than the one drawn first has answered, which only a blend tells that reveals its components.
+    `attempts` is how often the router asked a component for it. `is_redrawn` tells whether another
+    component than the first drawn one has answered, if the blend reveals its components.
     """
 
     first_s: float
@@ -52,7 +52,7 @@ class Response:
 
 @dataclass(frozen=True)
 class Ask:
-    """One request, due so many seconds after the beginning: words to say, tokens to get."""
+    """One request: its due time in seconds since the beginning, its words, and its tokens."""
 
     due_s: float
     words: int
@@ -61,7 +61,7 @@ class Ask:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of an ask: how late it was sent, and the response, or why there is none."""
+    """The outcome of a request: how late it was sent, and the response, or the reason for none."""
 
     ask: Ask
     late_s: float
@@ -79,10 +79,10 @@ def session(headers: dict[str, str]) -> aiohttp.ClientSession:
 async def ask(
     http: aiohttp.ClientSession, url: str, model: str, words: int, tokens: int
 ) -> Response:
-    """One streamed response to a prompt that begins like no other.
+    """One streamed response to a prompt with a unique beginning.
 
     Raises:
-        Failed: it did not come to its end.
+        Failed: the response did not end properly.
     """
     text = " ".join([str(random.getrandbits(48)), *random.choices(_WORDS, k=words)])
     body = {
@@ -123,7 +123,7 @@ async def ask(
 async def drive(
     url: str, headers: dict[str, str], model: str, asks: Sequence[Ask]
 ) -> list[Outcome]:
-    """Ask when it is due, whether earlier responses have come or not."""
+    """Send every request when it is due, whether earlier responses have come or not."""
     async with session(headers) as http:
         began = asyncio.get_running_loop().time()
 
@@ -145,7 +145,7 @@ def arrivals(
 ) -> Iterator[Ask]:
     """Requests at random moments, `rate` of them per second, and lengths around their mean.
 
-    A response has between half and one and a half times the mean, each as often.
+    The length of a response is uniform between half and one and a half times the mean.
     """
     now = rng.expovariate(rate)
     while now < seconds:

@@ -1,4 +1,4 @@
-"""One response while it comes to Locust's client, to its end or until somebody leaves."""
+"""One response as it comes to Locust's client, to its end or until the user leaves."""
 
 import json
 import time
@@ -12,12 +12,12 @@ from loadtests.users.tally import Outcome, Response
 
 
 class Failed(Exception):
-    """A response that did not come to its end."""
+    """A response that did not end properly."""
 
 
 @dataclass
 class Answer:
-    """A response while it comes; `pieces` are its texts and when they came."""
+    """A response as it comes; `pieces` are its texts and their times of arrival."""
 
     model: str
     turn: int
@@ -29,11 +29,11 @@ class Answer:
 
     @property
     def text(self) -> str:
-        """What there is of it."""
+        """The text so far."""
         return "".join(text for _, text in self.pieces)
 
     def read(self, response: Any, leave_after: int | None) -> None:
-        """To its end, or to so many tokens; the row of Locust's that it counts in is told."""
+        """Read it to its end, or up to a number of tokens, and report it to Locust's statistics."""
         try:
             self._read(response, leave_after)
         except (Failed, ValueError, *FAILURE_EXCEPTIONS) as exc:
@@ -47,7 +47,7 @@ class Answer:
         response.success()
 
     def response(self, blend: str) -> Response:
-        """What the ledger wants to know of it, now that it has ended."""
+        """The ended response as an entry for the ledger."""
         return Response(
             outcome=self.outcome,
             model=self.model,
@@ -81,10 +81,10 @@ def _whole(response: Any) -> Iterator[tuple[float, str]]:
 
 
 def _pieces(response: Any) -> Iterator[tuple[float, str]]:
-    """The pieces of a streamed response and when they came, by `time.perf_counter`.
+    """The pieces of a streamed response and their times of arrival, by `time.perf_counter`.
 
     Raises:
-        Failed: it broke off, or it ended without saying that it was done.
+        Failed: it broke off, or it ended without [DONE].
     """
     while line := response.stream.readline(b"\n"):
         data = line.decode().strip().removeprefix("data: ")

@@ -14,7 +14,7 @@ _COLUMNS = ("who scales", "not in time", "late", "slow", "refused", "replica hou
 
 
 def table(title: str, outcomes: Mapping[str, Outcome]) -> Table:
-    """A row for each way to scale."""
+    """A row for each contender."""
     view = Table(title=title)
     for column in _COLUMNS:
         view.add_column(column)

@@ -1,4 +1,5 @@
-"""What `blended up` leaves for `down`, `chat` and `models`: where the blend runs, and its keys."""
+"""The state that `blended up` keeps for `down`, `chat` and `models`: the running blend, and its
+keys."""
 
 import json
 import os
@@ -17,7 +18,7 @@ from blended.router.blend import CLIENT_KEY_ENV
 class Running:
     """A local cluster that `blended up` started.
 
-    `marker` stands in the environment of every process of the cluster, and of no other.
+    `marker` is in the environment of every process of the cluster, and of no other process.
     """
 
     blend: str
@@ -30,7 +31,7 @@ class Running:
 
 
 def read_running() -> Running | None:
-    """The local cluster that was started last and not stopped since; None when there is none."""
+    """The local cluster that was started last and not stopped since; None if there is none."""
     try:
         return Running(**json.loads((state_dir() / "running.json").read_text()))
     except FileNotFoundError:
@@ -84,7 +85,7 @@ def _kept_secret(name: str) -> str:
 
 
 def _write_private(path: Path, text: str) -> None:
-    # Created with its mode, so that there is no moment at which others could read it.
+    # The file is created with its mode, so that other users can never read it.
     new = path.with_suffix(".new")
     new.unlink(missing_ok=True)
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
