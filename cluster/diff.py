@@ -36,7 +36,7 @@ _PATCH = (
     "within these bounds are changed in serveConfigV2."
 )
 _MUTED = (
-    "KubeRay leaves it out of every comparison, whatever the upgrade strategy: {what}. Patch the "
+    "KubeRay leaves it out of every comparison, under any upgrade strategy: {what}. Patch the "
     "RayCluster as well, or delete it."
 )
 _IGNORED = (
@@ -78,8 +78,8 @@ def _another(old: Document, new: Document) -> Iterator[str]:
         if before and after and before != after:
             yield (
                 f"'{after}' is ANOTHER RayService (its {field}): a second cluster with all of its "
-                f"GPUs, beside the one of '{before}' until somebody deletes that. Keep the "
-                f"{field}, if it is not meant."
+                f"GPUs, beside the one of '{before}' until it is deleted. Keep the {field}, "
+                "unless this is intended."
             )
 
 
@@ -89,7 +89,7 @@ def _suspension(old: Document | None, new: Document) -> Iterator[str]:
         goes = (
             "stays suspended, and the next cluster is" if after else "goes on: its cluster is made"
         )
-        yield f"The RayService {goes} as NEW says, whatever was there before."
+        yield f"The RayService {goes} as NEW says, with no regard to the one before."
     elif after:
         yield "The RayService is suspended: KubeRay deletes its cluster, until `suspend` goes."
 

@@ -84,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print the commands; returns the exit status: 2 for mistakes."""
     parser = argparse.ArgumentParser(prog="python -m cluster.hosts", description=__doc__)
     parser.add_argument("blend", help="a preset's name, or a file")
-    parser.add_argument("--head", required=True, help="the host that everybody reaches")
+    parser.add_argument("--head", required=True, help="the host that all others can reach")
     parser.add_argument("--host", action="append", default=[], metavar="HOST=GROUP,…")
     options = parser.parse_args(arguments)
     given = (text.partition("=") for text in options.host)

@@ -67,7 +67,7 @@ def weighted(blend: BlendConfig, weights: Mapping[str, float]) -> BlendConfig:
     """
     if weights.keys() != blend.weights.keys():
         raise ConfigError(
-            f"--weights names {', '.join(weights) or 'nobody'}; name each of "
+            f"--weights names {', '.join(weights) or 'no component'}; name each of "
             f"{', '.join(blend.weights)}."
         )
     selection = blend.selection.model_copy(update={"weights": dict(weights)})

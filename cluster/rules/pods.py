@@ -80,7 +80,7 @@ def _declared(group: Group, resource: str, parameter: str, limit: str) -> Any:
 def _head(head: Group) -> Iterator[Problem]:
     path = f"{head.path}.template.spec.containers[0].resources.limits"
     if amount(gpus(head)) > 0:
-        message = f"{gpus(head)} GPUs on the head serve nobody; remove them"
+        message = f"{gpus(head)} GPUs on the head serve no replica; remove them"
         yield Problem(path, message)
     if amount(cpus(head) or 1) > 0:
         message = f"is {at(head.spec, 'rayStartParams').get('num-cpus')!r}; write '0', which keeps"
@@ -184,5 +184,5 @@ def _secret(path: str, name: str, value: Any) -> Iterator[Problem]:
     if _REFERENCE.fullmatch(text):
         return
     if _SECRET.search(name) or _URL_WITH_PASSWORD.search(text):
-        message = "stands here for everybody to read; write valueFrom: {secretKeyRef: …}"
+        message = "can be read here by anybody; write valueFrom: {secretKeyRef: …}"
         yield Problem(path, f"'{name}' {message}")

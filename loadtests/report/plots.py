@@ -18,7 +18,7 @@ _COLOURS = (BLUE, ORANGE, GREEN, "#cc79a7", "#e69f00", "#56b4e9")
 TITLES = {
     "load": "Latency and goodput against load",
     "turns": "First tokens by turn",
-    "shares": "Who answered",
+    "shares": "Shares of components",
     "memory": "Memory",
 }
 # Of a soak's processes, those that grow most are drawn.

@@ -179,7 +179,8 @@ def describe(document: Mapping[str, Any]) -> Iterable[str]:
         what = f"{load['replay']}, {load['speed']:g} times as fast"
     else:
         what = (
-            f"up to {load['rate_per_s']:.3g} new conversations per second, whatever the answers do"
+            f"up to {load['rate_per_s']:.3g} new conversations per second, however slow the "
+            "answers are"
         )
     yield f"{load['loop'].capitalize()} loop, {load['shape']}: {what}."
     if load["shape"] in ("ramp", "step") and (at := document["knee"]):

@@ -10,7 +10,7 @@ from rich.table import Table
 from loadtests.studies.autoscaling.day import Day
 from loadtests.studies.autoscaling.outcome import Outcome
 
-_COLUMNS = ("who scales", "not in time", "late", "slow", "refused", "replica hours", "up", "down")
+_COLUMNS = ("policy", "not in time", "late", "slow", "refused", "replica hours", "up", "down")
 
 
 def table(title: str, outcomes: Mapping[str, Outcome]) -> Table:

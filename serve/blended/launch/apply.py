@@ -115,7 +115,7 @@ def carry_out(
             went by; unchanged components go on serving.
     """
     if api.deployed() != plan.running:
-        raise LaunchError("The blend was changed by somebody else meanwhile; look at it again.")
+        raise LaunchError("The blend has changed meanwhile; run apply again.")
     deadline = time.monotonic() + timeout_s
     failures = {status.failure for status in api.statuses()}
     if plan.changes:
