@@ -2,13 +2,13 @@
 # make test         every test (ARGS="--cov tests/router": some of them, and what they cover)
 # make check        ruff, ruff format, mypy, and whether what is generated is up to date; builds the docs
 # make docs         the pages as a site in build/site; a link that leads nowhere is an error
-# make bench        the price of the router, beside its peers (ARGS="--quick --only blended")
+# make bench        the price of the router, beside other gateways (ARGS="--quick --only blended")
 PYTHON ?= python3.11
 PORT ?= 8000
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-deps
 
-# One line for each step; what it prints goes to a log, whose end is shown when it fails.
+# Prints one line for each step. The step's output goes to a log, whose end is shown if it fails.
 LOG := .venv/install.log
 define step
 	@echo "$(1)"
@@ -19,7 +19,7 @@ endef
 demo: .venv/runtime
 	@$(BIN)/blended demo --port $(PORT) $(if $(ONCE),--once)
 
-# Clusters have the machine for themselves; other tests wait more than they compute.
+# Tests that start clusters run one at a time; the others wait more than they compute, four at a time.
 test: .venv/dev
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
@@ -45,7 +45,7 @@ docs: .venv/dev
 bench: .venv/runtime
 	@$(BIN)/python -m loadtests.studies.router_overhead $(ARGS)
 
-# Of what is installed an engine loads a tenth, which is compiled by loading it once.
+# An engine loads a tenth of the installed modules; loading them once compiles them.
 .venv/runtime: requirements-cpu.lock pyproject.toml
 	@$(PYTHON) -m venv .venv
 	$(call step,Installing Ray and vLLM (minutes) ...,$(PIP) --no-compile -r requirements-cpu.lock)

@@ -52,7 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not options.files:
             documents = load(sys.stdin.read(), "the standard input")
         if not documents:
-            raise ConfigError("There is no manifest in it; did what makes them fail?")
+            raise ConfigError(
+                "The input has no manifest; look whether the command that builds it has failed."
+            )
         found = problems(documents, crd.schema(tuple(options.crd)))
         if options.live:
             found += lacking.problems(documents, Kubectl())

@@ -49,7 +49,9 @@ _OPERATOR = (
 )
 _HAS = "The running cluster has it already: {what}."
 _BACK = "What KubeRay has ignored before is taken back: {what}."
-_HELD_UP = "The new group would have been taken over, but for what was ignored before."
+_HELD_UP = (
+    "The running cluster would have added the new group without the edits that were ignored before."
+)
 
 
 def sentences(edit: Edit) -> list[str]:
@@ -104,7 +106,7 @@ def _of_strategy(old: Document, edit: Edit) -> Iterator[str]:
             "A SECOND CLUSTER starts with it now. --live tells."
         )
     elif before == "None" and edit.kind == "second cluster" and edit.pending():
-        yield f"The upgrade strategy leaves None ({after}), which sets free what was ignored."
+        yield f"The upgrade strategy leaves None ({after}), which applies what was ignored."
     else:
         yield f"The upgrade strategy changes ({before} → {after}), from now on."
 

@@ -141,8 +141,7 @@ def environment(container: Document) -> Document:
 
 
 def ray_version(cluster: Document) -> tuple[int, ...]:
-    """Major and minor version of Ray in a cluster's image, as stated in the manifest; empty if not
-    stated."""
+    """Major and minor version of Ray in a cluster's image, if the manifest states it."""
     found = re.fullmatch(r"(\d+)\.(\d+)(\.\d+)?", str(cluster.get("rayVersion", "")))
     return (int(found[1]), int(found[2])) if found else ()
 

@@ -188,8 +188,7 @@ class Arrivals(Person):
 
 
 class Load(LoadTestShape):
-    """The number of Locust's users: in an open loop one in each process, which runs all
-    conversations."""
+    """The number of Locust's users: in an open loop one per process, with all conversations."""
 
     use_common_options = True
 

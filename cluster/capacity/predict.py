@@ -133,15 +133,15 @@ def predictable(job: argparse.Namespace) -> VllmComponent:
     engine = component.engine
     if engine.accelerator not in _SYSTEMS:
         raise ConfigError(
-            f"Component '{job.component}' runs on '{engine.accelerator}', of which aiconfigurator "
-            f"has no times, as it has of {', '.join(_SYSTEMS)}. Measure it: "
+            f"Component '{job.component}' runs on '{engine.accelerator}', for which aiconfigurator "
+            f"has no times; it has times for {', '.join(_SYSTEMS)}. Measure it: "
             f"python -m cluster.capacity.profile {job.component} --blend {job.blend}"
         )
     known = _ASKED | _WITHOUT_EFFECT
     known |= {"dtype"} if engine.args.get("dtype") in _DTYPES else set()
     if unknown := sorted(engine.args.keys() - known):
         raise ConfigError(
-            f"Component '{job.component}' has engine arguments that are not asked about "
+            f"Component '{job.component}' has engine arguments that cannot be predicted "
             f"({', '.join(unknown)}); predict it without them, or measure it with them."
         )
     return component

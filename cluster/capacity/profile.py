@@ -40,8 +40,7 @@ async def point(
     words: int,
     cpu_s: Callable[[], float] = time.process_time,
 ) -> Point:
-    """Measure `clients` concurrent clients for some seconds and responses, after one response of
-    each.
+    """Measure concurrent clients for some seconds and responses, after one response of each.
 
     `cpu_s` returns the CPU seconds of this process.
 

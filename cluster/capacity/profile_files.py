@@ -120,7 +120,7 @@ def load(component: AnyComponent, folder: Path) -> Profile:
     if dict(found.serves) != wanted:
         keys = sorted(k for k in {**found.serves, **wanted} if found.serves.get(k) != wanted.get(k))
         raise ConfigError(
-            f"The profile '{path}' is one of another engine than component '{component.id}' has "
+            f"The profile '{path}' is of another engine than that of component '{component.id}' "
             f"({', '.join(keys)} differ); make a new one: {command}"
         )
     return found

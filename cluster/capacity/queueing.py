@@ -118,8 +118,7 @@ class Component:
 
     @property
     def at_once(self) -> int:
-        """The largest number of responses at once of which 99 % meet the level; 0 if a single one
-        misses it."""
+        """The most responses at once of which 99 % meet the level; 0 if a single one misses it."""
         return next(
             n
             for n in range(self.curve.most + 1)

@@ -73,8 +73,7 @@ def answered_share(window: str) -> str:
 
 
 def chance(window: str, sign: str) -> str:
-    """Three standard deviations of a binomial share above (`+`) or below (`-`) the configured
-    share.
+    """The configured share plus (`+`) or minus (`-`) three standard deviations (binomial).
 
     By chance alone 99.7 % of all shares are within them.
     """

@@ -14,8 +14,7 @@ from cluster.rules.pods import amount, cpus, gpus
 
 
 def problems(rayservice: Document, serve: Document) -> list[Problem]:
-    """Deployments without a group, or with several; single replicas, or all together, that do not
-    fit."""
+    """Deployments without a group, or with several; replicas that do not fit, or not all."""
     workers = [group for group in groups(rayservice) if not group.head]
     found = list(_proxies(serve))
     placed: dict[str, list[Need]] = {group.path: [] for group in workers}

@@ -127,8 +127,7 @@ def _unknown_keys(value: Any, annotation: Any, path: str) -> Iterator[Problem]:
 
 
 def _by_ray(value: Document, model: Model, path: str) -> Iterator[Problem]:
-    """The complaints of Ray's own validation, also on parts that its schema takes as plain
-    mappings."""
+    """The complaints of Ray's validation, also on parts that its schema takes as mappings."""
     try:
         model.model_validate(value)
     except ValidationError as exc:

@@ -43,8 +43,7 @@ def sample(processes: Sequence[psutil.Process], at_s: float, into: dict[Any, Mem
 
 
 def named(command: Sequence[str]) -> str:
-    """The name of a process, from its command line: its title, its script or module, or its
-    program."""
+    """The name of a process, from its command line: its title, script, module or program."""
     title = " ".join(command).strip()
     if title.startswith(("ray::", "VLLM::", "ray-dashboard-")):
         return title.partition(" (")[0]

@@ -33,8 +33,7 @@ def nothing() -> list[psutil.Process]:
 
 @dataclass(frozen=True)
 class Target:
-    """A server that answers chats at `url`; `models` are the models to ask for, by kind of
-    response.
+    """A server that answers chats at `url`; `models` are its models by kind of response.
 
     The CPU time of `processes` is counted, and `role` names the role of each. `token` and
     `min_tokens` describe the tokens of its streams, `options` are further fields of every request.

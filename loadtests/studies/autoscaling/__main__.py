@@ -80,8 +80,7 @@ WORKING_HOURS = Setting(
 
 
 def simulated_day(seed: int) -> dict[str, dict[str, Outcome]]:
-    """Each contender's day, and a day with a failure for the two contenders that are set as
-    planned."""
+    """Each contender's day, and a day with a failure for the two planned contenders."""
     # Ray's modules log every registration of a deployment.
     logging.disable(logging.INFO)
     days: dict[str, tuple[Sequence[Contender], Trouble]] = {"a day": (ON_PAPER, Trouble())}

@@ -171,8 +171,7 @@ class _World:
 
 
 def _deployments(config: BlendConfig, contender: Contender) -> dict[str, dict[str, Any]]:
-    """Serve's information on each application's deployment, with Ray's own policy for its
-    contender."""
+    """Serve's information on each application's deployment, with the contender's policy."""
     apps = serve_config(config, 8000)["applications"]
     found = {app["name"]: app["deployments"][0] for app in apps}
     if not contender.is_aware:

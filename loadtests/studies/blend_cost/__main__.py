@@ -82,8 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def setup_of(blend: BlendConfig) -> Setup:
-    """The components that the blend draws, all of them engines on this machine, and their block
-    size.
+    """The components that the blend draws, all engines on this machine, and their block size.
 
     Raises:
         ConfigError: a component is no engine on this machine, or does not say its block size.
@@ -93,10 +92,15 @@ def setup_of(blend: BlendConfig) -> Setup:
     sizes = set[int]()
     for component in drawn:
         if not isinstance(component, VllmComponent):
-            raise ConfigError(f"Component '{component.id}' is no engine here: it burns no CPU.")
+            raise ConfigError(
+                f"Component '{component.id}' is not an engine on this machine; its CPU time cannot "
+                "be measured."
+            )
         sizes.add(component.engine.args.get("block_size", 0))
     if len(sizes) != 1 or 0 in sizes:
-        raise ConfigError("Give all components the same block_size in engine.args: caches hold it.")
+        raise ConfigError(
+            "Give all components the same block_size in engine.args, which their caches use."
+        )
     return Setup({c.id: distribution[c.id] for c in drawn}, sizes.pop(), len(drawn))
 
 

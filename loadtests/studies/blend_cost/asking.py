@@ -19,8 +19,7 @@ class Failed(RuntimeError):
 
 @dataclass(frozen=True)
 class Answer:
-    """The component that answered, its text, and the tokens of the prompt, cached and of the
-    response."""
+    """An answer: its component, its text, and the tokens of prompt, cache and response."""
 
     component: str
     text: str

@@ -82,8 +82,7 @@ G = TypeVar("G", bound=Held)
 def in_turns(
     groups: Sequence[G], turns: int, shuffled: Random, take: Callable[[G, int], None]
 ) -> None:
-    """Have every group take each turn, from 1, in a new order, so that a disturbance affects all
-    alike."""
+    """Have every group take each turn, from 1, in a new order: disturbances affect all alike."""
     for turn in range(1, turns + 1):
         for group in shuffled.sample(groups, len(groups)):
             take(group, turn)

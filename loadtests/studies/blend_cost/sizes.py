@@ -1,5 +1,4 @@
-"""The models of the GPU measurement: shapes, and the config that vLLM needs for one without
-weights."""
+"""The models of the GPU measurement: shapes, and the configs that vLLM needs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -63,7 +63,7 @@ def _arm(text: str) -> ArmEffect:
         effect, _, number = part.partition("=")
         if effect not in _EFFECTS:
             raise ConfigError(
-                f"The arm '{name}' has an effect '{effect}', which there is not; "
+                f"The arm '{name}' has the unknown effect '{effect}'; "
                 f"the effects are {', '.join(_EFFECTS)}."
             )
         values[effect] = _value(name, effect, number)

@@ -83,8 +83,7 @@ class _Simulation:
         self.ended_at, self.waits = list[float](), list[float]()
 
     def run(self, seconds: float) -> None:
-        """As many clients as there are places, each sending its next request when its response has
-        ended."""
+        """As many clients as places, each sending its next request when its response has ended."""
         for _ in range(sum(self.left)):
             self._ask(self.rng.uniform(0, self.site.response_s))
         while self.events and self.events[0][0] < seconds:

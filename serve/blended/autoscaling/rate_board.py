@@ -61,8 +61,7 @@ class Expected:
 def metrics(
     capacities: Mapping[str, Sequence[float]], rates: Mapping[float, Mapping[str, float]]
 ) -> dict[str, float]:
-    """The records of one router replica: rates of components with a capacity, by window and
-    component."""
+    """The records of one router replica: rates by window and component, for given capacities."""
     return {
         _PREFIX + json.dumps([component, list(capacity), window_s]): by_component[component]
         for component, capacity in capacities.items()

@@ -50,8 +50,7 @@ class Definition:
         distributions: Mapping[str, Mapping[str, float]],
         gpus: Mapping[str, int],
     ) -> Self:
-        """The definition from the configuration; `distributions` are the arms' probabilities by
-        component."""
+        """From the configuration; `distributions` are the arms' probabilities by component."""
         total = sum(arm.share for arm in experiment.arms)
         rehearsal = experiment.rehearsal
         return cls(
@@ -91,8 +90,7 @@ class Definition:
 
     @property
     def deciding(self) -> tuple[Any, ...]:
-        """The parts that decide users' arms and treatment, which must not change while the
-        experiment runs."""
+        """The parts that decide arms and treatment, which must not change during the experiment."""
         return self.start, self.salt, self.layer, self.eligible, self.control, self.arms
 
 

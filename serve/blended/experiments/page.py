@@ -70,8 +70,7 @@ def _lines(document: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
 
 
 def _interval(document: Mapping[str, Any], number: Mapping[str, Any]) -> dict[str, Any]:
-    """The number with the `interval` that the verdict uses, the `other` one, and whether it is
-    clear."""
+    """The number, the `interval` of the verdict, the `other` one, and whether it is clear."""
     fixed = number["low"], number["high"]
     always = number["always_valid_low"], number["always_valid_high"]
     used, other = (always, fixed) if document["interval"] == "always valid" else (fixed, always)

@@ -16,8 +16,7 @@ _ID = re.compile(
 
 
 class Identity:
-    """Signs and hashes with the deployment's secret, which is the same everywhere and never
-    changes."""
+    """Signs and hashes with the deployment's secret: everywhere the same, and never changed."""
 
     def __init__(self, secret: str) -> None:
         self._key = hashlib.blake2b(secret.encode(), digest_size=32).digest()

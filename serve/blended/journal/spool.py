@@ -24,8 +24,7 @@ _IN_MEMORY = 20_000
 
 @dataclass(frozen=True)
 class SpoolStatus:
-    """The waiting records: bytes on disk, and the age of the oldest in seconds; and the dropped
-    ones."""
+    """The waiting records: bytes on disk, the oldest one's age in seconds; the dropped ones."""
 
     bytes: int
     age_s: float
@@ -200,8 +199,7 @@ class Spool:
 
 
 def _without_content(line: str) -> str:
-    """A record's line without its texts; a line that is no record stays as it is, for the shipper
-    to judge."""
+    """A record's line without its texts; a line that is no record stays as it is."""
     try:
         record = from_line(line)
     except ValueError:

@@ -61,8 +61,7 @@ class ServeApi:
             self._call("DELETE")
 
     def deployed(self) -> dict[str, dict[str, Any]]:
-        """The configuration of each of the blend's applications, by name, without those being
-        deleted."""
+        """The configurations of the blend's applications by name, except those being deleted."""
         apps = self._details()["applications"].values()
         configs = [config for app in apps if (config := app.get("deployed_app_config"))]
         return {config["name"]: config for config in configs if _is_ours(config["name"])}

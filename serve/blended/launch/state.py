@@ -1,5 +1,4 @@
-"""The state that `blended up` keeps for `down`, `chat` and `models`: the running blend, and its
-keys."""
+"""The state of `blended up` for `down`, `chat` and `models`: the running blend, and its keys."""
 
 import json
 import os

@@ -1,5 +1,4 @@
-"""Start a blend and wait until every engine has answered, or name the failed component and the
-cause."""
+"""Start a blend and wait until every engine answers, or name the failed one and the cause."""
 
 import math
 import re
