@@ -1,11 +1,11 @@
-"""Says everything that is wrong with manifests before anything is applied.
+"""Names every mistake in manifests before they are applied.
 
 `kubectl kustomize OVERLAY | python -m cluster.check` reads them from the standard input, or give
-files. It knows RayServices and disruption budgets; others it passes over. A RayService is held
-against the fields of KubeRay 1.7, or of the CRD that your cluster has: `kubectl get crd
-rayservices.ray.io -o yaml > crd.yaml`, then `--crd crd.yaml`. With `--live` it asks the cluster of
-kubectl's context, too, what of all that they need is missing there: kinds, operator, namespaces,
-secrets, Gateways, storage, nodes. With `--pinned` an image has to be named by its digest.
+files. It checks RayServices and disruption budgets, and skips other kinds. It checks a RayService
+against the fields of KubeRay 1.7, or of your cluster's CRD: `kubectl get crd rayservices.ray.io -o
+yaml > crd.yaml`, then `--crd crd.yaml`. With `--live` it also names the requirements that the
+cluster of kubectl's context lacks: kinds, operator, namespaces, secrets, Gateways, storage, nodes.
+With `--pinned` every image needs its digest.
 """
 
 import argparse
@@ -35,7 +35,7 @@ def _of(document: Document, schema: crd.Schema) -> list[Problem]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Check; returns the exit status: 1 for mistakes, 2 for what cannot be read."""
+    """Check; returns the exit status: 1 for mistakes, 2 for unreadable files."""
     parser = argparse.ArgumentParser(prog="python -m cluster.check", description=__doc__)
     parser.add_argument("files", nargs="*", type=Path, help="the standard input without any")
     parser.add_argument(
@@ -54,7 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not options.files:
             documents = load(sys.stdin.read(), "the standard input")
         if not documents:
-            raise ConfigError("There is no manifest in it; did what makes them fail?")
+            raise ConfigError(
+                "The input has no manifest; look whether the command that builds it has failed."
+            )
         found = problems(documents, crd.schema(tuple(options.crd)))
         if options.pinned:
             found += [(title(d), problem) for d in documents for problem in images.unpinned(d)]

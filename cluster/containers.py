@@ -1,7 +1,7 @@
 """The container that Ray runs in, on every pod: environment, ports, probe, volumes, rights.
 
-Secrets and addresses come from objects of fixed names in the blend's namespace, which
-k8s/common/secret.example.yaml shows and the components under k8s/ bring.
+Secrets and addresses come from objects with fixed names in the blend's namespace.
+k8s/common/secret.example.yaml shows the secrets; the components under k8s/ bring the others.
 """
 
 from operator import itemgetter
@@ -36,7 +36,7 @@ _HEAD_PORTS = {
     "dash-metrics": 44227,
 }
 _PORTS = {"serve": HTTP_PORT, "metrics": 8080}
-# The two that KubeRay asks by itself, with more patience than its one second and one failure.
+# KubeRay's own two probes, with longer limits than its one second and one failure.
 _HEALTHY = " && ".join(
     f"wget -q -T 4 -O- http://localhost:{path} | grep -q success"
     for path in ("52365/api/local_raylet_healthz", f"{HTTP_PORT}/-/healthz")
@@ -45,7 +45,7 @@ RIGHTS: Document = {"allowPrivilegeEscalation": False, "capabilities": {"drop": 
 
 
 def drain_s(blend: BlendConfig) -> int:
-    """How long a pod that is told to end may need: the longest that any replica may finish in."""
+    """The time in which a terminating pod has to end: the longest shutdown of any replica."""
     served = (c for c in blend.components if not isinstance(c, RemoteComponent))
     replicas = (blend.router.replicas, *(component.replicas for component in served))
     return round(max(r.graceful_shutdown_timeout_s for r in replicas))
@@ -94,8 +94,8 @@ def _environment(blend: BlendConfig, group: PodGroup, role: str) -> list[Documen
         **SERVE_ENV,
         **haproxy_env(_HAPROXY),
         **PRIVACY_ENV,
-        # For so long a stream outlives a reload of HAProxy, and a worker that is told to end. The
-        # head has no stream, and workers end soon after it: so a deleted cluster does not linger.
+        # A stream survives a reload of HAProxy, or the termination of a worker, for this time. The
+        # head has no streams, and workers end soon after it, so that a deleted cluster ends soon.
         "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": longest,
         "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0" if role == "head" else longest,
         **({"HF_HOME": _MODELS} if group.model_cache else {}),
@@ -112,7 +112,7 @@ def _environment(blend: BlendConfig, group: PodGroup, role: str) -> list[Documen
         *secret,
         {"name": ENDPOINT_ENV, "valueFrom": {"configMapKeyRef": collector}},
     ]
-    # Another order would be another cluster to KubeRay, whatever moved a line of it.
+    # KubeRay would start another cluster for any other order.
     return sorted(found, key=itemgetter("name"))
 
 

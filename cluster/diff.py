@@ -1,9 +1,9 @@
-"""What a changed manifest will do to a running cluster: python -m cluster.diff OLD NEW
+"""The effects of a changed manifest on a running cluster: python -m cluster.diff OLD NEW
 
-For each change: at once, a component restarts, a second cluster (all GPUs twice until it has taken
-over), or nothing at all, by KubeRay's real rules. OLD is what was applied last. KubeRay compares
-NEW with the RayCluster that runs, which lacks what it has ignored before: give that by `--live
-FILE` (`kubectl get raycluster -o yaml`). OLD may then be left out.
+By KubeRay's real rules each change takes effect at once, restarts a component, starts a second
+cluster (all GPUs twice until it has taken over), or is ignored. OLD is the manifest that was
+applied last. KubeRay compares NEW with the running RayCluster, which lacks earlier ignored edits:
+give it by `--live FILE` (`kubectl get raycluster -o yaml`). OLD may then be left out.
 """
 
 import argparse
@@ -36,7 +36,7 @@ _PATCH = (
     "within these bounds are changed in serveConfigV2."
 )
 _MUTED = (
-    "KubeRay leaves it out of every comparison, whatever the upgrade strategy: {what}. Patch the "
+    "KubeRay leaves it out of every comparison, under any upgrade strategy: {what}. Patch the "
     "RayCluster as well, or delete it."
 )
 _IGNORED = (
@@ -49,7 +49,9 @@ _OPERATOR = (
 )
 _HAS = "The running cluster has it already: {what}."
 _BACK = "What KubeRay has ignored before is taken back: {what}."
-_HELD_UP = "The new group would have been taken over, but for what was ignored before."
+_HELD_UP = (
+    "The running cluster would have added the new group without the edits that were ignored before."
+)
 
 
 def sentences(edit: Edit) -> list[str]:
@@ -78,8 +80,8 @@ def _another(old: Document, new: Document) -> Iterator[str]:
         if before and after and before != after:
             yield (
                 f"'{after}' is ANOTHER RayService (its {field}): a second cluster with all of its "
-                f"GPUs, beside the one of '{before}' until somebody deletes that. Keep the "
-                f"{field}, if it is not meant."
+                f"GPUs, beside the one of '{before}' until it is deleted. Keep the {field}, "
+                "unless this is intended."
             )
 
 
@@ -89,7 +91,7 @@ def _suspension(old: Document | None, new: Document) -> Iterator[str]:
         goes = (
             "stays suspended, and the next cluster is" if after else "goes on: its cluster is made"
         )
-        yield f"The RayService {goes} as NEW says, whatever was there before."
+        yield f"The RayService {goes} as NEW says, with no regard to the one before."
     elif after:
         yield "The RayService is suspended: KubeRay deletes its cluster, until `suspend` goes."
 
@@ -104,7 +106,7 @@ def _of_strategy(old: Document, edit: Edit) -> Iterator[str]:
             "A SECOND CLUSTER starts with it now. --live tells."
         )
     elif before == "None" and edit.kind == "second cluster" and edit.pending():
-        yield f"The upgrade strategy leaves None ({after}), which sets free what was ignored."
+        yield f"The upgrade strategy leaves None ({after}), which applies what was ignored."
     else:
         yield f"The upgrade strategy changes ({before} → {after}), from now on."
 
@@ -147,7 +149,7 @@ def _ignored(found: list[Difference]) -> Iterator[str]:
 
 
 def _unplaced(edit: Edit) -> Iterator[str]:
-    """What the new Serve config, which is taken over, asks of the groups, which stay."""
+    """Replicas of the new Serve config (it takes effect) that do not fit the unchanged groups."""
     if edit.kind != "ignored":
         return
     stays = {**edit.new, "spec": {**edit.new["spec"], "rayClusterConfig": edit.running}}
@@ -170,7 +172,7 @@ def _of_blend(old: Document, new: Document, kind: Kind) -> Iterator[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Compare; returns the exit status: 2 for what cannot be read."""
+    """Compare; returns the exit status: 2 for unreadable files."""
     parser = argparse.ArgumentParser(prog="python -m cluster.diff", description=__doc__)
     parser.add_argument("manifests", type=Path, nargs="+", metavar="OLD NEW")
     parser.add_argument("--live", type=Path, help="the RayCluster that runs; OLD may be left out")

@@ -1,4 +1,4 @@
-"""Nodes of a rehearsal, as KubeRay makes pods: one that ends counts until it has gone.
+"""The nodes of a rehearsal, like KubeRay's pods: a terminating one counts until it is gone.
 
 The autoscaler loads the provider by its name, in a process of its own.
 """
@@ -20,13 +20,13 @@ class FakePods(FakeMultiNodeProvider):
     def create_node_with_resources_and_labels(
         self, node_config: Any, tags: Any, count: int, resources: Any, labels: Any
     ) -> None:
-        """Ask for nodes of one group; those without room wait."""
+        """Ask for nodes of one group; nodes beyond its budget wait."""
         with self.lock:
             self._waiting += [(node_config, tags, 1, resources, labels)] * count
             self._make()
 
     def non_terminated_nodes(self, tag_filters: Any) -> Any:
-        """The nodes that there are; the autoscaler looks again and again."""
+        """The existing nodes; the autoscaler polls them."""
         with self.lock:
             self._make()
             return super().non_terminated_nodes(tag_filters)  # type: ignore[no-untyped-call]

@@ -1,9 +1,9 @@
-"""A blend on hosts without Kubernetes: the lines that start Ray on each, and then the blend.
+"""A blend on hosts without Kubernetes: the commands that start Ray on each host, and the blend.
 
 `python -m cluster.hosts BLEND --head HOST --host HOST=GROUP,GROUP …` prints them. A group is a
-component's replica group or the router's; a host without any gets what has no group. The head holds
-replicas only where it is given as a `--host` too. All hosts need this package, and the models where
-the blend's file says.
+component's replica group or the router's; a host without a group runs the deployments that have no
+group. The head holds replicas only if it is also given as a `--host`. All hosts need this package,
+and the models in the places that the blend's file names.
 """
 
 import argparse
@@ -26,7 +26,7 @@ _SECRETS = ("RAY_AUTH_TOKEN", CLIENT_KEY_ENV, INTERNAL_KEY_ENV, SECRET_ENV)
 
 
 def script(source: str, head: str, hosts: Mapping[str, Sequence[str]]) -> str:
-    """The lines, with a comment before each part of them.
+    """The commands, with a comment before each part of them.
 
     Raises:
         ConfigError: the blend is wrong, or a group has no host or does not exist.
@@ -85,10 +85,10 @@ def _remote_keys(blend: BlendConfig) -> list[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the lines; returns the exit status: 2 for mistakes."""
+    """Print the commands; returns the exit status: 2 for mistakes."""
     parser = argparse.ArgumentParser(prog="python -m cluster.hosts", description=__doc__)
     parser.add_argument("blend", help="a preset's name, or a file")
-    parser.add_argument("--head", required=True, help="the host that everybody reaches")
+    parser.add_argument("--head", required=True, help="the host that all others can reach")
     parser.add_argument("--host", action="append", default=[], metavar="HOST=GROUP,…")
     options = parser.parse_args(arguments)
     given = (text.partition("=") for text in options.host)

@@ -3,8 +3,8 @@
 BLEND is a preset, a blend's file, or a RayService as `cluster.render` or kustomize wrote it. Every
 pod of it becomes a node with fake GPUs, and Ray's own autoscaler adds and removes nodes as replicas
 come and go. Engines are simulated; the router, HAProxy, placement and autoscaling are real.
-`--nodes` bounds groups, to see what happens when GPUs run out. It prints what changes and serves
-until Ctrl-C (`blended chat` finds it, a load test may use it).
+`--nodes` bounds groups, to rehearse a shortage of GPUs. The program prints every change and serves
+until Ctrl-C (`blended chat` finds the blend, and a load test can use it).
 """
 
 import argparse
@@ -30,10 +30,10 @@ _POLL_S = 1.0
 
 
 def read(source: str, settings_file: Path | None) -> Document:
-    """The RayService that a source is, or is rendered to.
+    """The RayService in a source, or rendered from it.
 
     Raises:
-        ConfigError: there is no such source, or it is wrong.
+        ConfigError: the source does not exist, or it is wrong.
     """
     if source not in presets() and (found := of_kind(load_file(Path(source)), "RayService")):
         return found[0]

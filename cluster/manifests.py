@@ -51,7 +51,7 @@ class GroupSpec:
 def load(text: str, source: str) -> list[Document]:
     """The documents of a YAML text, and those in a List, as kubectl prints several objects.
 
-    Empty ones are left out; `source` names the text in errors.
+    Empty documents are left out; `source` names the text in errors.
 
     Raises:
         ConfigError: the text is no YAML, has a key twice, or a document is not a mapping.
@@ -75,7 +75,7 @@ def load_file(path: Path) -> list[Document]:
     """The documents of a file.
 
     Raises:
-        ConfigError: it cannot be read, or is none of manifests.
+        ConfigError: it cannot be read, or contains no manifests.
     """
     try:
         return load(path.read_text(), str(path))
@@ -86,7 +86,7 @@ def load_file(path: Path) -> list[Document]:
 def dump(document: Document) -> str:
     """A document as YAML for people: keys in their order, texts of several lines as blocks.
 
-    Every text that some reader of YAML would take for something else is quoted.
+    Every text that some YAML reader would understand differently is quoted.
     """
     return yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=100, allow_unicode=True)
 
@@ -97,7 +97,7 @@ def of_kind(documents: Iterable[Document], kind: str) -> list[Document]:
 
 
 def at(document: Mapping[str, Any], *keys: str) -> Any:
-    """What stands at a path of keys; an empty mapping where there is nothing."""
+    """The value at a path of keys; an empty mapping if there is none."""
     found: Any = document
     for key in keys:
         found = (found.get(key) if isinstance(found, Mapping) else None) or {}
@@ -118,7 +118,7 @@ def groups(rayservice: Document) -> list[GroupSpec]:
 
 
 def serve_config(rayservice: Document) -> Document:
-    """The Serve config that stands in a RayService as a text.
+    """The Serve config, which is a text in a RayService.
 
     Raises:
         ConfigError: the text is no YAML, has a key twice, or is not one mapping.
@@ -141,13 +141,13 @@ def environment(container: Document) -> Document:
 
 
 def ray_version(cluster: Document) -> tuple[int, ...]:
-    """Major and minor version of the Ray in a cluster's image, as it is stated; else nothing."""
+    """Major and minor version of Ray in a cluster's image, if the manifest states it."""
     found = re.fullmatch(r"(\d+)\.(\d+)(\.\d+)?", str(cluster.get("rayVersion", "")))
     return (int(found[1]), int(found[2])) if found else ()
 
 
 def pod(group: GroupSpec) -> Document:
-    """A group's template as a Pod, which is what schemas of Kubernetes know."""
+    """A group's template as a Pod, the form that Kubernetes' schemas know."""
     metadata = {"name": group.name, **at(group.spec, "template", "metadata")}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": group.pod_spec}
 
@@ -156,7 +156,7 @@ def quantity(text: str | int | float) -> Decimal:
     """A quantity of Kubernetes as a number: `500m` is 0.5, `8Gi` is 8,589,934,592.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is no quantity.
     """
     given = str(text)
     suffix = next((s for s in (given[-2:], given[-1:]) if s in _UNITS and s), "")
@@ -167,7 +167,7 @@ def quantity(text: str | int | float) -> Decimal:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Texts of several lines as they are read, no anchors, nothing plain that is ambiguous."""
+    """Writes texts of several lines as blocks, no anchors, and quotes ambiguous texts."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True

@@ -19,14 +19,15 @@ TOKEN = "blended-ray-token"
 
 # Between the end of the drain and the moment at which Kubernetes kills a pod.
 _AFTER_DRAIN_S = 30
-# Serve passes requests beside the object store, which takes 30 % of a pod's memory by itself.
+# Serve does not pass requests through the object store, which by default takes 30 % of a pod's
+# memory.
 _OBJECT_STORE_BYTES = 2**28
 _USER = {
     "runAsNonRoot": True,
     "runAsUser": 1000,
     "runAsGroup": 100,
     "fsGroup": 100,
-    # Large volumes are gone through once, not with every pod.
+    # Kubernetes then changes the owner of a large volume once, not for every pod.
     "fsGroupChangePolicy": "OnRootMismatch",
     "seccompProfile": {"type": "RuntimeDefault"},
 }
@@ -38,11 +39,11 @@ def manifests(
 ) -> tuple[Document, list[Document]]:
     """The RayService, and the budgets.
 
-    `earlier` are the worker groups of the manifest before this one: KubeRay compares them one by
-    one, so that they keep their places, and one whose component left stays, without pods.
+    `earlier` are the worker groups of the previous manifest. KubeRay compares groups by position,
+    so they keep their places, and the group of a removed component stays, without pods.
 
     Raises:
-        ConfigError: what the blend asks for cannot be had with these settings.
+        ConfigError: these settings cannot provide what the blend needs.
     """
     blend = placed(blend, settings)
     workers = groups(blend, settings)
@@ -58,8 +59,8 @@ def manifests(
         "spec": {
             "upgradeStrategy": {"type": "None"},
             "excludeHeadPodFromServeSvc": True,
-            # JSON is the same to every reader of YAML; without a name, each RayService has a
-            # Service of its own.
+            # All YAML readers understand JSON alike. Without a name, each RayService has a Service
+            # of its own.
             "serveConfigV2": json.dumps(serve_config(blend, HTTP_PORT), indent=2) + "\n",
             "rayClusterConfig": _cluster(blend, settings, name, workers, earlier),
         },
@@ -99,7 +100,7 @@ def _head(blend: BlendConfig, settings: Settings, name: str, image: str) -> Docu
     }
     return {
         "rayStartParams": parameters,
-        # Its account is the operator's, with the rights that the autoscaler needs.
+        # The operator makes its service account, with the rights that the autoscaler needs.
         "template": _template(blend, head(settings), name, image, "head"),
     }
 
@@ -110,7 +111,7 @@ def _workers(
     role = "router" if group.name == blend.router.replica_group else "component"
     return {
         "groupName": group.name,
-        # The autoscaler adds the pods that replicas ask for: counts are Serve's business alone.
+        # The autoscaler adds pods for replicas: Serve alone decides how many.
         "replicas": 0,
         "minReplicas": 0,
         "maxReplicas": group.max_pods,
@@ -160,7 +161,7 @@ def _in_order(rendered: list[Document], earlier: Sequence[Document]) -> list[Doc
 def _kept(group: PodGroup) -> bool:
     """Whether a budget makes sense: one for a single replica would block every drain.
 
-    The head is one that nothing replaces: whoever drains its node has to say so.
+    The head has one, because no pod replaces it: its node is drained only on purpose.
     """
     return group.name == "head" or group.replicas > 1
 

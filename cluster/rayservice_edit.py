@@ -1,4 +1,4 @@
-"""An edit of a RayService, and what the cluster that runs lacks of it."""
+"""An edit of a RayService, and the parts of it that the running cluster lacks."""
 
 from dataclasses import dataclass
 
@@ -13,10 +13,10 @@ _SCALE = ("replicas", "scaleStrategy")
 
 @dataclass(frozen=True)
 class Edit:
-    """The manifest that is to be applied, the one that was applied last, the RayCluster that runs.
+    """The manifest to apply, the manifest applied last, and the running RayCluster.
 
-    One of `old` and `live` may be missing, but not both: without `live` the cluster is taken to be
-    what `old` says.
+    One of `old` and `live` may be missing, but not both: without `live` the cluster is assumed to
+    be as `old` describes it.
     """
 
     new: Document
@@ -45,7 +45,7 @@ class Edit:
 
     @property
     def held_up(self) -> bool:
-        """Whether a new group would have been taken over, had nothing been ignored before."""
+        """Whether the cluster would have added the new group without earlier ignored edits."""
         groups = (len(spec.get("workerGroupSpecs") or []) for spec in (self.wanted, self.applied))
         more = self.old is not None and next(groups) > next(groups)
         return more and self.kind == "ignored" and cluster_hash.appended(self.applied, self.wanted)
@@ -55,7 +55,7 @@ class Edit:
         return self._but_scale(changed(self.running, self.wanted))
 
     def pending(self) -> list[Difference]:
-        """What it lacks of earlier edits; nothing that anybody knows of without `live`."""
+        """What it lacks of earlier edits; unknown, and therefore empty, without `live`."""
         if self.old is None or self.live is None:
             return []
         return self._but_scale(changed(self.running, self.applied))

@@ -1,6 +1,7 @@
-"""What KubeRay's operator does about a RayService's own fields, those beside cluster and blend.
+"""KubeRay's reaction to changes of a RayService's own fields, those outside of cluster and Serve
+config.
 
-By its source, and as it was seen with version 1.7.0.
+By the operator's source, and as observed with version 1.7.0.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,7 +16,7 @@ _MARKS = ("annotations", "labels")
 
 
 def sentences(old: Document, new: Document, kind: Kind) -> Iterator[str]:
-    """What becomes of each change, where `kind` is what becomes of the cluster."""
+    """The effect of each change; `kind` is the effect on the cluster."""
     found = [d for d in differences(_fields(old), _fields(new)) if not _nothing(d)]
     renamed = [d for d in found if d[0][:3] == ("serveService", "metadata", "name")]
     marks = [d for d in found if d[0][0] in _MARKS and d[0][-1] != TIMEOUT]
@@ -59,11 +60,11 @@ def _fields(rayservice: Document) -> Document:
 
 
 def _ours(marks: Document) -> Document:
-    """Without what the server or kubectl writes."""
+    """Metadata without the entries that the server or kubectl writes."""
     return {key: value for key, value in marks.items() if "kubectl.kubernetes.io/" not in key}
 
 
 def _nothing(difference: Difference) -> bool:
-    """`suspend: false` is what nothing means, and so are empty fields."""
+    """`suspend: false` and empty fields mean the same as no value."""
     _, before, after = difference
     return not before and not after

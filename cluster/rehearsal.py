@@ -1,7 +1,7 @@
 """A blend's RayService on one machine: real raylets with fake GPUs, and Ray's real autoscaler.
 
 Nodes and their labels, resources, bounds and idle times are those that Ray's own code for KubeRay
-reads from the manifest, and a node that drains counts within its group's budget, as pods do with
+reads from the manifest, and a draining node counts within its group's budget, as pods do with
 KubeRay. Two things differ: engines are simulated, because there is no GPU, and HAProxy runs on the
 head alone, because all nodes share one address.
 """
@@ -45,7 +45,7 @@ _ENVIRONMENT = {
     "RAY_OVERRIDE_NODE_ID_FOR_TESTING": FAKE_HEAD_NODE_ID,
     "RAY_NODE_TYPE_NAME": HEAD_TYPE,
 }
-# The smallest that a raylet starts with.
+# The smallest object store that a raylet accepts.
 _OBJECT_STORE_BYTES = 80 * 2**20
 
 
@@ -76,7 +76,7 @@ def autoscaling(rayservice: Document, gcs_port: int) -> dict[str, Any]:
     types = config["available_node_types"]
     types[HEAD_TYPE] = types.pop("headgroup")
     for kind in types.values():
-        # This machine's memory is what there is: Ray would reserve that of all pods.
+        # Ray would reserve the memory of all pods, which this machine does not have.
         kind["resources"].pop("memory", None)
         kind["resources"]["object_store_memory"] = _OBJECT_STORE_BYTES
     budgets = {name: kind["max_workers"] for name, kind in types.items()}
@@ -85,7 +85,7 @@ def autoscaling(rayservice: Document, gcs_port: int) -> dict[str, Any]:
 
 
 def further(rayservice: Document, gcs_port: int, folder: Path) -> Further:
-    """What `ray start` needs to run the autoscaler; writes its config into `folder`."""
+    """The arguments of `ray start` for the autoscaler; writes its config into `folder`."""
     path = folder / "autoscaling.json"
     path.write_text(json.dumps(autoscaling(rayservice, gcs_port)))
     options = ("--num-gpus=0", f"--autoscaling-config={path}")

@@ -1,9 +1,10 @@
 """Writes a blend as manifests for KubeRay: python -m cluster.render BLEND --out FOLDER
 
-BLEND is a preset or a file; `--settings FILE` says what it does not: image, pods, GPU budgets.
-FOLDER gets rayservice.yaml, budgets.yaml and kustomization.yaml. Worker groups that are in its
-rayservice.yaml already keep their places, because KubeRay would start a second cluster for another
-order; those whose component left stay without pods. Mistakes are named and nothing is written.
+BLEND is a preset or a file; `--settings FILE` has the cluster's settings: image, pods, GPU budgets.
+FOLDER gets rayservice.yaml, budgets.yaml and kustomization.yaml. Worker groups that its
+rayservice.yaml already has keep their places, because KubeRay would start a second cluster for
+another order; groups of removed components stay without pods. If there are mistakes, the program
+names them and writes nothing.
 """
 
 import argparse
@@ -27,7 +28,7 @@ _SERVICE, _BUDGETS, _LIST = "rayservice.yaml", "budgets.yaml", "kustomization.ya
 def files(
     source: str, settings_file: Path | None, out: Path, again: bool = False
 ) -> dict[str, str]:
-    """The text of each file, by its name; `again` forgets the places of groups in `out`.
+    """The text of each file, by its name; `again` ignores the places of groups in `out`.
 
     Raises:
         ConfigError: the blend or the settings are wrong, or the manifests would be.
@@ -58,7 +59,7 @@ def _kustomization(service: Document, out: Path) -> Document:
 
 
 def stale(found: dict[str, str], out: Path) -> list[str]:
-    """The files that are not there, or that say something else."""
+    """The files that are missing or not current."""
     return [
         name
         for name, text in found.items()
@@ -85,7 +86,7 @@ def _command(source: str, settings_file: Path | None, out: Path) -> str:
 
 
 def _shown(path: Path) -> str:
-    """Relative to the repository where it lies there, so that the text is the same everywhere."""
+    """A path in the repository relative to its root, so that the text is the same everywhere."""
     root = K8S.parent
     return (
         str(path.resolve().relative_to(root)) if path.resolve().is_relative_to(root) else path.name

@@ -1,4 +1,4 @@
-"""What a blend's file does not say about the cluster that it runs on: image, pods, GPU budgets.
+"""The settings of a blend's cluster that its file does not have: image, pods, GPU budgets.
 
 Everything has a default. Frozen pydantic models that refuse unknown keys, like a blend's own.
 """
@@ -55,7 +55,7 @@ class Toleration(Frozen):
 class Pods(Frozen):
     """One kind of pod: its limits, which are also its requests unless `requests` has less.
 
-    What is None is computed from the blend.
+    A value of None is computed from the blend.
     """
 
     cpu: Quantity | None = None
@@ -68,17 +68,17 @@ class Pods(Frozen):
 
 
 class WorkerPods(Pods):
-    """Pods that hold replicas, of which there may be `spare` ones beyond what all replicas fill.
+    """Pods that hold replicas, and up to `spare` pods more than all replicas fill.
 
-    A pod that drains counts until it has ended: a group without a spare pod cannot replace it. One
-    is the default without GPUs, none with them.
+    A draining pod counts until it has ended, so a group without a spare pod cannot replace it. The
+    default is one spare pod without GPUs, and none with GPUs.
     """
 
     spare: Annotated[int, Field(ge=0, le=1000)] | None = None
 
 
 class ComponentPods(WorkerPods):
-    """The pods of one component; `gpus` is its budget, over all of its replicas and spare pods.
+    """The pods of one component; `gpus` is its budget for all of its replicas and spare pods.
 
     `accelerator` puts it on another type of GPU than the blend's file names.
     """
@@ -88,7 +88,7 @@ class ComponentPods(WorkerPods):
 
 
 class Accelerator(Frozen):
-    """Which nodes have a type of GPU, and which of their taints its pods ignore."""
+    """The nodes with a type of GPU, and the taints on them that its pods tolerate."""
 
     node_selector: Mapping[str, str]
     tolerations: tuple[Toleration, ...] = (Toleration(key="nvidia.com/gpu"),)
@@ -97,9 +97,9 @@ class Accelerator(Frozen):
 class Settings(Frozen):
     """The cluster of one blend; `components` has pods by component id.
 
-    `initializing_timeout` is how long KubeRay lets the first start take, pulling of images and
-    loading of weights included, before it gives up for good; `idle_timeout_s` is how long a pod
-    without a replica is kept. `model_cache` mounts the volume claim of that name.
+    `initializing_timeout` is the time that KubeRay allows for the first start, with the pulling of
+    images and the loading of weights, before it gives up for good. `idle_timeout_s` is the time for
+    which a pod without a replica is kept. `model_cache` is the name of a volume claim to mount.
     """
 
     name: Identifier | None = None
@@ -116,7 +116,7 @@ class Settings(Frozen):
         """The nodes of a type of GPU.
 
         Raises:
-            ConfigError: they are neither in the settings nor known.
+            ConfigError: the type is unknown, and not in the settings.
         """
         if name in self.accelerators:
             return self.accelerators[name]
@@ -129,10 +129,10 @@ class Settings(Frozen):
 
 
 def load(path: Path | None) -> Settings:
-    """Read settings; without a file they are the defaults.
+    """Read settings; without a file, return the defaults.
 
     Raises:
-        ConfigError: every mistake in the file, or that it cannot be read.
+        ConfigError: the file has mistakes (all are named), or cannot be read.
     """
     if path is None:
         return Settings()
@@ -150,8 +150,8 @@ def image(settings: Settings, gpus: bool) -> str:
 def weights_memory(parameters: float | None) -> str:
     """Memory in which a model's weights are loaded on their way to a GPU, in bfloat16.
 
-    They are two bytes a parameter; 24 GiB beside them are an allowance for the engine's processes,
-    which nobody has measured.
+    Weights take two bytes per parameter; 24 GiB more are an allowance for the engine's processes,
+    which is not measured.
     """
     if parameters is None:
         return "64Gi"

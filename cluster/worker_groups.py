@@ -51,7 +51,7 @@ class PodGroup:
 
 
 def placed(blend: BlendConfig, settings: Settings) -> BlendConfig:
-    """The blend with every deployment held to a group of its own, on the settings' accelerators.
+    """The blend with every deployment bound to a group of its own, on the settings' accelerators.
 
     Raises:
         ConfigError: two deployments share a group, or the settings name an unknown component.
@@ -118,7 +118,7 @@ def _refuse_shared(blend: BlendConfig) -> None:
 
 
 def _router(blend: BlendConfig, settings: Settings) -> PodGroup:
-    # Beside the replica there are HAProxy, Ray's own processes, and what picks the replicas.
+    # The pod also runs HAProxy, Ray's own processes, and the process that picks replicas.
     limits = _limits(settings.router, str(math.ceil(blend.router.cpus) + 1), "4Gi")
     replicas, pods = blend.router.replicas, settings.router
     most = replicas.max + _spare(pods, gpus=0)

@@ -1,9 +1,9 @@
-"""Plain scalars that YAML's readers take for different things.
+"""Plain scalars that YAML readers understand differently.
 
 YAML 1.1 reads `n` as false, `0777` in octal and `12:30` in base 60; 1.2 reads `0o7` in octal and
 `1e3` as a number, which 1.1 does not. KubeRay's operator, kustomize and Python each read some of
 either (https://yaml.org/type, https://yaml.org/spec/1.2.2 section 10.3; Go's readers by their
-source). Quoted, or in JSON, a scalar is the same to all of them.
+source). All of them understand a quoted scalar, or one in JSON, alike.
 """
 
 import json
@@ -21,14 +21,14 @@ _SEXAGESIMAL = r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?"
 _FLOAT = r"[-+]?(\.[0-9_]+|[0-9][0-9_]*(\.[0-9_]*)?)(e[-+]?[0-9]+)?"
 _TIME = r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([t \t].*)?"
 
-# What some reader takes for something else than a text.
+# Scalars that some reader does not take for a text.
 AMBIGUOUS = re.compile(rf"(?i)^({_WORDS}|{_INTEGER}|{_SEXAGESIMAL}|{_FLOAT}|{_TIME})\Z")
-# What all of them take for the same.
+# Scalars that all of them understand alike.
 _CLEAR = re.compile(r"|true|false|null|-?(0|[1-9][0-9]*)(\.[0-9]+(e[-+][0-9]+)?)?")
 
 
 def unclear(text: str) -> list[tuple[str, str]]:
-    """Every plain scalar that readers may see differently, with the path to it; none in JSON.
+    """Every plain scalar that readers may understand differently, with its path; JSON has none.
 
     Raises:
         yaml.YAMLError: the text is no YAML.

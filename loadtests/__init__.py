@@ -1,1 +1,1 @@
-"""Load, and what it costs: run from the root of the repository, not installed."""
+"""Load tests and studies of costs: run from the root of the repository, not installed."""

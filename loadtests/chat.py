@@ -1,17 +1,17 @@
-"""People who chat, for Locust: locust -f loadtests/chat.py --host http://127.0.0.1:8000
+"""Users who chat, for Locust: locust -f loadtests/chat.py --host http://127.0.0.1:8000
 
-They hold conversations: some turns each, with the whole history and time to read and type, as
---people says. In a closed loop (--users) so many people do, one conversation after another, and
-wait for their responses. In an open one (--rate, --replay) conversations begin when they begin,
-however slow the answers are. --shape varies either over the run. Keys are in the environment
-variable BLENDED_API_KEY, separated by commas; a model in BLENDED_MODEL is the only one asked.
+Each user holds conversations of several turns, with the whole history and time to read and type;
+--people sets the habits. In a closed loop (--users) a fixed number of users hold one conversation
+after another and wait for their responses. In an open loop (--rate, --replay) conversations begin
+at given times, however slow the answers are. --shape varies the load over the run. The environment
+variable BLENDED_API_KEY has the keys, separated by commas; with BLENDED_MODEL all requests go to
+that model.
 
 Locust's own rows are responses to their last byte ("chat"), first tokens and the mean time between
-tokens. Below them stand TTFT, ITL, TPOT, E2E and goodput by component (where the blend names it),
-turn and model, and the last line is all of that as JSON, for `python -m loadtests.report`. Failed
-and abandoned responses have no latency. The exit status is 1 if more than one in a hundred
-responses missed the level (--first-token-ms, --between-tokens-ms), or if Locust itself was the
-bottleneck.
+tokens. Below them are TTFT, ITL, TPOT, E2E and goodput by component (if the blend reveals it), turn
+and model, and the last line is all of that as JSON, for `python -m loadtests.report`. Failed and
+abandoned responses have no latency. The exit status is 1 if more than one in a hundred responses
+missed the level (--first-token-ms, --between-tokens-ms), or if Locust itself was the bottleneck.
 """
 
 import json
@@ -39,21 +39,21 @@ from loadtests.users.session import Session
 from loadtests.users.tally import LedgerEntry, turn_group
 
 PATH = "/v1/chat/completions"
-# What is under way when a run is over may end.
+# Responses that are running at the end of a run may finish within this time.
 DRAIN_S = 60.0
 
-# Locust makes one run at a time in a process, and not all of its hooks hear of its environment.
+# Locust makes one run at a time in a process, and does not pass its environment to all hooks.
 session: Session | None = None
 
 
 class Person(FastHttpUser):
-    """The client of one person, or of many who take their turns at once."""
+    """The client of one user, or of many users at once."""
 
     abstract = True
     network_timeout = connection_timeout = 300.0
 
     def on_start(self) -> None:
-        """Ask which models there are."""
+        """Ask for the list of models."""
         assert session is not None, "a run has begun"
         self.session = session
         self.keys = [key.strip() for key in os.environ.get("BLENDED_API_KEY", "").split(",")]
@@ -90,7 +90,7 @@ class Person(FastHttpUser):
     def _answer(
         self, conversation: Conversation, ask: Ask, history: Sequence[dict[str, str]]
     ) -> str | None:
-        """What is answered to a history, perhaps its beginning only; None for a failure."""
+        """The answer to a history, or its beginning if the user leaves; None for a failure."""
         answer = Answer(conversation.model, len(history) // 2 + 1, ask.streamed)
         body = {"model": conversation.model, "messages": history, "stream": ask.streamed}
         try:
@@ -140,10 +140,10 @@ class Person(FastHttpUser):
 
 
 class Chatter(Person):
-    """One person of a closed loop."""
+    """One user of a closed loop."""
 
     def on_start(self) -> None:
-        """Everybody has conversations of their own, the same in every run."""
+        """Every user has conversations of its own, the same in every run."""
         super().on_start()
         run, worker = self.session.run, getattr(self.environment.runner, "worker_index", 0)
         rng = random.Random(f"{run.seed} {worker} {next(self.session.numbers)}")
@@ -158,13 +158,13 @@ class Chatter(Person):
 
 
 class ArrivalProcess(Person):
-    """Everybody who comes to one process in an open loop."""
+    """All users of one process in an open loop."""
 
-    # More than can be there at once; the default of 10 would make it a closed loop.
+    # More connections than there can be users; the default of 10 would make it a closed loop.
     concurrency = 100_000
 
     def on_start(self) -> None:
-        """Nobody is there yet."""
+        """Start without any user."""
         self.there = Group()
         super().on_start()
 
@@ -174,7 +174,7 @@ class ArrivalProcess(Person):
         environment: Any = self.environment
         workers, me = environment.parsed_options.workers, environment.runner.client_id
         if me not in workers:
-            raise StopUser  # it has joined later, and the others have all of the arrivals
+            raise StopUser  # this worker joined later, and the others have all of the arrivals
         arrivals = self.session.run.arrivals(self.models)
         for at_s, conversation in part(arrivals, workers.index(me), len(workers)):
             self.session.rest(at_s - self.session.at_s)
@@ -183,17 +183,17 @@ class ArrivalProcess(Person):
         raise StopUser
 
     def on_stop(self) -> None:
-        """Take those away who are still there."""
+        """End the conversations that are still running."""
         self.there.kill()
 
 
 class UserCountShape(LoadTestShape):
-    """How many users there are: in an open loop one in each process, who receives the others."""
+    """The number of Locust's users: in an open loop one per process, with all conversations."""
 
     use_common_options = True
 
     def tick(self) -> tuple[int, float, list[type[User]] | None] | None:
-        """Part of LoadTestShape: users, how fast they come, and of which class."""
+        """Part of LoadTestShape: the number of users, how fast they start, and their class."""
         runner: Any = self.runner
         try:
             run = options.run(runner.environment.parsed_options)
@@ -217,7 +217,7 @@ def add_options(parser: LocustArgumentParser) -> None:
 
 @events.init.add_listener  # type: ignore[untyped-decorator]
 def check(environment: Any, **_: object) -> None:
-    """Locust's hook: a mistake in the options is told before anything starts."""
+    """Locust's hook: report a mistake in the options before anything starts."""
     if not isinstance(environment.runner, WorkerRunner):
         _run(environment)
 
@@ -228,8 +228,8 @@ def begin(environment: Any, **_: object) -> None:
     global session
     session = Session(_run(environment))
     if not isinstance(runner := environment.runner, WorkerRunner):
-        # A master sends its options to the workers, but for its run time; and by their ids they
-        # find which part of the arrivals is theirs.
+        # A master sends its options to the workers, except for its run time. The workers find their
+        # parts of the arrivals by their ids.
         is_master = isinstance(runner, MasterRunner)
         ids = [client.id for client in runner.clients.ready] if is_master else [runner.client_id]
         environment.parsed_options.workers = ids
@@ -245,14 +245,14 @@ def end(**_: object) -> None:
 
 @events.report_to_master.add_listener  # type: ignore[untyped-decorator]
 def send(client_id: str, data: dict[str, Any]) -> None:
-    """Locust's hook: what a worker has measured since its last report."""
+    """Locust's hook: a worker reports its measurements since its last report."""
     if session is not None:
         data["ledger"], data["client"] = session.ledger.take(), session.client.to_wire()
 
 
 @events.worker_report.add_listener  # type: ignore[untyped-decorator]
 def receive(client_id: str, data: dict[str, Any]) -> None:
-    """Locust's hook: a master hears it."""
+    """Locust's hook: the master receives them."""
     if session is not None and "ledger" in data:
         session.ledger.give(data["ledger"])
         session.clients[client_id] = data["client"]
@@ -260,7 +260,7 @@ def receive(client_id: str, data: dict[str, Any]) -> None:
 
 @events.quitting.add_listener  # type: ignore[untyped-decorator]
 def judge(environment: Any, **_: object) -> None:
-    """Locust's hook: the exit status, from the measurements of all workers, where these are."""
+    """Locust's hook: the exit status, in the process that has the measurements of all workers."""
     if session is None or isinstance(environment.runner, WorkerRunner):
         return
     if not isinstance(environment.runner, MasterRunner):
@@ -276,7 +276,7 @@ def judge(environment: Any, **_: object) -> None:
 
 @events.quit.add_listener  # type: ignore[untyped-decorator]
 def conclude(**_: object) -> None:
-    """Locust's hook: what its own tables do not have, below them."""
+    """Locust's hook: print the additional figures below Locust's own tables."""
     if session is not None and session.document is not None:
         print(
             run_summary.table(session.document), *run_summary.describe(session.document), sep="\n"
@@ -285,7 +285,7 @@ def conclude(**_: object) -> None:
 
 
 def _run(environment: Any) -> LoadTest:
-    """What the options say; a mistake in them ends Locust."""
+    """The settings from the options; a mistake in them ends Locust."""
     try:
         return options.run(environment.parsed_options)
     except (OSError, ValueError) as exc:

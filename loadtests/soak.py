@@ -1,15 +1,16 @@
-"""Whether a blend bears a long load: python -m loadtests.soak --blend demo
+"""Tests a blend under a long load: python -m loadtests.soak --blend demo
 
 Brings the blend up, finds its knee with Locust (an open loop whose rate grows by steps, until one
-of them misses the level), and then holds 70 % of it for 10 minutes, after a warm-up, while the
-memory of every process of the cluster is sampled. The memory that counts is anonymous (RSS less
-what is shared with files or other processes): RSS counts Ray's shared memory in every process, and
-whoever has the kernel count pages one by one (USS) holds up the process for seconds on a busy CPU.
+step misses the level), and then holds 70 % of it for 10 minutes, after a warm-up. Meanwhile it
+samples the memory of every process of the cluster. It counts anonymous memory (RSS less the part
+that is shared with files or other processes). RSS counts Ray's shared memory in every process; to
+read USS, the kernel counts pages one by one, which stops a process for seconds on a busy CPU.
 
-Memory grows when the 99.9 % interval of its slope is above 0, by means of blocks because samples
-are alike (loadtests/harness/memory_growth.py), and when it is more than 4 MiB over the run. Prints
-a line for each process and, last, one line of JSON, which `--out` keeps. The exit status is 1 if a
-response failed, the level was missed, or any process grew; 2 if nothing could be measured.
+A process grows if the 99.9 % interval of its memory's slope is above 0, from the means of blocks
+because samples are correlated (loadtests/harness/memory_growth.py), and if it grows by more than
+4 MiB over the run. Prints a line for each process and, last, one line of JSON, which `--out` keeps.
+The exit status is 1 if a response failed, the level was missed, or any process grew; 2 if nothing
+could be measured.
 """
 
 import argparse
@@ -42,14 +43,14 @@ SHARE = 0.7
 
 
 class NotMeasured(Exception):
-    """There is no knee, or Locust has measured nothing."""
+    """No knee was found, or Locust has measured nothing."""
 
 
 def prefer(pid: int) -> None:
-    """Let a process have a CPU whenever it wants one, where that is allowed.
+    """Give a process priority for the CPU, where that is allowed.
 
     Beside a busy cluster on the same cores Locust would wait for tens of milliseconds at every
-    token, and measure that; of a CPU it takes little.
+    token, and measure its own delay. It needs little CPU time.
     """
     try:
         os.sched_setscheduler(pid, os.SCHED_RR, os.sched_param(1))
@@ -67,7 +68,7 @@ def locust(
     """Run Locust to its end, while `watch` is called now and then; returns its last line.
 
     Raises:
-        NotMeasured: it says nothing, or that it was the bottleneck itself.
+        NotMeasured: it printed no result, or was the bottleneck itself.
     """
     url, key = target["url"].removesuffix(CHAT), target["headers"]["authorization"].split()[1]
     command = [sys.executable, "-m", "locust", "--locustfile", str(LOCUSTFILE), "--host", url]
@@ -88,7 +89,7 @@ def locust(
 
 
 def level(job: argparse.Namespace) -> list[str]:
-    """Locust's options of the service level, of who comes, and of what a client may be."""
+    """Locust's options for the service level, the users, and the limits of a client."""
     names = ("first_token_ms", "between_tokens_ms", "client_lag_ms", "seed")
     return [f"--{name.replace('_', '-')}={getattr(job, name)}" for name in names]
 
@@ -114,7 +115,7 @@ def search(job: argparse.Namespace, target: Mapping[str, Any], folder: Path) -> 
 def soak(
     job: argparse.Namespace, target: Mapping[str, Any], folder: Path, per_s: float
 ) -> tuple[dict[str, Any], list[ProcessMemory]]:
-    """So many responses per second for the whole time; Locust's figures, and all memories."""
+    """Hold a rate of responses for the whole time; Locust's figures, and all memory samples."""
     memories = dict[Any, ProcessMemory]()
     rate = per_s / people.load().responses
     seconds = f"--run-time={round(60 * (job.warm_up + job.minutes))}s"
@@ -130,7 +131,7 @@ def soak(
 def trends(
     memories: Sequence[ProcessMemory], from_s: float, until_s: float
 ) -> list[tuple[ProcessMemory, Trend]]:
-    """Of each process that was there all the time between two moments, fastest growing first.
+    """The trend of each process that ran all the time between two moments, fastest growing first.
 
     Raises:
         NotMeasured: there are too few samples.
@@ -150,7 +151,7 @@ def result(
     soaked: Mapping[str, Any],
     found: Sequence[tuple[ProcessMemory, Trend]],
 ) -> dict[str, Any]:
-    """The last line: figures, trends, the samples they are from, and what is wrong."""
+    """The last line: figures, trends, their samples, and complaints."""
     processes = [
         {
             "process": memory.name,
@@ -182,7 +183,7 @@ def result(
 def complaints(
     soaked: Mapping[str, Any], found: Sequence[tuple[ProcessMemory, Trend]]
 ) -> Iterator[str]:
-    """Why the soak fails, as sentences."""
+    """The reasons why the soak fails, as sentences."""
     responses = soaked["all"]
     for name in ("failed", "unfinished"):
         if responses[name]:

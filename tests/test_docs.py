@@ -1,9 +1,12 @@
 """The documents: their links lead somewhere, and what they name is there."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), ROOT / "k8s" / "README.md"])
@@ -15,14 +18,35 @@ def pages() -> list[str]:
     return [str(page.relative_to(ROOT)) for page in PAGES]
 
 
-@pytest.mark.parametrize("page", pages())
-def test_links_and_pictures_lead_somewhere(page: str) -> None:
-    """Each relative one is a file, from where the page lies."""
-    text = re.sub(r"`[^`\n]*`", "", _text(page))  # code is no link
-    found = [*re.findall(r"\]\(([^)#\s]+)[^)]*\)", text), *re.findall(r'src="([^"]+)"', text)]
-    relative = [link for link in found if "://" not in link]
+@pytest.mark.parametrize(
+    ("kind", "link"),
+    [
+        ("page", "nowhere.md"),
+        ("heading", "README.md#nowhere"),
+        ("picture", "nowhere.png"),
+        ("folder", "serve/"),
+    ],
+)
+def test_a_link_that_leads_nowhere_fails_the_build(kind: str, link: str, tmp_path: Path) -> None:
+    """By the settings with which `make check` builds all pages, on a page of two lines."""
+    (tmp_path / "pages").mkdir()
+    page = tmp_path / "pages" / "README.md"
+    settings = {"INHERIT": str(ROOT / "docs" / "mkdocs.yml"), "nav": ["README.md"]}
+    settings |= {"docs_dir": "pages", "site_dir": "site"}
+    (tmp_path / "mkdocs.yml").write_text(yaml.safe_dump(settings))
 
-    assert [link for link in relative if not (ROOT / page).parent.joinpath(link).exists()] == []
+    page.write_text("# A page\n\n[itself](README.md#a-page)\n")
+    assert build(tmp_path).returncode == 0
+    page.write_text(f"# A page\n\n{'!' if kind == 'picture' else ''}[a {kind}]({link})\n")
+    done = build(tmp_path)
+    assert done.returncode == 1
+    assert f"'{link}'" in done.stderr
+
+
+def build(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run mkdocs in a folder, strictly."""
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
 
 
 @pytest.mark.parametrize("page", pages())
@@ -53,21 +77,55 @@ def test_programs_that_are_named_are_there(page: str) -> None:
     ] == []
 
 
+def test_every_committed_result_has_its_source() -> None:
+    """One row for each file, whose command, machine and versions are those in the file."""
+    rows = re.findall(
+        r"^\| `(loadtests/results/\S+)` \| (.*) \|$", _text("docs/results.md"), re.MULTILINE
+    )
+    for path, row in rows:
+        text = (ROOT / path).read_text()
+        commands = re.findall(r"`(python[^`]+)`", row)
+        facts = re.findall(r"EPYC|Xeon|\b[0-9a-f]{7}\b|\d+\.\d+\.\d+", row)
+        # The file of the statistics has no command.
+        missing = [fact for fact in [*commands, *facts] if fact not in text]
+        assert missing == (commands if "calibration" in path else []), path
+
+    results = (ROOT / "loadtests" / "results").glob("*.json")
+    assert sorted(path for path, _ in rows) == sorted(str(p.relative_to(ROOT)) for p in results)
+
+
 def test_the_readme_is_short() -> None:
     """One sitting."""
     assert len(_text("README.md").splitlines()) <= 180
 
 
-def test_every_module_of_the_package_is_in_the_tree() -> None:
-    """Where the architecture is told; the demo's and the migrations' are one line."""
-    tree = _text("docs/architecture.md").split("## What is where")[1]
+def test_the_tree_is_the_repositorys() -> None:
+    """Every module of the packages stands in it, and nothing that is not there.
+
+    A folder without entries stands for all that it holds.
+    """
+    listed = tree()
+    leaves = {path for path in listed if not any(path in other.parents for other in listed)}
     modules = {
-        path
-        for path in (ROOT / "serve" / "blended").rglob("*.py")
-        if path.stem != "__init__" and not {"demo", "migrations"} & set(path.parts)
+        path.relative_to(ROOT)
+        for folder in ("serve", "cluster", "loadtests")
+        for path in (ROOT / folder).rglob("*.py")
+        if path.stem not in ("__init__", "__main__")
     }
 
-    assert sorted(m.stem for m in modules if not re.search(rf"\b{m.stem}\b", tree)) == []
+    assert [str(path) for path in listed if not (ROOT / path).exists()] == []
+    assert sorted(str(m) for m in modules if not leaves & {m, *m.parents}) == []
+
+
+def tree() -> set[Path]:
+    """The paths of the tree in docs/architecture.md, each entry indented below its folder."""
+    block = _text("docs/architecture.md").split("## What is where")[1].split("```")[1]
+    paths, above = set(), [Path()]
+    for line in block.strip().splitlines():
+        depth = (len(line) - len(line.lstrip())) // 2
+        above[depth + 1 :] = [above[depth] / line.split()[0]]
+        paths.add(above[-1])
+    return paths
 
 
 def _text(page: str) -> str:

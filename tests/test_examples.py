@@ -28,6 +28,13 @@ def test_a_blend_of_the_examples_is_one(path: Path) -> None:
     assert path.read_text().startswith("# ")
 
 
+def test_the_index_names_every_example() -> None:
+    """Each file has its row, and no row is left of one that went."""
+    rows = re.findall(r"^\| \[([^]]+)\]", (FOLDER / "README.md").read_text(), re.MULTILINE)
+
+    assert sorted(rows) == sorted(p.name for p in FOLDER.iterdir() if p.name != "README.md")
+
+
 SERVICE = (FOLDER / "blended.service").read_text()
 
 

@@ -17,7 +17,8 @@ def write(path: Path, plan: CapacityPlan, weights: Mapping[str, float] | None) -
     """Write the replicas of each component and of the router, and the weights if there are any.
 
     Raises:
-        ConfigError: it is a preset, which nobody may change, or would not be a blend afterwards.
+        ConfigError: it is a preset, which cannot be changed, or would not be a valid blend
+            afterwards.
     """
     if str(path) in presets():
         raise ConfigError(f"'{path}' is a preset; copy it to a file, and plan that.")
@@ -27,14 +28,14 @@ def write(path: Path, plan: CapacityPlan, weights: Mapping[str, float] | None) -
     for component in data["components"]:
         if component["id"] in plan.components:
             found = _replicas(plan.components[component["id"]])
-            # A mapping of its own: the one there may be shared with others.
+            # A new mapping: the existing one may be shared by YAML anchors.
             component["replicas"] = {**component.get("replicas", {}), **found}
     router = data.setdefault("router", {})
     replicas = router.get("replicas", {})
     most = max(plan.routers, replicas.get("max", 0))
     router["replicas"] = {**replicas, "min": plan.routers, "max": most}
     if weights is not None:
-        # An id may be a word or a number to some reader: `on`, `0777`.
+        # Some YAML readers take an id for another value: `on`, `0777`.
         found = {DoubleQuotedScalarString(name): weight for name, weight in weights.items()}
         data.setdefault("selection", {})["weights"] = found
     text = StringIO()

@@ -1,11 +1,12 @@
 """How many replicas of which component: python -m cluster.capacity.plan BLEND --rate 20 …
 
-From the weights, a rate of responses, their lengths, a service level, and what was measured of one
-replica of each component (`python -m cluster.capacity.profile`). The service level is that so many
-of a hundred responses have their first token in time, are streamed fast enough, and come from the
-component that was drawn; a replica takes what it can answer so (max_ongoing_requests), lets few
-wait (max_queued_requests) and refuses the rest, for whom the router asks another one. Users who are
-in an experiment have the weights of their arms: give those of everybody together with --weights.
+The plan follows from the weights, a rate of responses, their lengths, a service level, and the
+profile of one replica of each component (`python -m cluster.capacity.profile`). The service level
+is the percentage of responses whose first token is in time, whose stream is fast enough, and that
+come from the component that was drawn. A replica takes as many requests as it can answer so
+(max_ongoing_requests), queues a few more (max_queued_requests) and refuses the rest; the router
+then asks another replica or component. Users in an experiment have the weights of their arms: give
+the weights over all users with --weights.
 """
 
 import argparse
@@ -66,7 +67,7 @@ def weighted(blend: BlendConfig, weights: Mapping[str, float]) -> BlendConfig:
     """
     if weights.keys() != blend.weights.keys():
         raise ConfigError(
-            f"--weights names {', '.join(weights) or 'nobody'}; name each of "
+            f"--weights names {', '.join(weights) or 'no component'}; name each of "
             f"{', '.join(blend.weights)}."
         )
     selection = blend.selection.model_copy(update={"weights": dict(weights)})
@@ -76,7 +77,7 @@ def weighted(blend: BlendConfig, weights: Mapping[str, float]) -> BlendConfig:
 def table(
     blend: BlendConfig, found: CapacityPlan, before: CapacityPlan | None, spare: int
 ) -> Table:
-    """The plan for people, with the replicas of the plan `before` it, if there is one."""
+    """The plan as text, with the replicas of the plan `before` it, if there is one."""
     money = "" if found.money_per_1000 is None else f", {found.money_per_1000:.4g} in your currency"
     view = Table(
         title=f"{blend.name}: replicas, {spare} of each to spare",

@@ -1,7 +1,7 @@
 """From traffic, a service level and profiles to replicas: pure functions.
 
-Component i of a blend receives its share of all responses, known before they come, so that weights
-and GPU counts are one decision: each component is a queue of its own (`cluster.capacity.queueing`).
+Weights fix the share of responses that each component receives, so weights and GPU counts are one
+decision. Each component is a queue of its own (`cluster.capacity.queueing`).
 """
 
 import math
@@ -23,10 +23,11 @@ _HOUR_S = 3600.0
 class Demand:
     """Responses per second, one number or one for each hour of a day; their lengths; the level.
 
-    `spare` replicas of each component may be lost before the level is.
+    The level holds even after the loss of `spare` replicas of each component.
 
     Raises:
-        ValueError: no number of replicas refuses nobody ever, or `spare` is negative.
+        ValueError: the level allows no refusal at all, which no number of replicas can keep, or
+            `spare` is negative.
     """
 
     rates: tuple[float, ...]
@@ -73,7 +74,7 @@ class ComponentPlan:
 class CapacityPlan:
     """The components by id, the routers, and what 1,000 responses take, over all hours.
 
-    `predicted` are the components whose replicas nobody measured: of these, means keep the level.
+    `predicted` are the components with predicted profiles: their means keep the level.
     """
 
     components: Mapping[str, ComponentPlan]
@@ -141,7 +142,7 @@ def _component(
 
 
 def _spread(blend: BlendConfig, name: str) -> Spread:
-    """Engines get a conversation by its hash; simulated components have no prefix cache to meet."""
+    """Engines get conversations by hash; simulated components have no prefix cache."""
     kind = next(c.kind for c in blend.components if c.id == name)
     return "least" if kind == "simulated" else "hash"
 

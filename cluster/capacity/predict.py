@@ -1,11 +1,11 @@
 """What one replica would do on a GPU that is not at hand: python -m cluster.capacity.predict …
 
 Asks aiconfigurator (pip install aiconfigurator; Apache-2.0), which adds up the times of a model's
-kernels, measured once on each type of GPU, and formulas for what was not measured. Its answers for
-several levels of load and lengths of prompts become a profile like those of
-`cluster.capacity.profile`, one that says that it is predicted. It takes no GPU and no model, only
-the model's config.json: aiconfigurator ships some and fetches others; for one that it does not
-know, --like gives another model of the same shape.
+kernels: measured once on each type of GPU, or by a formula where no measurement exists. Its answers
+for several levels of load and lengths of prompts become a profile like those of
+`cluster.capacity.profile`, marked as predicted. It needs no GPU and no weights, only the model's
+config.json: aiconfigurator ships some and fetches others. For an unknown model, --like gives
+another model of the same shape.
 """
 
 import argparse
@@ -50,11 +50,11 @@ _ASSUMED = (
 
 
 class Refused(Exception):
-    """What aiconfigurator cannot tell, in its own words."""
+    """aiconfigurator has no answer; the message is its own."""
 
 
 def estimate(component: VllmComponent, model: str, running: int, prompt: int, response: int) -> Any:
-    """aiconfigurator's answer for so many responses at once, with tokens of these numbers.
+    """aiconfigurator's answer for a number of concurrent responses and their numbers of tokens.
 
     Raises:
         ConfigError: it is not installed.
@@ -119,7 +119,7 @@ def predict(job: argparse.Namespace) -> Profile:
 
 
 def predictable(job: argparse.Namespace) -> VllmComponent:
-    """The component, if all that makes it fast or slow can be asked about.
+    """The component, if aiconfigurator knows everything that decides its speed.
 
     Raises:
         ConfigError: it is not, or there is no such component.
@@ -132,15 +132,15 @@ def predictable(job: argparse.Namespace) -> VllmComponent:
     engine = component.engine
     if engine.accelerator not in _SYSTEMS:
         raise ConfigError(
-            f"Component '{job.component}' runs on '{engine.accelerator}', of which aiconfigurator "
-            f"has no times, as it has of {', '.join(_SYSTEMS)}. Measure it: "
+            f"Component '{job.component}' runs on '{engine.accelerator}', for which aiconfigurator "
+            f"has no times; it has times for {', '.join(_SYSTEMS)}. Measure it: "
             f"python -m cluster.capacity.profile {job.component} --blend {job.blend}"
         )
     known = _ASKED | _WITHOUT_EFFECT
     known |= {"dtype"} if engine.args.get("dtype") in _DTYPES else set()
     if unknown := sorted(engine.args.keys() - known):
         raise ConfigError(
-            f"Component '{job.component}' has engine arguments that are not asked about "
+            f"Component '{job.component}' has engine arguments that cannot be predicted "
             f"({', '.join(unknown)}); predict it without them, or measure it with them."
         )
     return component

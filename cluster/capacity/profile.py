@@ -1,8 +1,8 @@
 """What one replica of a component can do: python -m cluster.capacity.profile COMPONENT --blend FILE
 
-Starts the blend with that component alone, one replica and one router, and asks it with one
-client, two, four, … at once, each sending its next request when its response has ended (a closed
-loop), with prompts of two lengths that no cache knows. The last line is the profile, which
+Starts the blend with that component alone, one replica and one router. One client, then two, four,
+… clients send requests, each its next one when its response has ended (a closed loop). Prompts have
+two lengths and are in no cache. The last line of the output is the profile, which
 `cluster.capacity.plan` reads from `cluster/capacity/profiles/COMPONENT.json`, or `--out`.
 """
 
@@ -41,9 +41,9 @@ async def point(
     words: int,
     cpu_s: Callable[[], float] = time.process_time,
 ) -> LoadLevel:
-    """So many clients, for some seconds and some responses, after a first response of each.
+    """Measure concurrent clients for some seconds and responses, after one response of each.
 
-    `cpu_s` tells the seconds of a CPU that this process has taken.
+    `cpu_s` returns the CPU seconds of this process.
 
     Raises:
         MeasurementFailed: a response did not come to its end, or this process was the bottleneck.
@@ -86,7 +86,7 @@ def summarise(found: Sequence[TimedResponse], clients: int, took_s: float) -> Lo
 
 
 def alone(blend: BlendConfig, component: str, most: int) -> dict[str, Any]:
-    """The blend as data, with one component of one replica, which refuses nobody.
+    """The blend as data, with one component of one replica, which refuses no request.
 
     Raises:
         ConfigError: there is no such component, or it is not served here.

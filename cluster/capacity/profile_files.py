@@ -1,8 +1,8 @@
-"""What was measured of one replica of a component: a small file with its provenance, and its curve.
+"""The profile of one replica of a component: a small file with measurements and their provenance.
 
-`python -m cluster.capacity.profile` makes it, `python -m cluster.capacity.predict` one that is
-predicted. Prompts were new to the engine, so that their tokens are those that it has to compute: of
-a conversation's turn, what its prefix cache does not hold.
+`python -m cluster.capacity.profile` measures it, `python -m cluster.capacity.predict` predicts one.
+Prompts were new to the engine, so their tokens are those that it computes: in a conversation, the
+tokens of a turn that its prefix cache does not hold.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ class Times(Frozen):
 
 
 class LoadLevel(Frozen):
-    """One level of load: so many responses at once, all the time.
+    """One level of load: a constant number of concurrent responses.
 
     `itl_s` is, for each response, the mean between its tokens; `per_s` are responses per second;
     `responses` is how many were measured, 0 where all of this is predicted.
@@ -65,13 +65,14 @@ class Profile(Frozen):
 
     @property
     def predicted(self) -> bool:
-        """Whether it was not measured: then nothing is known of a spread, and p99 is the mean."""
+        """Whether it is predicted: then the spread is unknown, and p99 is the mean."""
         return any(point.responses == 0 for point in self.points)
 
     def curve(self) -> Curve:
         """The lines through the points, by least squares of relative errors without negative parts.
 
-        Its own prompt delays a response's first token, everybody's prompts those that follow.
+        A response's own prompt delays its first token; all running prompts delay the tokens after
+        it.
         """
         running = np.array([float(point.running) for point in self.points])
         prompts = np.array([point.prompt for point in self.points])
@@ -88,14 +89,14 @@ class Profile(Frozen):
 
 
 def served(component: AnyComponent) -> dict[str, Any]:
-    """What of a component decides how fast one replica of it is.
+    """The settings of a component that decide the speed of one replica.
 
     Raises:
-        ConfigError: it is somebody else's.
+        ConfigError: it is a remote component.
     """
     if isinstance(component, RemoteComponent):
         raise ConfigError(f"Component '{component.id}' is remote: it has no replicas here.")
-    # Where a replica may run, and how many CPUs Ray counts for it, does not make it faster.
+    # A replica's place and Ray's CPU count for it do not change its speed.
     apart = {"replica_group", "cpus", "seed"}
     found = component.hardware.model_dump(mode="json", exclude=apart, exclude_none=True)
     return {"kind": component.kind} | found
@@ -119,14 +120,14 @@ def load(component: AnyComponent, folder: Path) -> Profile:
     if dict(found.serves) != wanted:
         keys = sorted(k for k in {**found.serves, **wanted} if found.serves.get(k) != wanted.get(k))
         raise ConfigError(
-            f"The profile '{path}' is one of another engine than component '{component.id}' has "
+            f"The profile '{path}' is of another engine than that of component '{component.id}' "
             f"({', '.join(keys)} differ); make a new one: {command}"
         )
     return found
 
 
 def refuse_other_lengths(component: str, profile: Profile, lengths: Lengths) -> None:
-    """A curve says nothing of lengths that are far from those it was measured with.
+    """Refuse lengths that are far from the measured ones.
 
     Raises:
         ConfigError: one is more than twice the longest or less than half of the shortest.

@@ -1,4 +1,4 @@
-"""How many responses the replicas of a component answer well: the queue behind a plan.
+"""The queueing model behind a plan: how many responses the replicas of a component answer in time.
 
 A replica with n responses under way gives each of them its first token after a time that is linear
 in n and in the length of its prompt, and every further one after a time that is linear in n and in
@@ -6,18 +6,18 @@ the prompts of all n, so that a response of r tokens would take S(n) if n stayed
 progress alike and share the engine: a generalised processor-sharing queue, whose number of
 responses has, for arrivals at random moments of rate x, P(n) proportional to the product of
 x * S(k) / k over k = 1 … n, whatever the distribution of their lengths (J. W. Cohen, The Multiple
-Phase Service Network with Generalized Processor Sharing, Acta Informatica 12, 1979). It takes as
-many at once as still meet the service level, and lets as many wait for one of these to end as would
-still be in time; who waits behind k - 1 others, does so for an Erlang time of k phases (exact for
-lengths that are exponential). Who arrives at a random moment finds n responses with P(n), so that
-the share of those who are late or refused is a sum over P(n): Erlang's loss formula, where S does
-not depend on n and nobody waits.
+Phase Service Network with Generalized Processor Sharing, Acta Informatica 12, 1979). The replica
+runs as many responses at once as still meet the service level, and queues as many requests as would
+still be in time. A request behind k - 1 others waits for an Erlang time of k phases (exact for
+exponential lengths). A request that arrives at a random moment finds n responses with P(n), so that
+the share of late or refused requests is a sum over P(n). This is Erlang's loss formula if S does
+not depend on n and no request waits.
 
-Replicas are spread over in two ways. "least" gives a request to the one that has the fewest: c of
-them are one queue with c times the places, where each runs n / c. "hash" gives all of a
-conversation to one replica: queues apart, and whoever is refused tries another one at random. Each
-of them then sees x * (1 + B), where it refuses the share B; that replicas are full independently of
-each other is an approximation, which a simulation confirms.
+Requests are spread over replicas in two ways. "least" gives a request to the replica with the
+fewest: c replicas are one queue with c times the places, where each runs n / c. "hash" gives all of
+a conversation to one replica: separate queues, and a refused request tries another one at random.
+Each replica then sees x * (1 + B), where it refuses the share B. That replicas are full
+independently of each other is an approximation, which a simulation confirms.
 """
 
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ from scipy.special import gammainc
 
 Spread = Literal["least", "hash"]
 
-# Requests of the same millisecond count as waiting, so that there must be places for some.
+# Requests of the same millisecond count as waiting, so a few places for them are needed.
 _FEWEST_WAITING = 2
 
 
@@ -44,7 +44,7 @@ class Lengths:
 
 @dataclass(frozen=True)
 class ServiceLevel:
-    """What a good response keeps to: seconds to its first token, and between tokens on average.
+    """The limits of a good response: seconds to its first token, and between tokens on average.
 
     `goodput` is the share of responses that have to be good.
     """
@@ -56,7 +56,7 @@ class ServiceLevel:
 
 @dataclass(frozen=True)
 class LinearTime:
-    """A time in seconds: what it is at least, and what each response and prompt token adds.
+    """A time in seconds: a minimum, and what each response and prompt token adds.
 
     `per_prompt_token` is for one's own prompt, `per_running_prompt_token` for those of all.
     """
@@ -118,7 +118,7 @@ class ComponentQueue:
 
     @property
     def at_once(self) -> int:
-        """The most responses at once of which 99 % meet the level; 0 if not even one alone does."""
+        """The most responses at once of which 99 % meet the level; 0 if a single one misses it."""
         return next(
             n
             for n in range(self.curve.most + 1)
@@ -127,7 +127,7 @@ class ComponentQueue:
 
     @property
     def waiting(self) -> int:
-        """How many may wait at a replica: as many as have their first token in time all the same.
+        """How many requests may wait at a replica so that each still has its first token in time.
 
         In time means with the probability that the level's goodput asks for, as everywhere here.
         """
@@ -176,14 +176,14 @@ class ComponentQueue:
         # A replica that has something to do runs one response at least.
         times = self._response_s(np.maximum(1.0, running / replicas))
         shares = _distribution(rate * times / running)
-        # Of those who wait, each replica has about as many.
+        # Each replica has about the same number of waiting requests.
         lines = np.ceil((counts[places:] - places) / replicas)
         late = float(shares[places:-1] @ (1 - self._in_time(lines)))
         under_way = float(shares[1:] @ running) / replicas
         return _Queue(SteadyState(under_way, late + float(shares[-1])), refused=float(shares[-1]))
 
     def _apart(self, rate: float, replicas: int) -> SteadyState:
-        """Replicas that are queues apart; whoever is refused tries any of them, the same included.
+        """Replicas as separate queues; a refused request tries any of them, the same one included.
 
         The share B that one refuses grows with x * (1 + B), so that repetition finds it.
         """
@@ -198,9 +198,10 @@ class ComponentQueue:
         return SteadyState(one.load.running, late * (1 + one.refused) + lost)
 
     def _in_time(self, lines: NDArray[Any]) -> NDArray[np.float64]:
-        """The probability that who is the k-th in the line of a full replica has its token in time.
+        """The probability that the k-th request in the queue of a full replica has its token in
+        time.
 
-        Each phase lasts S / n on average, until one of the n that are under way has ended.
+        Each phase lasts S / n on average, until one of the n running responses has ended.
         """
         first = self.curve.ttft.at(self.at_once, self.lengths.prompt)
         phases = (self.level.ttft_s - first) * self.at_once / self._response_s(self.at_once)

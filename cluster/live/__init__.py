@@ -1,1 +1,1 @@
-"""What a cluster has, as far as manifests and their changes depend on it."""
+"""Reads the state of a running cluster on which manifests and their changes depend."""

@@ -1,4 +1,4 @@
-"""Manifests beside the cluster that they are for, and what is read of both."""
+"""Manifests and the cluster that they are for."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,20 +13,20 @@ Found = tuple[str, Problem]
 
 @dataclass(frozen=True)
 class ClusterQuery:
-    """The manifests, and the cluster that is asked for what they need."""
+    """The manifests, and the cluster that is asked for their requirements."""
 
     documents: Sequence[Document]
     cluster: Kubernetes
 
     def knows(self, group: str, kind: str) -> bool:
-        """Whether the cluster has a kind that Kubernetes has not by itself."""
+        """Whether the cluster has a kind that is no part of Kubernetes."""
         return (group, kind) in {
             (crd["spec"]["group"], crd["spec"]["names"]["kind"])
             for crd in self.cluster.get("customresourcedefinitions")
         }
 
     def namespaces(self) -> dict[str, Document]:
-        """Those that there are or that the manifests make, by name."""
+        """The objects that exist or that the manifests create, by name."""
         listed = [*self.cluster.get("namespaces"), *of_kind(self.documents, "Namespace")]
         return {name(found): found for found in listed}
 

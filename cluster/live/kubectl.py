@@ -1,4 +1,4 @@
-"""What a Kubernetes cluster has, asked by kubectl, by the context that it is set to."""
+"""The objects of a Kubernetes cluster, by kubectl and its current context."""
 
 import json
 import shutil
@@ -9,7 +9,7 @@ from blended.errors import ConfigError
 from cluster.manifests import Document
 
 _WITHIN_S = 30
-# The names of a secret's entries, without what is in them.
+# The names of a secret's entries, without their values.
 _ENTRIES = "go-template={{range $name, $value := .data}}{{$name}} {{end}};"
 
 
@@ -27,7 +27,8 @@ class Kubectl:
     """The cluster of kubectl's context.
 
     Raises:
-        ConfigError: from each method, if kubectl is not there, or cannot or may not ask.
+        ConfigError: from each method, if kubectl is missing, cannot reach the cluster, or has no
+            right to ask.
     """
 
     def get(self, kind: str, namespace: str | None = None) -> list[Document]:

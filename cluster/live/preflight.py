@@ -1,4 +1,4 @@
-"""What a Kubernetes cluster lacks of what manifests need, before anything is applied."""
+"""The requirements of manifests that a Kubernetes cluster lacks, before they are applied."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -10,10 +10,10 @@ from cluster.live.kubectl import Kubernetes
 from cluster.manifests import Document, at, of_kind
 
 _OPERATOR = "kuberay-operator"
-# A tag of 1.7, whatever its patch, with or without a digest behind it.
+# A tag of 1.7 with any patch version, with or without a digest behind it.
 _VERSION = re.compile(r":v?1\.7(\.\d+)?(@.*)?\Z")
 _BY_NAME = "kubernetes.io/metadata.name"
-# Kinds that Kubernetes has not by itself, and what brings them.
+# Kinds that are no part of Kubernetes, and the remedy if they are missing.
 _BROUGHT = {
     "ray.io": "install KubeRay (k8s/README.md, step 1)",
     "gateway.networking.k8s.io": "install the Gateway API and a controller, or leave out the "
@@ -79,7 +79,7 @@ def _namespaces(asked: ClusterQuery) -> Iterator[Found]:
 
 
 def _services(asked: ClusterQuery) -> Iterator[Found]:
-    """KubeRay lets two RayServices have one Service, which then changes from one to the other."""
+    """KubeRay lets two RayServices share one Service, which then changes between them."""
     there = asked.cluster.get("rayservices.ray.io") if asked.knows("ray.io", "RayService") else []
     for wanted in of_kind(asked.documents, "RayService"):
         for other in there:

@@ -1,4 +1,4 @@
-"""What others bring to a cluster, and manifests count on: Gateways, storage, nodes."""
+"""Requirements that others install in a cluster: Gateways, storage, nodes."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -12,7 +12,7 @@ _GATEWAY_API = "gateway.networking.k8s.io"
 _LABELS = ("metadata", "labels")
 _CLIENT, _SCRAPER = "blended/client", "blended/prometheus"
 _DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
-# Storage that one node writes at a time: pods on others would wait for it for ever.
+# Storage that only one node can write: pods on other nodes would wait for it for ever.
 _ONE_NODE = (
     "ebs.csi.aws.com",
     "pd.csi.storage.gke.io",
@@ -24,7 +24,7 @@ _ONE_NODE = (
 
 
 def gateways(asked: ClusterQuery) -> Iterator[Found]:
-    """Routes whose Gateway is not there, does not take them, or may not reach the API."""
+    """Routes whose Gateway is missing, does not accept them, or may not reach the API."""
     routes, known = of_kind(asked.documents, "HTTPRoute"), asked.knows(_GATEWAY_API, "Gateway")
     listed = asked.cluster.get(f"gateways.{_GATEWAY_API}") if routes and known else []
     there, places = {(namespace(g), name(g)): g for g in listed}, asked.namespaces()
@@ -48,7 +48,7 @@ def gateways(asked: ClusterQuery) -> Iterator[Found]:
 
 
 def scrapers(asked: ClusterQuery) -> Iterator[Found]:
-    """Monitors of pods that no namespace may scrape by the network policy."""
+    """Pod monitors that the network policy lets no namespace use."""
     marked = [n for n, found in asked.namespaces().items() if at(found, *_LABELS).get(_SCRAPER)]
     for monitor in of_kind(asked.documents, "PodMonitor"):
         if not marked:
@@ -56,7 +56,7 @@ def scrapers(asked: ClusterQuery) -> Iterator[Found]:
 
 
 def claims(asked: ClusterQuery) -> Iterator[Found]:
-    """Claims for storage that many nodes write, where no class has it."""
+    """Claims for storage that many nodes write, if no storage class offers it."""
     shared = [c for c in of_kind(asked.documents, "PersistentVolumeClaim") if _is_shared(c)]
     if not shared:
         return
@@ -69,7 +69,7 @@ def claims(asked: ClusterQuery) -> Iterator[Found]:
 
 
 def nodes(asked: ClusterQuery) -> Iterator[Found]:
-    """Groups whose pods no node may hold."""
+    """Groups whose pods fit no node."""
     there = asked.cluster.get("nodes")
     for service in of_kind(asked.documents, "RayService"):
         for group in groups(service):
@@ -86,7 +86,7 @@ def nodes(asked: ClusterQuery) -> Iterator[Found]:
 
 
 def _takes_others(gateway: Document) -> bool:
-    """Whether a listener takes routes of other namespaces, by the Gateway API's rules."""
+    """Whether a listener accepts routes of other namespaces, by the Gateway API's rules."""
     listeners = at(gateway, "spec").get("listeners") or []
     origins = [at(listener, "allowedRoutes", "namespaces").get("from") for listener in listeners]
     return any(origin in ("All", "Selector") for origin in origins)

@@ -1,4 +1,4 @@
-"""The RayCluster that runs, as `kubectl get raycluster -o yaml` prints it."""
+"""The running RayCluster, as `kubectl get raycluster -o yaml` prints it."""
 
 from pathlib import Path
 
@@ -9,10 +9,10 @@ _OWNER = "ray.io/originated-from-cr-name"
 
 
 def load(path: Path, rayservice: str) -> Document:
-    """The RayCluster of a RayService in a file, which may hold those of others, too.
+    """The RayCluster of a RayService in a file, which may also hold other RayClusters.
 
     Raises:
-        ConfigError: the file has none of it, or several.
+        ConfigError: the file has no RayCluster of this RayService, or several.
     """
     clusters = of_kind(load_file(path), "RayCluster")
     owned = [c for c in clusters if at(c, "metadata", "labels").get(_OWNER) == rayservice]

@@ -1,4 +1,4 @@
-"""The secrets that manifests cannot do without, by the names of their entries alone."""
+"""The secrets that manifests need, by the names of their entries alone."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +9,7 @@ from cluster.manifests import Document, at, groups
 
 
 def problems(asked: ClusterQuery) -> Iterator[Found]:
-    """Secrets, or entries of them, that are not there."""
+    """Missing secrets, and missing entries of secrets."""
     wanted = dict.fromkeys(entry for d in asked.documents for entry in _entries(d))
     objects = dict.fromkeys((place, secret) for place, secret, _ in wanted)
     there = {(place, secret): asked.cluster.entries(secret, place) for place, secret in objects}

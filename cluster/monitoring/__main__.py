@@ -1,7 +1,7 @@
-"""Writes the Grafana dashboard and the alert rules of a blend, from the metrics that it has.
+"""Writes the Grafana dashboard and the alert rules of a blend, from its metrics.
 
-`python -m cluster.monitoring` writes them to k8s/components/monitoring, `--check` tells whether
-they are what is there already.
+`python -m cluster.monitoring` writes them to k8s/components/monitoring; `--check` tells whether the
+files there are current.
 """
 
 import argparse

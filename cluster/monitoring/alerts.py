@@ -12,11 +12,11 @@ Rule = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Levels:
-    """How much of what, and for how long, before somebody is told.
+    """The levels and durations of the alerts.
 
-    Rates are over `window` and have to last for `hold`, longer than that, so that one bad moment is
-    not enough. Shares need more responses, and a hold of at least their window: a change of the
-    weights is over by then. `short_hold` is for what is wrong at once.
+    Rates are over `window` and have to last for `hold`, which is longer, so that one bad moment
+    raises no alert. Shares need more responses, and a hold of at least their window, so that a
+    change of the weights is over by then. `short_hold` is for conditions that are wrong at once.
     """
 
     window: str = "5m"
@@ -29,7 +29,7 @@ class Levels:
 
 
 def rules(levels: Levels) -> dict[str, Any]:
-    """A rule file: one group, which PrometheusRule takes as its `spec`, too."""
+    """A rule file: one group, which is also the `spec` of a PrometheusRule."""
     return {
         "groups": [
             {

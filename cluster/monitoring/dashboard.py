@@ -32,7 +32,7 @@ def dashboard(about: str) -> Json:
 
 
 def _placed(sections: Iterable[tuple[str, Sequence[DashboardPanel]]]) -> Iterable[Json]:
-    """Panels from left to right and top to bottom, a heading above each row of them."""
+    """Panels from left to right and top to bottom, with a heading above each row."""
     ids, y = count(1), 0
     for title, panels in sections:
         place = {"gridPos": {"x": 0, "y": y, "w": _COLUMNS * _WIDTH, "h": 1}, "collapsed": False}

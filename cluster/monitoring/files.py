@@ -30,7 +30,7 @@ def rules_yaml(levels: Levels) -> str:
 
 
 def stale(folder: Path, levels: Levels) -> list[str]:
-    """The files that are not there, or that say something else."""
+    """The files that are missing or not current."""
     return [
         name
         for name, text in files(levels).items()

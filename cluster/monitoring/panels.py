@@ -1,4 +1,4 @@
-"""What the dashboard of a blend shows: every graph with its queries and its description."""
+"""The panels of a blend's dashboard: every graph with its queries and its description."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ _BY_COMPONENT = ("component",)
 
 @dataclass(frozen=True)
 class DashboardPanel:
-    """One graph: queries with the legends of their series, and what the reader has to know.
+    """One graph: queries with the legends of their series, and a description for the reader.
 
     `unit` is one of Grafana's.
     """
@@ -39,7 +39,7 @@ class DashboardPanel:
 def rows() -> list[tuple[str, list[DashboardPanel]]]:
     """Panels under their headings."""
     return [
-        ("Who answers", _who()),
+        ("Shares of components", _who()),
         ("How fast", _how_fast()),
         ("At what cost", _cost()),
         ("What goes wrong", _wrong()),
@@ -65,15 +65,14 @@ def _who() -> list[DashboardPanel]:
         ),
         DashboardPanel(
             "First draws",
-            "How often each component was drawn first, whoever answered then.",
+            "How often each component was drawn first, also if another one answered.",
             "reqps",
             [(queries.or_zero(queries.per_s(DRAWS, WINDOW, ("drawn",))), "{{drawn}}")],
         ),
         DashboardPanel(
             "Responses",
-            "By how they ended: cancelled ones were left by their clients, refused ones asked for "
-            "what the component does not take; failed ones are told apart by whether their clients "
-            "had got a byte.",
+            "By their ends: clients left cancelled ones; components refused requests that they do "
+            "not support; failed ones are counted apart by whether their clients had got a byte.",
             "reqps",
             [(queries.or_zero(queries.per_s(RESPONSES, WINDOW, ("state",))), "{{state}}")],
         ),
@@ -85,7 +84,7 @@ def _how_fast() -> list[DashboardPanel]:
         _quantiles(TTFT, "First byte", "From the request to the first byte of its response."),
         DashboardPanel(
             "First byte, p99 by turn",
-            "Later turns have longer prompts; what the prefix cache holds of them costs little.",
+            "Later turns have longer prompts; the part in the prefix cache costs little.",
             "s",
             [(queries.quantile(0.99, TTFT, WINDOW, ("turn",)), "turn {{turn}}")],
         ),
@@ -100,7 +99,7 @@ def _how_fast() -> list[DashboardPanel]:
         ),
         DashboardPanel(
             "Ongoing requests",
-            "What the replicas of each deployment are at work on; LLMServer is a component.",
+            "Requests that the replicas of each deployment are running; LLMServer is a component.",
             "short",
             [(queries.ongoing(), "{{deployment}}")],
         ),
@@ -125,8 +124,8 @@ def _cost() -> list[DashboardPanel]:
         ),
         DashboardPanel(
             "Prefix cache",
-            "The share of prompt tokens that did not have to be computed again; 0 also where a "
-            "component does not say.",
+            "The share of prompt tokens that did not have to be computed again; 0 also if a "
+            "component does not report it.",
             "percentunit",
             [(queries.cache_hits(WINDOW), "{{component}}")],
         ),
@@ -138,15 +137,15 @@ def _wrong() -> list[DashboardPanel]:
     return [
         DashboardPanel(
             "Attempts that failed",
-            "The share of a component's attempts that gave no byte, by why: full, unavailable, "
-            "late, or refused, which is its word about the router's key.",
+            "The share of a component's attempts that gave no byte, by cause: full, unavailable, "
+            "late, or refused, which means that it did not accept the router's key.",
             "percentunit",
             [(failed, "{{component}} {{outcome}}")],
         ),
         DashboardPanel(
             "Replacements",
             "Responses that the first choice did not give: another replica of it did (spilled), "
-            "another component (redrawn), or nobody (none).",
+            "another component did (redrawn), or no component did (none).",
             "reqps",
             [(queries.or_zero(queries.per_s(REPLACEMENTS, WINDOW, ("how",))), "{{how}}")],
         ),

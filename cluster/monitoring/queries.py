@@ -18,20 +18,21 @@ from blended.router.metrics import (
     Metric,
 )
 
-# Ray's own. It says who is healthy every ten seconds only, and forgets what was said two reports
-# ago: a query has to look back. Requests straight from HAProxy are in no other gauge than this.
+# Ray's own metrics. Ray reports healthy replicas every ten seconds only, and drops values that are
+# two reports old, so a query has to look back. No other gauge counts requests that come directly
+# from HAProxy.
 _HEALTHY = "last_over_time(ray_serve_deployment_replica_healthy[1m])"
 _ONGOING = "ray_serve_replica_processing_queries"
 _ENGINE = "LLMServer:"
 
-# Arms of experiments have distributions of their own; the held out have the blend's.
+# Arms of experiments have distributions of their own; held-out users have the blend's.
 _ANSWERED = f'component!="{NONE}", arm=~"{NONE}|{HOLDOUT}"'
 _SIGMAS = 3
 _BY_COMPONENT = ("component",)
 
 
 def name(metric: Metric) -> str:
-    """A metric as Prometheus knows it, without what a histogram's parts have behind it."""
+    """A metric's name in Prometheus, without the suffixes of a histogram's parts."""
     return f"ray_{metric.name}{'_total' if metric.kind == 'counter' else ''}"
 
 
@@ -52,7 +53,7 @@ def gauge(how: str, metric: Metric, by: tuple[str, ...] = ()) -> str:
 
 
 def or_zero(query: str) -> str:
-    """A query that says 0 where a counter has not counted anything yet."""
+    """A query that gives 0 while a counter has not counted anything yet."""
     return f"{query} or on () vector(0)"
 
 
@@ -62,19 +63,19 @@ def configured_share(window: str) -> str:
 
 
 def answered(window: str) -> str:
-    """Responses to the blend's own name that anybody gave, outside of experiments."""
+    """Responses to the blend's own name that a component gave, outside of experiments."""
     return f"sum (increase({name(DRAWS)}{_where(_ANSWERED)}[{window}]))"
 
 
 def answered_share(window: str) -> str:
-    """The share of these that each component gave; 0 of one that has never given any."""
+    """The share of these that each component gave; 0 for a component that has never given any."""
     return f"{_answered_by(window)} / scalar({answered(window)})"
 
 
 def chance(window: str, sign: str) -> str:
-    """Three standard deviations of a binomial share above (`+`) or below (`-`) what is configured.
+    """The configured share plus (`+`) or minus (`-`) three standard deviations (binomial).
 
-    They leave room for 99.7 % of what chance alone does.
+    By chance alone 99.7 % of all shares are within them.
     """
     p, n = configured_share(window), f"scalar({answered(window)})"
     return f"clamp({p} {sign} {_SIGMAS} * sqrt({p} * (1 - {p}) / {n}), 0, 1)"
@@ -83,7 +84,7 @@ def chance(window: str, sign: str) -> str:
 def deviation(window: str) -> str:
     """By how many standard deviations a component's responses are more, or fewer, than expected.
 
-    The variance is n·p·(1-p), and 1: no share is so sure that one response proves it wrong.
+    The variance is n·p·(1-p), plus 1, so that a single response never proves a share wrong.
     """
     p, n = configured_share(window), f"scalar({answered(window)})"
     return f"({_answered_by(window)} - {n} * {p}) / sqrt({n} * {p} * (1 - {p}) + 1)"
@@ -98,7 +99,7 @@ def gpu_seconds(window: str) -> str:
 
 
 def cache_hits(window: str) -> str:
-    """The share of prompt tokens that the prefix cache held; 0 where nobody says so."""
+    """The share of prompt tokens that the prefix cache held; 0 if it is not reported."""
     prompt = per_s(TOKENS, window, _BY_COMPONENT, 'kind="prompt"')
     cached = per_s(TOKENS, window, _BY_COMPONENT, 'kind="cached"')
     return f"({cached} or 0 * {prompt}) / {prompt}"
@@ -119,20 +120,20 @@ def failed_responses(window: str) -> str:
 def dropped(window: str) -> str:
     """How much was dropped within the window.
 
-    Not `increase`, which takes the first value of a counter for its beginning: this counter begins
-    with the first loss, and nothing may follow.
+    Not by `increase`, which starts from a counter's first value: this counter begins with the first
+    loss, and there may be no second one.
     """
     now = name(DROPPED)
     return f"sum by (what) ({now} - ({now} offset {window} or 0 * {now}))"
 
 
 def available(how: str) -> str:
-    """Whether the routers take a component to be there: `min` for all of them, `max` for any."""
+    """Whether routers consider a component available: `min` for all of them, `max` for any."""
     return gauge(how, AVAILABLE, _BY_COMPONENT)
 
 
 def ongoing() -> str:
-    """Requests that each deployment is at work on."""
+    """The ongoing requests of each deployment."""
     return f"sum by (deployment) ({_ONGOING})"
 
 

@@ -1,1 +1,1 @@
-"""What manifests have to be: by Kubernetes, KubeRay and Ray Serve, and by each other."""
+"""The rules of Kubernetes, KubeRay and Ray Serve for manifests, and rules between manifests."""

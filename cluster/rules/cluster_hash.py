@@ -1,7 +1,7 @@
-"""What KubeRay 1.7 does about a changed RayService: nothing, a change in place, a second cluster.
+"""KubeRay 1.7's reaction to a changed RayService: none, a change in place, or a second cluster.
 
-A port of the operator's GenerateHashWithoutReplicasAndWorkersToDelete and of what its controller
-makes of the hash (shouldPrepareNewCluster, shouldUpdateCluster).
+A port of the operator's GenerateHashWithoutReplicasAndWorkersToDelete, and of its controller's
+decisions by the hash (shouldPrepareNewCluster, shouldUpdateCluster).
 """
 
 import copy
@@ -18,10 +18,10 @@ Kind = Literal["same", "in place", "second cluster", "ignored"]
 _OF_CLUSTER = ("upgradeStrategy", "suspend")
 CAPS = ("replicas", "minReplicas", "maxReplicas")
 MUTED = ("tolerations", "schedulingGates")
-# The API server fills these in, so that writing them down changes nothing.
+# The API server fills these in by default, so that writing them down changes nothing.
 _DEFAULTS = {"numOfHosts": 1, "priority": 0, "protocol": "TCP"}
-# Go writes these always or, when they are empty, never: `{}` says no more than nothing does. Of
-# all other mappings, which are pointers to it, `{}` is something of its own (`emptyDir: {}`).
+# Go writes these always or, when they are empty, never: `{}` means the same as no value. All other
+# mappings are pointers in Go, for which `{}` is a value of its own (`emptyDir: {}`).
 _STRUCTS = ("metadata", "resources", "scaleStrategy")
 _MAPS = (
     "annotations",
@@ -33,7 +33,7 @@ _MAPS = (
 )
 _QUANTITIES = ("limits", "requests", "overhead")
 _EMPTY = (*_STRUCTS, *_MAPS, *_QUANTITIES)
-# Go leaves these out when they are false or 0; others are pointers, of which false is something.
+# Go leaves these out when they are false or 0; others are pointers, for which false is a value.
 _ZEROES = (
     *("hostIPC", "hostNetwork", "hostPID", "readOnly", "stdin", "stdinOnce", "tty"),
     *("failureThreshold", "initialDelaySeconds", "periodSeconds", "successThreshold"),
@@ -43,10 +43,10 @@ _QUANTITY = ("sizeLimit", "divisor")
 
 
 def change(running: Document, new: Document) -> Kind:
-    """What becomes of a cluster when its RayService changes.
+    """What happens to a cluster when its RayService changes.
 
-    `running` is the spec of the RayCluster, `new` the whole manifest that is applied. "ignored":
-    the operator takes it and does nothing.
+    `running` is the spec of the RayCluster, `new` the whole manifest that is applied. "ignored"
+    means that the operator accepts the change and does nothing.
     """
     wanted = at(new, "spec", "rayClusterConfig")
     if normal(running) == normal(wanted):
@@ -59,12 +59,12 @@ def change(running: Document, new: Document) -> Kind:
 
 
 def upgrade_type(rayservice: Document) -> str:
-    """How the operator replaces a cluster; a new one beside it where the manifest says nothing."""
+    """How the operator replaces a cluster: by default with a new one beside it."""
     return str(at(rayservice, "spec", "upgradeStrategy").get("type") or "NewCluster")
 
 
 def cluster_hash(ray_cluster_spec: Document) -> str:
-    """Equal for two specs exactly where the operator's hash is; the text itself is another."""
+    """A text that is equal for two specs exactly if the operator's hash is."""
     spec = copy.deepcopy(ray_cluster_spec)
     _without(spec, _OF_CLUSTER)
     workers = spec.get("workerGroupSpecs") or []
@@ -78,7 +78,7 @@ def cluster_hash(ray_cluster_spec: Document) -> str:
 
 
 def appended(before: Document, after: Document) -> bool:
-    """Whether worker groups were added at the end, and nothing else is different."""
+    """Whether the only difference is worker groups that were added at the end."""
     count = len(before.get("workerGroupSpecs") or [])
     first = after | {"workerGroupSpecs": (after.get("workerGroupSpecs") or [])[:count]}
     return cluster_hash(first) == cluster_hash(before)
@@ -90,7 +90,7 @@ def _without(document: Document, keys: tuple[str, ...]) -> None:
 
 
 def normal(value: Any, key: str = "") -> Any:
-    """A value, which stands under `key`, as Go reads and writes it after the server's defaults."""
+    """The value of `key`, as Go reads and writes it after the server's defaults."""
     if key in _QUANTITY:
         return _quantity(value, key)
     if isinstance(value, list):
@@ -109,7 +109,7 @@ def _unsaid(key: str, value: Any) -> bool:
 
 
 def _quantity(value: Any, key: str) -> Any:
-    """`1000m` and `1`, `1024Mi` and `1Gi` are the same to Go; `1Gi` and `1073741824` are not."""
+    """For Go `1000m` and `1` are equal, and `1024Mi` and `1Gi`; `1Gi` and `1073741824` are not."""
     try:
         return [str(quantity(value).normalize()), str(value).endswith("i")]
     except ValueError:

@@ -1,6 +1,7 @@
-"""Documents against the CRDs of KubeRay and of the Gateway API, strictly: no unknown field passes.
+"""Checks documents strictly against the CRDs of KubeRay and the Gateway API: no unknown field
+passes.
 
-What CRDs say is kept here as facts (`cluster.rules.crd_facts`): of KubeRay 1.7 and of the Gateway
+The facts of these CRDs are kept here (`cluster.rules.crd_facts`): of KubeRay 1.7 and of the Gateway
 API 1.4. A cluster's own CRDs can take their place.
 """
 
@@ -46,10 +47,10 @@ class Schema:
 
 @lru_cache
 def schema(files: tuple[Path, ...] = ()) -> Schema:
-    """The schemas that are known here; the CRDs in `files` take the place of those of their kinds.
+    """The known schemas; the CRDs in `files` replace those of their kinds.
 
     Raises:
-        ConfigError: a file is unreadable, or holds something else.
+        ConfigError: a file is unreadable, or contains something else.
     """
     found = dict[str, Any]()
     for name in _KNOWN.values():
@@ -66,7 +67,7 @@ def _key(name: str) -> tuple[str, str]:
 
 
 def problems(document: Document, schema: Schema) -> list[Problem]:
-    """Every field of a document that its CRD does not have, or not with such a value."""
+    """Every field of a document that its CRD does not have, or whose value it does not allow."""
     key = str(document.get("apiVersion")), str(document.get("kind"))
     if key not in schema.validators:
         known = ", ".join(f"{version} {kind}" for version, kind in schema.validators)
@@ -84,7 +85,7 @@ def _validator(openapi: Document) -> Any:
 
 
 def _strict(node: Any) -> Any:
-    """An OpenAPI schema of Kubernetes as a JSON schema that knows all there may be."""
+    """An OpenAPI schema of Kubernetes as a JSON schema that allows no other fields."""
     if isinstance(node, list):
         return [_strict(item) for item in node]
     if not isinstance(node, dict):
@@ -94,7 +95,7 @@ def _strict(node: Any) -> Any:
         strict["properties"] = {name: _strict(field) for name, field in node["properties"].items()}
         if node.get("type") == "object" and not node.get("x-kubernetes-preserve-unknown-fields"):
             strict.setdefault("additionalProperties", False)
-        # The API server fills in defaults before it looks for what is missing.
+        # The API server fills in defaults before it looks for missing fields.
         given = {name for name, field in node["properties"].items() if "default" in field}
         strict["required"] = [name for name in node.get("required", ()) if name not in given]
     if node.get("x-kubernetes-int-or-string"):

@@ -1,7 +1,7 @@
 """The facts of CRDs without their prose: python -m cluster.rules.crd_facts --out FILE CRD.yaml …
 
-Field names, types, enumerations, bounds and defaults of every served version, as JSON. What occurs
-more than once, as pods do, stands in the file once, under its number.
+Field names, types, enumerations, bounds and defaults of every served version, as JSON. A subtree
+that occurs more than once, such as a pod, is in the file once, under a number.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from blended.errors import ConfigError
 from cluster.manifests import load_file
 
 Node = Any
-# What the field's prose, and rules in a language of their own (CEL), stand under.
+# The keys of descriptions, and of rules in CEL.
 _DROPPED = ("description", "x-kubernetes-validations", "externalDocs", "example")
 _SMALLEST = 60
 
@@ -60,7 +60,7 @@ def facts(schema: Node, is_fields: bool = False) -> Node:
 
 
 def packed(schemas: Mapping[str, Node]) -> dict[str, Node]:
-    """The same with every larger subtree once: `{"$": number}` stands for an entry of `shared`."""
+    """The schema with every larger subtree once: `{"$": number}` refers to an entry of `shared`."""
     counts = Counter[str]()
 
     def count(node: Node) -> None:
@@ -115,7 +115,7 @@ def _text(node: Node) -> str:
 
 
 def _lines(document: Mapping[str, Any]) -> str:
-    """JSON with a line for every schema and every shared part, for people who compare two."""
+    """JSON with one line for every schema and every shared part, so that diffs are readable."""
     schemas = (f"{json.dumps(name)}: {_text(node)}" for name, node in document["schemas"].items())
     shared = map(_text, document["shared"])
     parts = (",\n".join(lines) for lines in (schemas, shared))

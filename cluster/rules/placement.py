@@ -14,7 +14,7 @@ from cluster.rules.replica_needs import ACCELERATOR, ReplicaNeed, needs
 
 
 def problems(rayservice: Document, serve: Document) -> list[Problem]:
-    """Deployments without a group, or with several; replicas, or all of them, that do not fit."""
+    """Deployments without a group, or with several; replicas that do not fit, or not all."""
     workers = [group for group in groups(rayservice) if not group.head]
     found = list(_proxies(serve))
     placed: dict[str, list[ReplicaNeed]] = {group.path: [] for group in workers}

@@ -1,4 +1,4 @@
-"""What Kubernetes takes in the pods of a RayService, although users have come to regret it."""
+"""Settings in the pods of a RayService that Kubernetes accepts but that cause trouble."""
 
 import re
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from cluster.manifests import CLUSTER, SERVE, Document, GroupSpec, at, environme
 HEAD_MEMORY = "8Gi"
 CLUSTER_LABEL = "ray.io/cluster"
 
-# Kubernetes' and Ray Serve's own, where nothing is written.
+# The defaults of Kubernetes and Ray Serve.
 _GRACE_S = 30
 _SHUTDOWN_S = 20
 _SECRET = re.compile(r"(^|_)(KEY|TOKEN|SECRET|PASSWORD|PASSPHRASE|CREDENTIALS?)\Z", re.IGNORECASE)
@@ -20,7 +20,7 @@ _REFERENCE = re.compile(r"\$\([A-Za-z_][A-Za-z0-9_]*\)|")
 
 
 def problems(rayservice: Document, serve: Document) -> list[Problem]:
-    """Probes, limits, images, secrets; `serve` is the Serve config that the service holds."""
+    """Mistakes in probes, limits, images and secrets; `serve` is the service's Serve config."""
     found = list(_secrets_of_cluster(rayservice, serve))
     for group in groups(rayservice):
         found += [*_images(group), *_secrets(group), *_cpus(group), *_gpus(group)]
@@ -30,7 +30,7 @@ def problems(rayservice: Document, serve: Document) -> list[Problem]:
 
 
 def budget_problems(budget: Document) -> list[Problem]:
-    """What keeps a PodDisruptionBudget from guarding the pods of a RayService."""
+    """Mistakes that keep a PodDisruptionBudget from protecting the pods of a RayService."""
     spec, found = at(budget, "spec"), []
     if "maxUnavailable" in spec:
         message = "needs a scale subresource, which a RayCluster lacks, and blocks every drain"
@@ -47,19 +47,19 @@ def budget_problems(budget: Document) -> list[Problem]:
 
 
 def cpus(group: GroupSpec) -> Any:
-    """Where Ray reads a pod's CPUs, as it is written there; None where nothing is."""
+    """The value from which Ray reads a pod's CPUs, as written; None if there is none."""
     return _declared(group, "CPU", "num-cpus", "cpu")
 
 
 def gpus(group: GroupSpec) -> Any:
-    """Where Ray reads a pod's GPUs, as it is written there; None where nothing is."""
+    """The value from which Ray reads a pod's GPUs, as written; None if there is none."""
     container = at(group.ray_container, "resources")
     names = [n for kind in ("limits", "requests") for n in at(container, kind) if n.endswith("gpu")]
     return _declared(group, "GPU", "num-gpus", names[0] if names else "nvidia.com/gpu")
 
 
 def amount(value: Any) -> Decimal:
-    """A quantity as a number; 0 for nothing, and for what is none, which is reported elsewhere."""
+    """A quantity as a number; 0 for no value or an invalid one, which is reported elsewhere."""
     try:
         return quantity(value or 0)
     except ValueError:
@@ -80,7 +80,7 @@ def _declared(group: GroupSpec, resource: str, parameter: str, limit: str) -> An
 def _head(head: GroupSpec) -> Iterator[Problem]:
     path = f"{head.path}.template.spec.containers[0].resources.limits"
     if amount(gpus(head)) > 0:
-        message = f"{gpus(head)} GPUs on the head serve nobody; remove them"
+        message = f"{gpus(head)} GPUs on the head serve no replica; remove them"
         yield Problem(path, message)
     if amount(cpus(head) or 1) > 0:
         message = f"is {at(head.spec, 'rayStartParams').get('num-cpus')!r}; write '0', which keeps"
@@ -169,7 +169,7 @@ def _secrets_of_cluster(rayservice: Document, serve: Document) -> Iterator[Probl
 
 
 def _texts(value: Any, path: str) -> Iterator[tuple[str, str, str]]:
-    """Every variable of an environment in a Serve config, whoever sets it."""
+    """Every environment variable in a Serve config, of applications and of deployments."""
     items = enumerate(value) if isinstance(value, list) else ()
     for key, item in value.items() if isinstance(value, dict) else items:
         where = field_path([key], path)
@@ -184,5 +184,5 @@ def _secret(path: str, name: str, value: Any) -> Iterator[Problem]:
     if _REFERENCE.fullmatch(text):
         return
     if _SECRET.search(name) or _URL_WITH_PASSWORD.search(text):
-        message = "stands here for everybody to read; write valueFrom: {secretKeyRef: …}"
+        message = "can be read here by anybody; write valueFrom: {secretKeyRef: …}"
         yield Problem(path, f"'{name}' {message}")

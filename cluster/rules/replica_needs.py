@@ -1,4 +1,4 @@
-"""What the replicas of a Serve config ask of the nodes that they run on."""
+"""The requirements of a Serve config's replicas for the nodes that they run on."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,16 +15,17 @@ from cluster.rules.serve_keys import deployment_names
 
 ACCELERATOR = "accelerator_type:"
 
-# Ray Serve's, for `num_replicas: auto`.
+# Ray Serve's default for `num_replicas: auto`.
 _AUTO = 100
 
 
 @dataclass(frozen=True)
 class ReplicaNeed:
-    """What the replicas of a deployment ask of nodes; `path` is where it stands.
+    """The requirements of a deployment's replicas for nodes; `path` is its place in the config.
 
-    `bundles` are the parts of one replica, all on one pod if it is `packed`, and `selectors` what
-    the labels of these pods have to be. `per_pod` bounds the replicas on a pod; 0 does not.
+    `bundles` are the parts of one replica, all on one pod if it is `packed`. `selectors` are the
+    labels that these pods need. `per_pod` is the largest number of replicas on a pod; 0 means no
+    limit.
     """
 
     path: str
@@ -36,17 +37,17 @@ class ReplicaNeed:
     per_pod: int = 0
 
     def total(self, resource: str) -> float:
-        """What one replica takes."""
+        """The resources of one replica."""
         return math.fsum(bundle.get(resource, 0) for bundle in self.bundles)
 
     def at_once(self, resource: str) -> float:
-        """What a pod has to have, for any replica to run there."""
+        """The resources that a pod needs, so that any replica can run there."""
         largest = max(bundle.get(resource, 0) for bundle in self.bundles)
         return self.total(resource) if self.packed else largest
 
 
 def needs(serve: Document) -> list[ReplicaNeed]:
-    """What every deployment asks for, of those that the config names or that we build."""
+    """The requirements of every deployment that the config names or that our builders make."""
     return [
         need
         for i, application in enumerate(serve.get("applications") or [])
@@ -60,7 +61,7 @@ def _of_application(application: Document, path: str) -> Iterator[ReplicaNeed]:
         for i, entry in enumerate(application.get("deployments") or [])
     }
     for name in deployment_names(application) or ():
-        # Without an entry of its own it takes nothing and may run anywhere.
+        # Without an entry of its own it has no requirements and may run anywhere.
         if name != PICKER:
             entries.setdefault(name, (path, {}))
     built = _built(application)
@@ -72,7 +73,7 @@ def _of_application(application: Document, path: str) -> Iterator[ReplicaNeed]:
 
 
 def _built(application: Document) -> Document | None:
-    """What a builder of ours asks for by itself; None if its arguments are wrong."""
+    """The requirements that one of our builders sets; None if its arguments are wrong."""
     if application.get("import_path") != "blended.app:build_vllm":
         return {}
     try:

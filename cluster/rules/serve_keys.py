@@ -1,7 +1,8 @@
-"""What is wrong with a Serve config: by Ray's own schema, and by what that takes without a word.
+"""Mistakes in a Serve config: those that Ray's own schema refuses, and those that it accepts
+silently.
 
-Ray drops keys that it does not know (`num_gpu`), keeps the last of two equal names and configures
-deployments that nobody built. The keys that it does know are read from its models when this runs.
+Ray drops unknown keys (`num_gpu`), keeps the last of two equal names, and configures deployments
+that no builder makes. The known keys are read from Ray's models at run time.
 """
 
 import difflib
@@ -38,7 +39,7 @@ def problems(serve_config: Document) -> list[Problem]:
 
 
 def by_ray(serve_config: Document) -> list[Problem]:
-    """What Ray's own schema refuses; without such problems, all types are as it wants them."""
+    """The mistakes that Ray's own schema refuses; without them, all types are right."""
     return _malformed(serve_config) or list(_by_ray(serve_config, ServeDeploySchema, ""))
 
 
@@ -55,7 +56,7 @@ def deployment_names(application: Document) -> tuple[str, ...] | None:
 
 
 def _malformed(serve_config: Document) -> list[Problem]:
-    """Where Ray's schema would not report but raise."""
+    """Mistakes on which Ray's schema would raise instead of reporting them."""
     applications = serve_config.get("applications") or []
     if found := list(_no_mappings(applications, "applications")):
         return found
@@ -99,7 +100,7 @@ def _foreign(import_path: str, path: str) -> Iterator[Problem]:
 
 
 def _arguments(application: Document, path: str) -> Iterator[Problem]:
-    """What the builder on the cluster would refuse."""
+    """The mistakes that the builder on the cluster would refuse."""
     builder = getattr(builders, str(application["import_path"]).removeprefix(_PACKAGE))
     model: Model = inspect.signature(builder).parameters["args"].annotation
     try:
@@ -109,7 +110,7 @@ def _arguments(application: Document, path: str) -> Iterator[Problem]:
 
 
 def _unknown_keys(value: Any, annotation: Any, path: str) -> Iterator[Problem]:
-    """Keys without a field, wherever Ray has a model for the mapping that they stand in."""
+    """Keys without a field, in every mapping for which Ray has a model."""
     if isinstance(value, list):
         for i, item in enumerate(value):
             yield from _unknown_keys(item, annotation, f"{path}[{i}]")
@@ -126,7 +127,7 @@ def _unknown_keys(value: Any, annotation: Any, path: str) -> Iterator[Problem]:
 
 
 def _by_ray(value: Document, model: Model, path: str) -> Iterator[Problem]:
-    """What Ray's own validation says, of parts that it takes as plain mappings as well."""
+    """The complaints of Ray's validation, also on parts that its schema takes as mappings."""
     try:
         model.model_validate(value)
     except ValidationError as exc:
@@ -139,7 +140,7 @@ def _by_ray(value: Document, model: Model, path: str) -> Iterator[Problem]:
 
 
 def _plain(value: Any, annotation: Any, path: str) -> Iterator[tuple[str, Document, Model]]:
-    """The parts that Ray's schema has a model for, but takes for a mapping of anything."""
+    """The parts that Ray's schema takes as plain mappings although Ray has a model for them."""
     if isinstance(value, list):
         for i, item in enumerate(value):
             yield from _plain(item, annotation, f"{path}[{i}]")
@@ -174,7 +175,7 @@ def _twice(names: Iterable[str], path: str) -> Iterator[Problem]:
 
 
 def _overlapping(prefixes: list[str]) -> Iterator[Problem]:
-    """Below `/` there may be others; any other prefix is one application's alone."""
+    """Other prefixes may lie below `/`; any other prefix belongs to one application."""
     for i, prefix in enumerate(prefixes):
         for other in prefixes:
             if other != "/" and prefix.startswith(f"{other}/"):

@@ -1,8 +1,9 @@
-"""What KubeRay 1.7 refuses in a RayService, and what it takes although it cannot go well.
+"""The mistakes in a RayService that KubeRay 1.7 refuses, and those that it accepts but that fail
+later.
 
-The first is a port of the operator's validation.go, whose words otherwise reach nobody but the
+The first are a port of the operator's validation.go, whose messages otherwise appear only in the
 status of an object that the API server has accepted. `problems` takes documents that have passed
-`cluster.rules.crd`: it says nothing of wrong types.
+`cluster.rules.crd`: it does not report wrong types.
 """
 
 import re
@@ -30,7 +31,7 @@ _HEAD_ENV = f"{CLUSTER}.headGroupSpec.template.spec.containers[0].env"
 
 
 def problems(rayservice: Document) -> list[Problem]:
-    """Every mistake in a RayService: of its cluster, its Serve config, its pods, who runs where."""
+    """Every mistake in a RayService: its cluster, its Serve config, its pods, its placement."""
     cluster = at(rayservice, "spec", "rayClusterConfig")
     found = [
         *_metadata(at(rayservice, "metadata")),
@@ -58,7 +59,7 @@ def _served(rayservice: Document, serve: Document) -> Iterator[Problem]:
     for problem in serve_keys.problems(serve):
         yield Problem(f"{SERVE}.{problem.path}", problem.message)
     if serve_keys.by_ray(serve):
-        # Of a config that Ray cannot read, nothing else can be said.
+        # If Ray cannot read the config, no other check is possible.
         serve = {}
     yield from pods.problems(rayservice, serve)
     yield from placement.problems(rayservice, serve)
@@ -156,7 +157,7 @@ def _autoscaler(cluster: Document) -> Iterator[Problem]:
 
 
 def _fault_tolerance(cluster: Document, annotations: Document) -> Iterator[Problem]:
-    """Where GCS keeps its state is said once, in gcsFaultToleranceOptions."""
+    """Only gcsFaultToleranceOptions may say where GCS keeps its state."""
     head, path = at(cluster, "headGroupSpec"), f"{CLUSTER}.gcsFaultToleranceOptions"
     options = at(cluster, "gcsFaultToleranceOptions")
     for name in ("RAY_REDIS_ADDRESS", "REDIS_PASSWORD", "REDIS_USERNAME"):

@@ -17,7 +17,7 @@ _RESOURCES = ("num-cpus", "num-gpus", "memory", "resources")
 
 
 def problems(rayservice: Document) -> list[Problem]:
-    """What the operator, or Kubernetes after it, refuses in a head or a worker group."""
+    """Mistakes in a head or a worker group that the operator, or Kubernetes after it, refuses."""
     cluster = at(rayservice, "spec", "rayClusterConfig")
     every = groups(rayservice)
     found = [*_names(every), *_serve_port(every[0])]
@@ -41,7 +41,7 @@ def _names(every: list[GroupSpec]) -> Iterator[Problem]:
 
 
 def _serve_port(head: GroupSpec) -> Iterator[Problem]:
-    """The Service of the API is made from it, for the workers' pods, too."""
+    """KubeRay makes the Service of the API from it, also for the workers' pods."""
     names = [str(port.get("name")) for port in head.ray_container.get("ports") or []]
     if not any(name == "serve" or name.startswith("serve-") for name in names):
         message = "no port is named 'serve', so that no Service is made; add serve: 8000"

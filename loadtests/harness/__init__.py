@@ -1,1 +1,1 @@
-"""What studies and load tests share: start and stop, the wire, provenance, figures."""
+"""Shared by studies and load tests: start and stop, load generator, provenance, figures."""

@@ -25,10 +25,10 @@ _NUMBER = "00000000"
 
 @dataclass(frozen=True)
 class Job:
-    """What is sent where, by how many clients for how long.
+    """A load: the request, the address, the number of clients and the duration.
 
     The clients begin spread over `stagger_s`. `token` is a text that every token of a stream holds
-    once; a stream with fewer than `min_tokens`, or without [DONE], has failed. 0 is no stream.
+    once. A stream with fewer than `min_tokens`, or without [DONE], has failed; 0 means no stream.
     """
 
     host: str
@@ -45,10 +45,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Sample:
-    """What came of it; `per_s` is the rate from the first request to the end of the last response,
-    `full_per_s` that of the responses that ended while all clients were asking.
+    """The measurements; `per_s` is the rate from the first request to the end of the last response,
+    `full_per_s` that of the responses that ended while all clients were sending requests.
 
-    All times are in milliseconds; those that a response does not have are null.
+    All times are in milliseconds; a time that a response does not have is null.
     """
 
     responses: int
@@ -62,7 +62,7 @@ class Sample:
 
 
 def request_template(job: Job) -> bytes:
-    """The whole HTTP request; the number in its text makes it a conversation of its own."""
+    """The whole HTTP request; the number in its text makes it a new conversation."""
     body = json.dumps(job.body).encode()
     headers = {"host": f"{job.host}:{job.port}", "content-type": "application/json"}
     headers |= {"content-length": str(len(body))} | job.headers
@@ -86,7 +86,7 @@ class RunningJob:
     sent: int = 0
 
     async def client(self, index: int) -> None:
-        """Ask until the time is over; the response under way then is waited for."""
+        """Send requests until the time is over, and wait for the last response."""
         template, token = request_template(self.job), self.job.token.encode()
         connection: Connection | None = None
         await asyncio.sleep(self.job.stagger_s * index / self.job.clients)

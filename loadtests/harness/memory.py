@@ -28,7 +28,7 @@ class ProcessMemory:
 def sample(
     processes: Sequence[psutil.Process], at_s: float, into: dict[Any, ProcessMemory]
 ) -> None:
-    """Look at the memory of every process once; one that has ended meanwhile is left out."""
+    """Sample the memory of every process once; a process that has ended is left out."""
     total = into.setdefault("all", ProcessMemory("all together"))
     own = rss = 0.0
     for process in processes:
@@ -45,7 +45,7 @@ def sample(
 
 
 def named(command: Sequence[str]) -> str:
-    """What a process is, from its command line: its title, its script or module, or its program."""
+    """The name of a process, from its command line: its title, script, module or program."""
     title = " ".join(command).strip()
     if title.startswith(("ray::", "VLLM::", "ray-dashboard-")):
         return title.partition(" (")[0]
@@ -56,7 +56,7 @@ def named(command: Sequence[str]) -> str:
 
 
 def _named(process: psutil.Process) -> str:
-    """An engine's own processes are told apart by the component that they belong to."""
+    """The names of an engine's own processes contain their component."""
     name = named(process.cmdline() or [process.name()])
     if not name.startswith("VLLM::"):
         return name

@@ -1,4 +1,4 @@
-"""Whether a process's memory grows, beyond what chance explains: pure functions."""
+"""Tests whether a process's memory grows by more than chance explains: pure functions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,17 +7,17 @@ from itertools import pairwise
 import numpy as np
 from scipy import stats
 
-# Neighbouring samples are alike; the means of so many blocks of them are nearly independent.
+# Neighbouring samples are correlated; the means of this many blocks are nearly independent.
 BLOCKS = 10
 # Of the two-sided interval: with 30 processes, one in 60 soaks calls a flat one growing.
 LEVEL = 0.999
-# Growth over the run that is too little to tell from allocators and caches filling up.
+# Growth up to this size cannot be told from allocators and caches that fill up.
 FEWEST_MIB = 4.0
 
 
 @dataclass(frozen=True)
 class Trend:
-    """The straight line through the memory of one process, over the seconds that were looked at."""
+    """The straight line through the memory of one process, over the measured seconds."""
 
     mib: float
     slope_mib_per_h: float
@@ -32,7 +32,7 @@ class Trend:
 
     @property
     def grows(self) -> bool:
-        """Whether the whole interval of the slope is above 0, and the growth worth the name."""
+        """Whether the whole interval of the slope is above 0, and the growth is not negligible."""
         return self.low_mib_per_h > 0 and self.growth_mib > FEWEST_MIB
 
 

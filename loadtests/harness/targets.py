@@ -1,4 +1,7 @@
-"""What is measured: the bare upstream and its peers; Blended's own are in blended_targets.py."""
+"""The targets of measurements: the bare upstream and its peers.
+
+Blended's own are in blended_targets.py.
+"""
 
 import os
 import re
@@ -33,10 +36,10 @@ def nothing() -> list[psutil.Process]:
 
 @dataclass(frozen=True)
 class Target:
-    """Something that answers chats at `url`; `models` is what it is asked for, by kind of response.
+    """A server that answers chats at `url`; `models` are its models by kind of response.
 
-    `processes` are those whose CPU time is counted, `role` names what each does. `token` and
-    `min_tokens` tell its streams' tokens, `options` are further fields of every request.
+    The CPU time of `processes` is counted, and `role` names the role of each. `token` and
+    `min_tokens` describe the tokens of its streams, `options` are further fields of every request.
     """
 
     name: str

@@ -28,15 +28,15 @@ _TIMEOUT_S = 300.0
 
 
 class MeasurementFailed(Exception):
-    """A response that did not come to its end, or a client that was too slow to tell."""
+    """A response that did not end properly, or a client that was too slow to measure."""
 
 
 @dataclass(frozen=True)
 class TimedResponse:
     """One response that ended: seconds to the first token and to the last, and tokens.
 
-    `attempts` is how often the router asked a component for it, `is_redrawn` whether another one
-    than the one drawn first has answered, which only a blend tells that reveals its components.
+    `attempts` is how often the router asked a component for it. `is_redrawn` tells whether another
+    component than the first drawn one has answered, if the blend reveals its components.
     """
 
     first_s: float
@@ -62,10 +62,10 @@ def session(headers: dict[str, str]) -> aiohttp.ClientSession:
 async def ask(
     http: aiohttp.ClientSession, url: str, model: str, words: int, tokens: int
 ) -> TimedResponse:
-    """One streamed response to a prompt that begins like no other.
+    """One streamed response to a prompt with a unique beginning.
 
     Raises:
-        MeasurementFailed: it did not come to its end.
+        MeasurementFailed: the response did not end properly.
     """
     text = " ".join([str(random.getrandbits(48)), *random.choices(_WORDS, k=words)])
     body = {

@@ -30,7 +30,7 @@ class Exchange:
         self._end = (self._end + body)[-200:]
 
     def failure(self, min_tokens: int) -> str:
-        """What is wrong with the response; empty when nothing is."""
+        """The fault of the response; empty if there is none."""
         if self.status != 200:
             return f"HTTP {self.status}: {self._end.decode(errors='replace')}"
         if min_tokens and b"[DONE]" not in self._end:
@@ -59,7 +59,7 @@ class Connection(asyncio.Protocol):
         self._parser.feed_data(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """A response that was under way has failed."""
+        """A running response has failed."""
         self.open = False
         if self._exchange is not None and not self._exchange.ended.done():
             self._exchange.ended.set_exception(ConnectionError("connection closed"))
@@ -87,6 +87,6 @@ class Connection(asyncio.Protocol):
         return exchange
 
     def close(self) -> None:
-        """Close the connection, whatever is under way."""
+        """Close the connection, also during a response."""
         self.open = False
         self._transport.abort()

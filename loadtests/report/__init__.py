@@ -1,1 +1,1 @@
-"""A load test to look at: `python -m loadtests.report RESULT --html FILE`."""
+"""The report of a load test: `python -m loadtests.report RESULT --html FILE`."""

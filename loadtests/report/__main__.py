@@ -1,8 +1,8 @@
 """A report of a load test or a soak: python -m loadtests.report RESULT [--html FILE] [--blend FILE]
 
-RESULT is what Locust with loadtests/chat.py, or `python -m loadtests.soak`, has printed or kept:
-its last line is read. Prints a table; the HTML is one file that needs neither a network nor
-scripts. A blend gives the weights to hold the components' shares against.
+RESULT is the output of Locust with loadtests/chat.py or of `python -m loadtests.soak`; its last
+line is read. Prints a table; the HTML is one file that needs neither a network nor scripts. With
+--blend the report compares the components' shares with the blend's weights.
 """
 
 import argparse
@@ -48,7 +48,7 @@ def weights(blend: BlendConfig) -> dict[str, float]:
 
 
 def lines(document: Mapping[str, Any]) -> list[str]:
-    """What the terminal shows."""
+    """The report as text for the terminal."""
     run = document.get("soak", document)
     found = [run_summary.table(run), *run_summary.describe(run), run_summary.verdict(run)]
     return [*found, *document.get("complaints", [*run["missed"], *run["refused"]])]

@@ -1,4 +1,4 @@
-"""The plots of a report as SVG; none where there is nothing to draw."""
+"""The plots of a report as SVG; a plot without data is left out."""
 
 import io
 import re
@@ -12,13 +12,13 @@ from matplotlib.ticker import FuncFormatter
 
 from blended.experiments.plot_style import GREY, INK, LEGEND, STYLE, WIDTH
 
-# Okabe and Ito's colours for all eyes.
+# Okabe and Ito's colours, which colour-blind readers can tell apart.
 BLUE, ORANGE, GREEN = "#0072b2", "#d55e00", "#009e73"
 _COLOURS = (BLUE, ORANGE, GREEN, "#cc79a7", "#e69f00", "#56b4e9")
 TITLES = {
     "load": "Latency and goodput against load",
     "turns": "First tokens by turn",
-    "shares": "Who answered",
+    "shares": "Shares of components",
     "memory": "Memory",
 }
 # Of a soak's processes, those that grow most are drawn.
@@ -31,7 +31,7 @@ Document = Mapping[str, Any]
 def plots(
     run: Document, search: Document | None, processes: Sequence[Document], weights: Document
 ) -> dict[str, str]:
-    """The SVG of each plot that there is something for, by its name."""
+    """The SVG of each plot that has data, by its name."""
     found = {
         "load": _load(search) if search else None,
         "turns": _turns(run),
@@ -99,7 +99,7 @@ def _turns(run: Document) -> Figure | None:
 
 
 def _shares(run: Document, weights: Document) -> Figure | None:
-    """Who answered the blend's requests, beside the weights where these are known."""
+    """The shares of components in the blend's responses, beside the weights if these are known."""
     shares = run["shares"]
     if not shares:
         return None
@@ -119,7 +119,7 @@ def _shares(run: Document, weights: Document) -> Figure | None:
 
 
 def _memory(processes: Sequence[Document]) -> Figure | None:
-    """What the processes that grew most have added, over time."""
+    """The growth of the processes that grew most, over time."""
     if not processes:
         return None
     figure = Figure((WIDTH, 3.2))
@@ -150,7 +150,7 @@ def _bars(rows: int) -> tuple[Figure, Axes]:
 
 
 def _svg(figure: Figure, name: str) -> str:
-    """The figure to stand inside a page that has others: as wide as its place, and with own ids."""
+    """The figure for a page with several figures: as wide as its place, and with unique ids."""
     written = io.StringIO()
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     figure.savefig(written, format="svg", transparent=True, metadata=nothing)

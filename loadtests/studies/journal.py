@@ -1,4 +1,4 @@
-"""What the journal costs in PostgreSQL: python -m loadtests.studies.journal --rows 10000000
+"""The cost of the journal in PostgreSQL: python -m loadtests.studies.journal --rows 10000000
 
 Fills a PostgreSQL of its own with made-up responses, aggregates users' days three times as an
 analyst would, reports the experiment that all of them belong to, exports everything once, and
@@ -131,7 +131,7 @@ def _run(engine: Any, statement: TextClause, values: dict[str, Any]) -> None:
 
 
 def _define(store: Store) -> None:
-    """The experiment that the responses' SQL speaks of."""
+    """The experiment of the responses in the SQL."""
     arms = tuple(ArmDefinition(f"arm-{i}", 0.5, {"a": 0.25, "b": 0.75}) for i in range(2))
     definition = Definition(
         name="experiment",
@@ -152,7 +152,7 @@ def _define(store: Store) -> None:
 
 
 def _report(url: str) -> tuple[float, float]:
-    """How long the command line takes to report it, and its peak of memory in MiB."""
+    """Seconds that `blended experiment report` takes, and its peak of memory in MiB."""
     blended = str(Path(sys.executable).with_name("blended"))
     command = [blended, "experiment", "report", "experiment", "--journal", url, "--json"]
     seconds, _ = _timed(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL))

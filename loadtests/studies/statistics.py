@@ -1,8 +1,8 @@
 """How often the statistics of experiments err: python -m loadtests.studies.statistics
 
-Simulates experiments whose truth is known, without a journal, and counts how often an interval
-misses it, and how often arms without any difference are called different: looking once at the end,
-and looking every day. Prints a table and, last, one line of JSON; `--save` keeps that.
+Simulates experiments with a known truth, without a journal. Counts how often an interval misses the
+truth, and how often arms without any difference are called different, after one look at the end and
+with a look every day. Prints a table and, last, one line of JSON; `--save` writes it to a file.
 """
 
 import argparse
@@ -47,7 +47,7 @@ _DAYS, _JOIN_DAYS, _HISTORY_DAYS = 40, 10, 14
 
 @dataclass(frozen=True)
 class People:
-    """n simulated users, and what each did on each of their days, arrays of shape (n, days)."""
+    """n simulated users, and their activity on each of their days, arrays of shape (n, days)."""
 
     arm: Ints
     joined: Ints
@@ -56,7 +56,7 @@ class People:
     before: Mapping[str, Array]
 
     def panel(self, until: int) -> ExperimentPanel:
-        """What a journal knows of them before a day, counted from the experiment's first."""
+        """A journal's data on them before a day, counted from the experiment's first."""
         who = self.joined < until
         since = np.arange(self.active.shape[1])
         seen = self.joined[who, None] + since < until
@@ -189,7 +189,7 @@ def false_alarms(experiments: int, users: int, rng: np.random.Generator) -> dict
 
 
 def _naive(panel: ExperimentPanel) -> dict[str, Estimate]:
-    """Two of the measures as if every user-day were somebody else's."""
+    """Two of the measures as if every user-day belonged to another user."""
     arms = []
     for arm in (1, 0):
         days = panel.totals["observed_days"][panel.arm == arm].sum()
@@ -216,7 +216,7 @@ class Peeking:
 
 
 def peeking(experiments: int, users: int, rng: np.random.Generator) -> Peeking:
-    """Look every day from the fifth, and stop at the first difference that there seems to be."""
+    """Look every day from the fifth, and stop at the first apparent difference."""
     alarms = {True: Counter[str](), False: Counter[str]()}
     names = set[str]()
     for _ in range(experiments):
@@ -241,7 +241,7 @@ def _compared(result: ExperimentResult) -> dict[str, Estimate]:
 
 
 def measure(experiments: int, peeked: int, users: int, seed: int) -> dict[str, Any]:
-    """How often everything errs, over so many experiments; `peeked` are looked at daily."""
+    """How often all statistics err, over `experiments`; `peeked` of them are looked at daily."""
     began = time.perf_counter()
     rng = np.random.default_rng(seed)
     covered = coverage(experiments, users, rng)

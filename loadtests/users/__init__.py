@@ -1,4 +1,4 @@
-"""What loadtests/chat.py is made of: who talks, when they come, and what is measured of them.
+"""The parts of loadtests/chat.py: users, arrivals, load shapes, and figures.
 
-Needs no more than Locust does, but for YAML and Parquet files.
+Needs only what Locust needs, except for YAML and Parquet files.
 """

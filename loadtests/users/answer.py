@@ -1,4 +1,4 @@
-"""One response while it comes to Locust's client, to its end or until somebody leaves."""
+"""One response as it comes to Locust's client, to its end or until the user leaves."""
 
 import json
 import time
@@ -13,12 +13,12 @@ from loadtests.users.tally import LedgerEntry, Outcome
 
 
 class ResponseFailed(Exception):
-    """A response that did not come to its end."""
+    """A response that did not end properly."""
 
 
 @dataclass
 class Answer:
-    """A response while it comes; `pieces` are its texts and when they came."""
+    """A response as it comes; `pieces` are its texts and their times of arrival."""
 
     model: str
     turn: int
@@ -30,11 +30,11 @@ class Answer:
 
     @property
     def text(self) -> str:
-        """What there is of it."""
+        """The text so far."""
         return "".join(text for _, text in self.pieces)
 
     def read(self, response: Any, leave_after: int | None) -> None:
-        """To its end, or to so many tokens; the row of Locust's that it counts in is told."""
+        """Read it to its end, or up to a number of tokens, and report it to Locust's statistics."""
         try:
             self._read(response, leave_after)
         except (ResponseFailed, ValueError, *FAILURE_EXCEPTIONS) as exc:
@@ -48,7 +48,7 @@ class Answer:
         response.success()
 
     def response(self, blend: str) -> LedgerEntry:
-        """What the ledger wants to know of it, now that it has ended."""
+        """The ended response as an entry for the ledger."""
         return LedgerEntry(
             outcome=self.outcome,
             model=self.model,
@@ -82,10 +82,10 @@ def _whole(response: Any) -> Iterator[tuple[float, str]]:
 
 
 def _pieces(response: Any) -> Iterator[tuple[float, str]]:
-    """The pieces of a streamed response and when they came, by `time.perf_counter`.
+    """The pieces of a streamed response and their times of arrival, by `time.perf_counter`.
 
     Raises:
-        ResponseFailed: it broke off, or it ended without saying that it was done.
+        ResponseFailed: it broke off, or it ended without [DONE].
     """
     # Read by lines, as the router writes its events: a pod of Locust's has no `blended.sse`.
     for line in iter(partial(response.stream.readline, b"\n"), b""):

@@ -1,4 +1,4 @@
-"""When conversations begin in an open loop: at random, or as a journal has recorded them."""
+"""The times at which conversations of an open loop begin: random, or from a journal's records."""
 
 import json
 import random
@@ -18,7 +18,7 @@ Arrival = tuple[float, Conversation]
 
 @dataclass(frozen=True)
 class Recorded:
-    """What is used of a response's record; `at_s` is since the first one."""
+    """The used fields of a response's record; `at_s` is the time since the first record."""
 
     at_s: float
     conversation: str
@@ -58,10 +58,10 @@ def poisson(
 def replayed(
     records: Sequence[Recorded], people: People, speed: float, seed: int, models: Sequence[str]
 ) -> Iterator[Arrival]:
-    """Recorded conversations at their times, `speed` times as fast; words are of these people.
+    """Recorded conversations at their times, `speed` times as fast, with the words of these people.
 
-    A journal keeps no text. Of two records with one turn the later one is a regeneration. Models
-    that are not served are the blend.
+    A journal keeps no text. Of two records of one turn the later one is a regeneration. Requests
+    for models that are not served go to the blend.
     """
     rng, found = random.Random(f"{seed} replay"), defaultdict[str, list[Recorded]](list)
     for record in records:
@@ -74,7 +74,7 @@ def replayed(
 
 
 def part(arrivals: Iterator[Arrival], place: int, of: int) -> Iterator[Arrival]:
-    """Every `of`-th arrival from `place` on: the parts of all workers are the whole."""
+    """Every `of`-th arrival from `place` on: all workers together have every arrival once."""
     return islice(arrivals, place, None, of)
 
 

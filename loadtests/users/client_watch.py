@@ -1,4 +1,4 @@
-"""How busy a Locust process is, and how late its events come: what could spoil its measurements."""
+"""The load of a Locust process and the delay of its events, which could spoil its measurements."""
 
 import time
 from collections.abc import Sequence
@@ -16,8 +16,8 @@ _WINDOW_S = 2.0
 class ClientWatch:
     """Watches its own process while a run is on.
 
-    `cpu` is the share of one CPU that it took in the busiest 2 s; `lag` has how much later than it
-    wanted a greenlet woke, which is how late the time of any token may be taken.
+    `cpu` is the share of one CPU that the process took in the busiest 2 s. `lag` are the delays
+    with which a greenlet woke up, which any token's time may have.
     """
 
     def __init__(self) -> None:
@@ -25,11 +25,11 @@ class ClientWatch:
         self._greenlet = gevent.spawn(self._watch)
 
     def stop(self) -> None:
-        """Watch no longer."""
+        """Stop watching."""
         self._greenlet.kill(block=False)
 
     def to_wire(self) -> list[Any]:
-        """What Locust's messages carry: everything so far."""
+        """The data for Locust's messages: everything so far."""
         return [self.cpu, dict(self.lag.buckets)]
 
     def _watch(self) -> None:

@@ -1,4 +1,4 @@
-"""How load varies over a run: each shape is a function of the time that is over, both as shares.
+"""Shapes of the load over a run: each is a function of the elapsed time, both as shares.
 
 `at` is the share of the run that is over (0 to 1); the value is the share of the largest load:
 of the rate in an open loop, of the users in a closed one.
@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-# A flash crowd is there for the fifth of the run around its middle; a soak begins softly.
+# A flash crowd lasts for the fifth of the run around its middle; a soak starts slowly.
 _FLASH, _SOFT = (0.4, 0.6), 0.05
 
 

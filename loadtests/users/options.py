@@ -1,4 +1,4 @@
-"""What a run is told on the command line or in Locust's web UI, checked: frozen values."""
+"""The settings of a run from the command line or Locust's web UI, checked: frozen values."""
 
 import math
 from argparse import ArgumentParser, Namespace
@@ -14,16 +14,16 @@ from loadtests.users.people import People, load
 from loadtests.users.run_summary import SLOTS_PER_PART, Limits
 from loadtests.users.tally import Level
 
-# Of a run without an end.
+# For a run without an end.
 _SLOT_S = 10.0
 
 
 @dataclass(frozen=True)
 class LoadTest:
-    """One load test. Without `rate` and `replay` its loop is closed: so many users.
+    """One load test. Without `rate` and `replay` its loop is closed, with `users` users.
 
-    `seconds` is infinite where nothing ends the run but Ctrl-C; `rate` is new conversations per
-    second at the shape's highest.
+    `seconds` is infinite if only Ctrl-C ends the run; `rate` is new conversations per second at the
+    shape's maximum.
     """
 
     people: People
@@ -40,7 +40,7 @@ class LoadTest:
 
     @property
     def is_open(self) -> bool:
-        """Whether conversations begin whatever the answers do."""
+        """Whether conversations begin independently of the answers."""
         return bool(self.rate or self.replay)
 
     @property
@@ -51,7 +51,7 @@ class LoadTest:
         return self.seconds / (self.shape.steps * SLOTS_PER_PART)
 
     def users_at(self, at_s: float) -> int:
-        """The users of a closed loop when so much of the run is over."""
+        """The number of users of a closed loop at a time of the run."""
         return max(1, round(self.users * self.shape.level(at_s / self.seconds)))
 
     def arrivals(self, models: Sequence[str]) -> Iterator[Arrival]:
@@ -63,7 +63,7 @@ class LoadTest:
         return arrivals.poisson(self.people, shape, rate, self.seconds, self.seed, models)
 
     def load(self) -> dict[str, Any]:
-        """How the report names it."""
+        """The load's description for the report."""
         return {
             "loop": "open" if self.is_open else "closed",
             "shape": "replay" if self.replay else self.shape.name,
@@ -76,7 +76,7 @@ class LoadTest:
 
 
 def add(parser: ArgumentParser) -> None:
-    """The options; 0 and nothing mean that there is none, as the web UI cannot say otherwise."""
+    """The options; 0 and an empty text mean no value, because the web UI has no other way."""
     add = parser.add_argument
     add("--people", default="", help="a file of habits (loadtests/users/people.yaml)")
     add("--seed", type=int, default=1, help="of who comes, when, and of what they say")

@@ -1,9 +1,10 @@
-"""Who talks: conversations drawn from a small file of means and shares.
+"""The users' habits: conversations drawn from a small file of means and shares.
 
     python -m loadtests.users.people [FILE]
 
-checks a file and prints it as JSON, which Locust reads without PyYAML. The shipped people.yaml says
-what there is; a file needs only what is different. Not pydantic, because a Locust pod has none.
+checks a file and prints it as JSON, which Locust reads without PyYAML. The shipped people.yaml has
+every key; a file of your own needs only the different ones. No pydantic, because a Locust pod has
+none.
 """
 
 import json
@@ -20,7 +21,7 @@ from typing import Any
 
 SHIPPED = Path(__file__).with_name("people.yaml")
 SHARES = ("streamed", "regenerated", "abandoned", "returning", "direct")
-# Who comes back is one of so many who were here last; prompts end somewhere.
+# A returning user is one of the last users; a prompt has a maximum of words.
 _REMEMBERED, _MOST_WORDS = 1000, 2000
 _WORDS = (
     *("sun", "rain", "tea", "friends", "music", "work", "dreams", "summer", "home", "books"),
@@ -30,7 +31,7 @@ _WORDS = (
 
 @dataclass(frozen=True)
 class People:
-    """Habits of people who chat, as people.yaml explains them.
+    """The habits of users, as people.yaml explains them.
 
     Raises:
         ValueError: a number is impossible.
@@ -56,16 +57,16 @@ class People:
 
     @property
     def responses(self) -> float:
-        """Responses of a conversation, the mean."""
+        """The mean number of responses in a conversation."""
         return self.turns * (1 + self.regenerated)
 
 
 @dataclass(frozen=True)
 class Ask:
-    """One request for a response: a message, or none to have the last one answered once more.
+    """One request for a response: a new message, or none to regenerate the last response.
 
     It is sent `at_s` after the conversation's beginning if that is given, but never before the
-    response before it has ended. The stream is closed after `leave_after` tokens; then comes the
+    previous response has ended. The stream is closed after `leave_after` tokens; then comes the
     pause.
     """
 
@@ -78,7 +79,7 @@ class Ask:
 
 @dataclass(frozen=True)
 class Conversation:
-    """What one person asks of one model, in order."""
+    """The requests of one user to one model, in order."""
 
     id: str
     user: str
@@ -105,7 +106,7 @@ def conversations(
 
 
 def ask(people: People, rng: random.Random, turn: int) -> Ask:
-    """A message, how it wants to be answered, and the pause after that."""
+    """A message, the form of its answer, and the pause after it."""
     streamed = rng.random() < people.streamed
     leaves = rng.random() < people.abandoned and streamed
     leave_after = geometric(people.abandoned_tokens, rng) if leaves else None
@@ -186,7 +187,7 @@ def _asks(people: People, rng: random.Random) -> Iterator[Ask]:
 
 
 def _message(people: People, rng: random.Random, turn: int) -> str:
-    """What somebody says; the conversations of two people differ from their first message on."""
+    """A user's words; the conversations of two users differ from their first message on."""
     opening = "Hello, let us talk about" if turn == 0 else "And what about"
     length = rng.lognormvariate(math.log(people.words), people.words_spread)
     topics = round(min(length, _MOST_WORDS)) - len(opening.split())

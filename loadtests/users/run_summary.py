@@ -15,9 +15,9 @@ from loadtests.users.tally import Ledger, Outcome, Tally
 
 # The share of the responses that have to keep the service level.
 GOODPUT = 0.99
-# A part of a run is so many slots, and the first of these is left out: the load settles.
+# A part of a run is this many slots; the first one is left out, because the load settles.
 SLOTS_PER_PART = 3
-# A share of fewer responses says too little of a level of 99 in 100.
+# A share of fewer responses is too uncertain for a level of 99 in 100.
 _FEWEST = 30
 
 Figures = dict[str, Any]
@@ -25,7 +25,7 @@ Figures = dict[str, Any]
 
 @dataclass(frozen=True)
 class Limits:
-    """What a Locust process may be at most: busy (share of a CPU), and late (99th percentile)."""
+    """The limits of a Locust process: its share of a CPU, and its delay (99th percentile)."""
 
     cpu: float
     lag_ms: float
@@ -65,7 +65,7 @@ def groups(ledger: Ledger) -> Figures:
 def parts(ledger: Ledger, seconds: float) -> list[Figures]:
     """The run's parts in the order of time, each with its load, less its first third.
 
-    There are none of a run that had no end.
+    A run without an end has none.
     """
     if math.isinf(seconds):
         return []
@@ -101,7 +101,7 @@ def missed(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def refusals(clients: Sequence[Mapping[str, Any]], limits: Limits) -> Iterator[str]:
-    """Why the figures are worth nothing: Locust's processes that were too slow."""
+    """The reasons why the figures are invalid: Locust's processes that were too slow."""
     for process in clients:
         yield from _bottleneck(process, limits)
 
@@ -171,7 +171,7 @@ def _quantiles(quantile: Any) -> dict[str, float] | None:
 
 
 def describe(document: Mapping[str, Any]) -> Iterable[str]:
-    """The run in sentences: its loop, its knee, and how busy the client was."""
+    """The run in sentences: its loop, its knee, and the load of the client."""
     load = document["load"]
     if load["loop"] == "closed":
         what = f"{load['users']} users, who wait for their responses"
@@ -179,7 +179,8 @@ def describe(document: Mapping[str, Any]) -> Iterable[str]:
         what = f"{load['replay']}, {load['speed']:g} times as fast"
     else:
         what = (
-            f"up to {load['rate_per_s']:.3g} new conversations per second, whatever the answers do"
+            f"up to {load['rate_per_s']:.3g} new conversations per second, however slow the "
+            "answers are"
         )
     yield f"{load['loop'].capitalize()} loop, {load['shape']}: {what}."
     if load["shape"] in ("ramp", "step") and (at := document["knee"]):

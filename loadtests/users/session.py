@@ -1,4 +1,4 @@
-"""One run in one process: what it has measured, and all of that as the last line of its output."""
+"""One run in one process: its measurements, and all of them as the last line of its output."""
 
 import os
 import shlex
@@ -20,7 +20,7 @@ from loadtests.users.tally import Ledger
 
 
 class Session:
-    """What this process has measured in its run; in a master, what its workers have.
+    """The measurements of this process in its run; in a master, those of its workers.
 
     `clients` are the figures of the processes that make the load, by name.
     """
@@ -39,15 +39,15 @@ class Session:
 
     @property
     def is_over(self) -> bool:
-        """Whether nobody asks anything more."""
+        """Whether the run has ended, so that no request is sent any more."""
         return self.at_s >= self.run.seconds
 
     def rest(self, seconds: float) -> None:
-        """Let others go on for so long, or until the run is over."""
+        """Sleep for a time, or until the run is over."""
         gevent.sleep(max(0.0, min(seconds, self.run.seconds - self.at_s)))
 
     def conclude(self, errors: Mapping[str, int]) -> dict[str, Any]:
-        """All figures of the run, and where they come from; errors are counted by their words."""
+        """All figures of the run, and their provenance; errors are counted by their messages."""
         run, ledger = self.run, self.ledger
         parts = run_summary.parts(ledger, run.seconds)
         clients = [shown(name, wire) for name, wire in self.clients.items()]

@@ -1,4 +1,4 @@
-"""What became of responses, as counts and histograms that add up over workers, groups and time."""
+"""The outcomes of responses, as counts and histograms that add up over workers, groups and time."""
 
 import math
 from collections import Counter
@@ -17,7 +17,7 @@ _SHORTEST_S = 1e-6
 
 @dataclass(frozen=True)
 class Level:
-    """A service level: the longest times in seconds, where there are bounds.
+    """A service level: the longest times in seconds; None means no bound.
 
     `between_s` bounds the mean time between the tokens of a response (TPOT).
     """
@@ -28,10 +28,10 @@ class Level:
 
 @dataclass(frozen=True)
 class LedgerEntry:
-    """One response at the client: when it was asked for and its tokens came, by one clock.
+    """One response at the client: the times of its request and its tokens, by one clock.
 
-    A response that is not streamed has no times of tokens. `component` is empty where it is hidden;
-    `of_blend` tells whether the blend was asked, or a component by its name.
+    A response that is not streamed has no times of tokens. `component` is empty if it is hidden;
+    `of_blend` tells whether the request was for the blend, or for a component by its name.
     """
 
     outcome: Outcome
@@ -56,7 +56,7 @@ class LedgerEntry:
         return (self.tokens_s[-1] - self.tokens_s[0]) / (len(self.tokens_s) - 1)
 
     def keeps(self, level: Level) -> bool:
-        """Whether it finished in time; times that it does not have are in time."""
+        """Whether it finished in time; a time that it does not have counts as in time."""
         first, between = self.first_s or 0.0, self.between_s or 0.0
         return (
             self.outcome == "finished"
@@ -87,7 +87,7 @@ class Histogram:
 
 @dataclass
 class Tally:
-    """Some responses: how many ended how, and the times of those that finished.
+    """Some responses: their number by end, and the times of the finished ones.
 
     `good` are those that kept the service level.
     """
@@ -115,7 +115,7 @@ class Tally:
 
     @property
     def responses(self) -> int:
-        """How many there are, whatever became of them."""
+        """The number of all responses."""
         return sum(self.counts[outcome] for outcome in get_args(Outcome))
 
     def merge(self, other: "Tally") -> None:
@@ -169,18 +169,18 @@ class Ledger:
         return found
 
     def take(self) -> list[tuple[str, str, list[dict[Any, int]]]]:
-        """Everything since the last time, for `give` of another one."""
+        """Everything since the last call, for `give` of another ledger."""
         taken, self.tallies = self.tallies, {}
         return [(kind, name, tally.to_wire()) for (kind, name), tally in taken.items()]
 
     def give(self, taken: Iterable[Sequence[Any]]) -> None:
-        """Add what another one has taken."""
+        """Add what another ledger has taken."""
         for kind, name, parts in taken:
             self.tally(kind, name).merge(Tally.from_wire(parts))
 
 
 def turn_group(turn: int) -> str:
-    """Turns whose histories are about as long."""
+    """The range of a turn: turns with histories of similar length."""
     return "1" if turn == 1 else "2 to 4" if turn <= 4 else "5 on"
 
 

@@ -164,7 +164,7 @@ def test_what_cannot_be_read_is_said(tmp_path: Path, capsys: pytest.CaptureFixtu
     )
 
     assert check.main([str(empty)]) == 2
-    assert "There is no manifest in it" in capsys.readouterr().err
+    assert "The input has no manifest" in capsys.readouterr().err
     assert check.main([str(binary)]) == 2
     assert diff.main([odd, service]) == 2
     assert "is not one of a blend" in capsys.readouterr().err

@@ -222,7 +222,7 @@ def test_somebody_elses_change_stops_this_one(rig: Rig) -> None:
     plan = apply.plan(rig.api, blend(A))
     rig.run(blend(A, B, C))
 
-    with pytest.raises(LaunchError, match="changed by somebody else"):
+    with pytest.raises(LaunchError, match="has changed meanwhile"):
         apply.carry_out(rig.api, plan, 30, print)
     assert rig.serve.puts == []
 

@@ -177,7 +177,7 @@ def test_only_engines_that_are_drawn_are_measured() -> None:
     found = setup_of(BlendConfig.model_validate(weighted))
 
     assert (found.weights, found.block, found.caches) == ({"ember": 0.75, "willow": 0.25}, 32, 2)
-    with pytest.raises(ConfigError, match="Component 'a' is no engine here"):
+    with pytest.raises(ConfigError, match="Component 'a' is not an engine on this machine"):
         setup_of(blend())
     with pytest.raises(ConfigError, match="the same block_size"):
         setup_of(load("modern"))

@@ -152,7 +152,7 @@ def test_it_says_that_all_is_simulated_and_what_is_true(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--arm", "a", "--arm", "b:stickiness=2"], "'stickiness', which there is not; the"),
+        (["--arm", "a", "--arm", "b:stickiness=2"], "unknown effect 'stickiness'; the"),
         (["--arm", "a", "--arm", "b:retention=much"], "retention=much, which is no number"),
         (["--arm", "a", "--arm", "b:retention=1.7"], "come back with probability 1.02"),
         (["--arm", "a", "--arm", "b:retention=-1"], "factors must be above 0"),

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from blended.router import telemetry
 from blended.router.metrics import METRICS, Metric, turn_range
 from cluster.monitoring import queries
 
+PACKAGE = Path(telemetry.__file__).parents[1]
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
 
 
@@ -15,13 +17,22 @@ def row(metric: Metric) -> str:
     return f"| `{queries.name(metric)}` | {metric.kind} | {tags} | {metric.help} |"
 
 
-def test_the_readme_lists_every_metric() -> None:
+def test_the_docs_list_every_metric() -> None:
     """Each has its row, as metrics.py describes it, in its order, and there is no other."""
     rows = [
         line for line in OPERATIONS.read_text().splitlines() if line.startswith("| `ray_blended_")
     ]
 
     assert rows == [row(metric) for metric in METRICS]
+
+
+def test_no_metric_is_made_elsewhere() -> None:
+    """Ray's metrics are named in telemetry.py alone, and each of its metrics is registered."""
+    makers = ("ray.util.metrics", "ray.serve.metrics", "ray.serve import metrics")
+    modules = [path for path in PACKAGE.rglob("*.py") if any(m in path.read_text() for m in makers)]
+
+    assert [path.name for path in modules] == ["telemetry.py"]
+    assert [m for m in vars(telemetry).values() if isinstance(m, Metric)] == list(METRICS)
 
 
 def test_no_tag_grows_with_users() -> None:

@@ -1,9 +1,9 @@
 """Compares ways to scale on one day: python -m loadtests.studies.autoscaling simulated|real
 
 `simulated` is a whole day in simulated time: Serve's own autoscaling with the real policies
-decides, replicas and their responses are simulated. `real` is its part with the change and the
-crowd on real Ray Serves side by side, whose replicas are simulated components. All of it is ten
-times faster: the hours, the responses, and what Ray waits for. The last line is JSON, with every
+decides, and replicas and their responses are simulated. `real` is the part of the day with the
+change and the crowd, on real Ray Serves side by side whose replicas are simulated components.
+Hours, responses and Ray's delays are ten times faster there. The last line is JSON, with every
 figure; `--save` writes it to a file, and a picture beside it.
 """
 
@@ -53,15 +53,15 @@ TROUBLES = {
         silent=(14 * HOUR_S + 1200, 15 * HOUR_S + 1200)
     ),
 }
-# An engine that takes 30 at once, and answers with 400 tokens in 6 to 17 seconds.
+# An engine that runs 30 responses at once, of 400 tokens in 6 to 17 seconds.
 WHOLE_DAY = Setting(
     Day(12, _BEFORE, _AFTER),
     Simulation(ttft_ms=200, ttft_ms_per_running=20, itl_ms=15, itl_ms_per_running=0.8, tokens=400),
     ServiceLevel(ttft_s=1.5, itl_s=0.04),
 )
 STARTUP_S = 60.0
-# One that takes 8 at once, and answers with 12 tokens in half a second to two. Its replicas start
-# in three to five seconds, which are 30 to 50 of this day.
+# An engine that runs 8 responses at once, of 12 tokens in half a second to two. Its replicas start
+# in three to five seconds, which are 30 to 50 seconds of this day.
 FASTER = 10.0
 WORKING_HOURS = Setting(
     Day(12, _BEFORE, _AFTER, begin_h=10, end_h=15.5, hour_s=HOUR_S / FASTER),
@@ -80,8 +80,8 @@ WORKING_HOURS = Setting(
 
 
 def simulated_day(seed: int) -> dict[str, dict[str, DayOutcome]]:
-    """Each contender's day, and the day with a trouble of the two that are set as planned."""
-    # Ray's modules say how they register each deployment.
+    """Each contender's day, and a day with a failure for the two planned contenders."""
+    # Ray's modules log every registration of a deployment.
     logging.disable(logging.INFO)
     days: dict[str, tuple[Sequence[Contender], Trouble]] = {"a day": (ON_PAPER, Trouble())}
     days |= {name: ((BY_RATE, AS_PLANNED), trouble) for name, trouble in TROUBLES.items()}

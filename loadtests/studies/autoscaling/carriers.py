@@ -1,9 +1,9 @@
-"""How a rate comes to a policy, measured: python -m loadtests.studies.autoscaling.carriers
+"""Measures the ways of a rate to a policy: python -m loadtests.studies.autoscaling.carriers
 
-By what Serve's replicas report to its controller, or through a Prometheus, which has to run beside.
+The ways are the reports of Serve's replicas to its controller, and a Prometheus beside the cluster.
 
-A component of one replica needs two as soon as anything is asked, and one again when nothing is.
-What is timed is a step from no requests to ten a second: until Serve wants the second replica.
+A component of one replica needs two as soon as there are requests, and one again without requests.
+The study times a step from no requests to ten per second, until Serve wants the second replica.
 """
 
 import argparse
@@ -39,14 +39,14 @@ from loadtests.harness.targets import ROOT, Place
 
 _QUERY = "sum(increase(ray_blended_draws_total[20s]))"
 _STEPS, _RATE, _STEP_S, _WITHIN_S = 4, 10, 15, 60.0
-# Until every carrier has told of the end of a step, and nothing is left of it in any window.
+# Until every carrier has reported the end of a step, and no window contains it any more.
 _SETTLE_S = 28.0
 _POLICY = "loadtests.studies.autoscaling.carriers:PrometheusPolicy"
 _APPLICATIONS = "/api/serve/applications/"
 
 
 class PrometheusPolicy(PrometheusQueryMixin):
-    """Two replicas where a Prometheus knows of requests, by Ray's own reader of its queries."""
+    """Two replicas if a Prometheus has requests, by Ray's own client for its queries."""
 
     def __init__(self, address: str) -> None:
         super().__init__(
@@ -60,7 +60,7 @@ class PrometheusPolicy(PrometheusQueryMixin):
 
 @dataclass(frozen=True)
 class Carrier:
-    """A way for the rate: Serve's reports every so many seconds, or a Prometheus at an address."""
+    """A way for the rate: Serve's reports at an interval in seconds, or a Prometheus."""
 
     says: str
     report_s: float = 1.0
@@ -68,7 +68,7 @@ class Carrier:
 
 
 def blend() -> BlendConfig:
-    """One component that needs two replicas for anything, and gives one back at once."""
+    """One component that needs two replicas under any load, and gives one back at once."""
     replicas = {"max": 2, "capacity": [0.001, 1000], "downscale_delay_s": 0}
     simulation = {"ttft_ms": 10, "itl_ms": 1, "tokens": 2}
     component = {"id": "a", "kind": "simulated", "simulation": simulation, "replicas": replicas}
@@ -79,7 +79,7 @@ def blend() -> BlendConfig:
 
 
 def measured(place: Place) -> dict[str, dict[str, float]]:
-    """By carrier: median and longest seconds from the step to the decision, and what that costs.
+    """By carrier: median and longest seconds from the step to the decision, and their cost.
 
     The cost is CPU time of Serve's controller while requests come, in percent of one core.
 
@@ -150,7 +150,7 @@ class _Site:
         await self._until(1)
 
     async def _until(self, replicas: int) -> float:
-        """Wait until Serve wants so many; returns the seconds."""
+        """Wait until Serve wants this number of replicas; returns the seconds."""
         began = time.monotonic()
         while await asyncio.to_thread(self._wanted) != replicas:
             if time.monotonic() > began + _WITHIN_S:

@@ -1,7 +1,7 @@
-"""Serve's own autoscaling in simulated time: its state, its wrapper and the policies, all real.
+"""Serve's own autoscaling in simulated time: its state, its wrapper and the policies are real.
 
-Only the clock is not, and the replicas, which report what they would: Ray's modules are told
-another time where they ask for it.
+Only the clock and the replicas are simulated. Ray's modules read the simulated clock, and the
+replicas report what real ones would.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +20,7 @@ from ray.serve._private.metrics_utils import InMemoryMetricsStore
 
 @dataclass
 class Clock:
-    """The time of a simulated day, as Ray's modules ask for it."""
+    """The clock of a simulated day, in place of the one that Ray's modules read."""
 
     now: float
 
@@ -34,7 +34,7 @@ class Clock:
 
     @contextmanager
     def is_rays(self) -> Iterator[None]:
-        """Within it, Ray's autoscaling has this time."""
+        """A context in which Ray's autoscaling reads this clock."""
         with ExitStack() as stack:
             for module in (autoscaling_policy, autoscaling_state):
                 stack.enter_context(patch.object(module, "time", self))
@@ -42,7 +42,7 @@ class Clock:
 
 
 class Reports:
-    """What one replica records and reports, as often as Serve has it do so."""
+    """The records and reports of one replica, at Serve's intervals."""
 
     def __init__(self, replica: ReplicaID, config: Any) -> None:
         self._replica, self._config = replica, config
@@ -50,7 +50,7 @@ class Reports:
         self._recorded_s = self._reported_s = float("-inf")
 
     def report(self, now: float, metrics: Mapping[str, float], to: "Deployment") -> None:
-        """Record, and report what has been recorded, where it is time to."""
+        """Record and report, if it is time to."""
         config = self._config
         if now - self._recorded_s >= min(config.look_back_period_s / 5, config.metrics_interval_s):
             self._store.add_metrics_point(dict(metrics.items()), now)
@@ -62,7 +62,7 @@ class Reports:
 
 
 class Deployment:
-    """A deployment's autoscaling: told what replicas report, it says how many there should be."""
+    """A deployment's autoscaling: takes the reports of replicas, and decides their number."""
 
     def __init__(self, app: str, config: Mapping[str, Any]) -> None:
         self.id = DeploymentID(name=config["name"], app_name=app)
@@ -82,12 +82,12 @@ class Deployment:
         return ReplicaID(name, self.id)
 
     def take(self, replica: ReplicaID, now: float, metrics: Mapping[str, Any]) -> None:
-        """Take what a replica has recorded."""
+        """Take the records of a replica."""
         report = ReplicaMetricReport(replica_id=replica, timestamp=now, metrics=dict(metrics))
         self._state.record_request_metrics_for_replica(report)
 
     def decide(self, running: Sequence[ReplicaID]) -> int:
-        """How many replicas there should be from now on, while these run."""
+        """The number of replicas that there should be from now on, while these run."""
         self._state.update_running_replica_ids(list(running))
         self.target = self._state.get_decision_num_replicas(self.target)
         return self.target

@@ -1,4 +1,4 @@
-"""A day of requests: hourly rates, a rush that nobody announced, and one change of the weights."""
+"""A day of requests: hourly rates, a sudden rush, and one change of the weights."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 HOUR_S = 3600.0
-# Responses in each hour, in proportion: the night has a sixth of the evening.
+# Relative numbers of responses in each hour: the night has a sixth of the evening.
 _SHAPE = (6, 5, 4, 3, 3, 3, 4, 6, 9, 12, 14, 15, 16, 16, 15, 15, 16, 17, 18, 18, 16, 13, 10, 8)
-# Within two minutes more than twice the requests, for twenty, and over within twenty more.
+# More than twice the requests within two minutes, for twenty minutes; over after twenty more.
 RUSH_FACTOR = 2.2
 _RUSH_H = (14.5, 14.5 + 2 / 60, 14.5 + 22 / 60, 14.5 + 42 / 60)
 _CHANGE_H = 10.5

@@ -1,4 +1,4 @@
-"""A component's simulated replicas: those that start, those that are there, those that go."""
+"""A component's simulated replicas: starting, running and ending ones."""
 
 from collections.abc import Callable, Mapping
 from itertools import count
@@ -13,7 +13,7 @@ from loadtests.studies.autoscaling.queueing import Ended, QueuedResponse, Replic
 
 
 class Fleet:
-    """As many replicas as Serve wants, each of them there `startup_s` after it was wanted.
+    """As many replicas as Serve wants, each of them ready `startup_s` after Serve wanted it.
 
     `ups` and `downs` count how often Serve has wanted more, or fewer.
     """
@@ -48,9 +48,9 @@ class Fleet:
         return True
 
     def control(self, now: float, clock: float) -> int:
-        """A loop of the controller: reports, and a decision; returns how many replicas there are.
+        """One loop of the controller: reports, and a decision; returns the number of replicas.
 
-        Those that start, and those that end their responses before they go, take a GPU as well.
+        Starting replicas, and ending ones that finish their responses, take a GPU as well.
         """
         self._there = [wanted for wanted in self._wanted if wanted.ready_s <= now]
         for wanted in self._there:

@@ -1,4 +1,4 @@
-"""What became of a day's responses, and what it took."""
+"""The outcome of a day: its responses, and the replica time."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -10,9 +10,9 @@ IN_TIME = "in time"
 
 @dataclass
 class DayOutcome:
-    """Responses by how they ended, and the replicas: seconds of all, and how often Serve moved.
+    """Responses by their ends, and the replicas: seconds of all, and how often Serve scaled.
 
-    `asked_again` are those that not the first replica answered; `course` are the replicas
+    `asked_again` are the responses that the first replica did not give; `course` are the replicas
     by component, at seconds since the day began.
     """
 

@@ -1,9 +1,8 @@
 """A component's replicas in simulation: responses that share an engine, in simulated time.
 
-As `cluster.capacity.queueing` has it: a response has its first token after a time that is linear in
-the number of responses under way, and so is the time between its tokens, which changes as they come
-and go. A request goes to the replica with the fewest; where it takes no more, it waits for its
-turn.
+As in `cluster.capacity.queueing`, the time to the first token is linear in the number of running
+responses, and so is the time between tokens, which changes as responses begin and end. A request
+goes to the replica with the fewest responses; if that replica is full, the request waits.
 """
 
 import heapq
@@ -14,7 +13,7 @@ from itertools import count
 
 from blended.config import Replicas, Simulation
 
-# Have something done at a time, and hear of a response that has ended.
+# A callback to run at a time, and a callback for a response that has ended.
 Schedule = Callable[[float, Callable[[float], None]], None]
 Ended = Callable[["QueuedResponse"], None]
 
@@ -42,7 +41,7 @@ class QueuedResponse:
 
 @dataclass
 class Replica:
-    """One replica; `ended` hears of its responses. All times are seconds since the day began."""
+    """One replica; it calls `ended` with each response. Times are seconds since the day began."""
 
     simulation: Simulation
     settings: Replicas
@@ -58,17 +57,17 @@ class Replica:
 
     @property
     def ongoing(self) -> int:
-        """What Serve counts: responses under way and those that wait."""
+        """Serve's count: running responses and waiting requests."""
         return self.running + len(self.waiting)
 
     @property
     def is_full(self) -> bool:
-        """Whether it refuses the next request."""
+        """Whether the replica refuses the next request."""
         most = self.settings.max_ongoing_requests + self.settings.max_queued_requests
         return self.ongoing >= most
 
     def take(self, response: QueuedResponse, now: float) -> None:
-        """Begin a response, or have it wait."""
+        """Begin a response, or queue it."""
         if self.running < self.settings.max_ongoing_requests:
             self._begin(response, now)
         else:
@@ -88,7 +87,7 @@ class Replica:
         self._reschedule(now)
 
     def _change(self, by: int, now: float) -> None:
-        """Let time pass up to now, and have so many more under way from now on."""
+        """Let time pass up to now, and change the number of running responses by `more`."""
         self._progress += (now - self._at_s) / self._itl_s()
         self._at_s = now
         self.running += by
@@ -103,7 +102,7 @@ class Replica:
 
     def _end(self, version: int, now: float) -> None:
         if version != self._version:
-            return  # others have come or gone since, which moved the end
+            return  # other responses have begun or ended since, which moved the end
         _, _, response = heapq.heappop(self._ends)
         response.last_s = now
         self._change(-1, now)

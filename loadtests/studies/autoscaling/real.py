@@ -1,7 +1,7 @@
 """The middle of that day on real Ray Serves side by side: each contender scales a blend of its own.
 
-All of them are asked at the same moments (an open loop). Components are simulated; the routers,
-HAProxy, the replicas' starts and Serve's controller are real.
+All of them get their requests at the same moments (an open loop). Components are simulated; the
+routers, HAProxy, the replicas' starts and Serve's controller are real.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from loadtests.harness.targets import Place
 from loadtests.studies.autoscaling.outcome import DayOutcome
 from loadtests.studies.autoscaling.setting import Contender, Setting
 
-# Ray waits for so much in a real day: everything that takes time is divided by the same number.
+# Ray's delays in a real day: all times are divided by the same number.
 _REPORT_S, _LOOK_BACK_S = 10.0, 30.0
 _POLL_S = 0.5
 _WORDS, _MOST_TOKENS = 4, 1000
@@ -34,10 +34,10 @@ _APPLICATIONS = "/api/serve/applications/"
 
 @dataclass
 class RunQuality:
-    """What there is to say beside the outcomes: how well the machine kept up.
+    """Figures beside the outcomes: how well the machine kept up.
 
-    `late_s` is how much later than due requests were sent, `cpu_percent` how busy all cores were,
-    `startup_s` how long it took from more replicas wanted to their being there.
+    `late_s` are the delays of sent requests, `cpu_percent` is how busy all cores were, `startup_s`
+    are the times from Serve's wish for more replicas to their readiness.
     """
 
     late_s: list[float] = field(default_factory=list)
@@ -56,7 +56,7 @@ class RunQuality:
 async def live_through(
     setting: Setting, contenders: Sequence[Contender], faster: float, seed: int, place: Place
 ) -> tuple[list[DayOutcome], RunQuality]:
-    """The day as all contenders get through it at once; Ray's times are `faster` times shorter.
+    """The day with all contenders at once; Ray's times are `faster` times shorter.
 
     Raises:
         Unavailable: a blend did not come up; nothing is left running.
@@ -121,7 +121,7 @@ class _Site:
         self.http.put(_APPLICATIONS, json=wanted).raise_for_status()
 
     async def ask_all(self, seed: int) -> list[float]:
-        """Send every request when it is due; returns how many seconds later each was sent."""
+        """Send every request when it is due; returns the delay of each in seconds."""
         asks = [
             ScheduledRequest(due_s, _WORDS, _MOST_TOKENS)
             for due_s in self.setting.day.arrivals(seed)
@@ -136,7 +136,7 @@ class _Site:
         return [end.late_s for end in ends]
 
     async def watch(self, began: float, run: RunQuality) -> None:
-        """Look at the replicas until cancelled."""
+        """Record the numbers of replicas until cancelled."""
         targets, rising = dict[str, int](), dict[str, float]()
         before = time.monotonic()
         while True:

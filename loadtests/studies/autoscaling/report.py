@@ -10,11 +10,11 @@ from rich.table import Table
 from loadtests.studies.autoscaling.day import Day
 from loadtests.studies.autoscaling.outcome import DayOutcome
 
-_COLUMNS = ("who scales", "not in time", "late", "slow", "refused", "replica hours", "up", "down")
+_COLUMNS = ("policy", "not in time", "late", "slow", "refused", "replica hours", "up", "down")
 
 
 def table(title: str, outcomes: Mapping[str, DayOutcome]) -> Table:
-    """A row for each way to scale."""
+    """A row for each contender."""
     view = Table(title=title)
     for column in _COLUMNS:
         view.add_column(column)

@@ -1,4 +1,4 @@
-"""The blend whose day it is, its replica settings as the plan has them, and who scales it."""
+"""The blend of the day, its planned replica settings, and the contenders that scale it."""
 
 import math
 from dataclasses import dataclass, replace
@@ -13,10 +13,10 @@ from loadtests.studies.autoscaling.day import RUSH_FACTOR, Day
 
 @dataclass(frozen=True)
 class Contender:
-    """A way to scale: by what components have to expect (`is_aware`), or Ray's own.
+    """A contender: the policy by the expected rate (`is_aware`), or Ray's own policy.
 
-    Ray's aims at the plan's `target_ongoing_requests` times `target`. The plan promises the level
-    to the share `goodput` of the responses.
+    Ray's policy aims at the plan's `target_ongoing_requests` times `target`. The plan keeps the
+    level for the share `goodput` of the responses.
     """
 
     id: str
@@ -28,7 +28,7 @@ class Contender:
     downscale_delay_s: float = 600
 
     def faster(self, times: float) -> "Contender":
-        """The same for a day that is so many times faster."""
+        """The same contender for a day that is `faster` times faster."""
         up_s, down_s = self.upscale_delay_s / times, self.downscale_delay_s / times
         return replace(self, upscale_delay_s=up_s, downscale_delay_s=down_s)
 
@@ -37,7 +37,7 @@ class Contender:
 class Setting:
     """A day, the engine that all components simulate, and the service level.
 
-    `rate_window_s` is what the router counts over.
+    `rate_window_s` is the window in which the router counts.
     """
 
     day: Day
@@ -46,7 +46,7 @@ class Setting:
     rate_window_s: float = 60
 
     def blend(self, contender: Contender) -> BlendConfig:
-        """The blend as the contender has it; only the aware one is told the capacities."""
+        """The contender's blend; only the aware contender has the capacities."""
         components = [self._component(name, contender) for name in self.day.before]
         replicas = {"min": 1, "max": 1, "rate_window_s": self.rate_window_s}
         router = {"cpus": 0.1, "replicas": replicas}
@@ -84,12 +84,12 @@ class Setting:
         }
 
     def _queue(self, goodput: float) -> ComponentQueue:
-        """What a replica does follows from the simulation's own numbers: nothing is measured."""
+        """A replica's profile, from the simulation's own numbers: nothing is measured."""
         s = self.simulation
         late = math.exp(NormalDist().inv_cdf(0.99) * spread(s) - spread(s) ** 2 / 2)
         ttft = LinearTime(s.ttft_ms / 1e3, s.ttft_ms_per_running / 1e3)
         ttft_p99 = LinearTime(ttft.base * late, ttft.per_running * late)
-        # Over a whole response the lateness of its tokens evens out.
+        # Over a whole response the delays of its tokens average out.
         itl = LinearTime(s.itl_ms / 1e3, s.itl_ms_per_running / 1e3)
         curve = Curve(ttft, ttft_p99, itl, itl, s.concurrency)
         level = replace(self.level, goodput=goodput)

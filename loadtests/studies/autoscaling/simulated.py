@@ -25,7 +25,7 @@ from loadtests.studies.autoscaling.setting import Contender, Setting, spread
 
 Span = tuple[float, float]
 _NEVER: Span = (math.inf, math.inf)
-# Serve's controller decides some times a second; a replica takes far longer to start.
+# Serve's controller decides several times per second; a replica takes far longer to start.
 _LOOP_S = 1.0
 _PLOT_S = 60.0
 # Ray's clock when the day begins.
@@ -34,10 +34,10 @@ _MIDNIGHT = 1e9
 
 @dataclass(frozen=True)
 class Trouble:
-    """What goes wrong, in seconds since the day began.
+    """Failures, in seconds since the day began.
 
-    `down` is when nobody hears of the component `broken`, `silent` when nobody hears what the
-    router has recorded.
+    During `down` the component `broken` reports nothing; during `silent` the router reports
+    nothing.
     """
 
     broken: str = ""
@@ -52,7 +52,7 @@ def live_through(
     seed: int,
     trouble: Trouble = Trouble(),
 ) -> DayOutcome:
-    """The day as the contender gets through it, with replicas that start in `startup_s`."""
+    """A contender's day, with replicas that start in `startup_s`."""
     clock = Clock(_MIDNIGHT)
     with clock.is_rays():
         world = _World(setting, contender, startup_s, seed, trouble, clock)
@@ -106,7 +106,7 @@ class _World:
         self.outcome.downs = sum(fleet.downs for fleet in self._fleets.values())
 
     def _responses(self) -> Iterator[QueuedResponse]:
-        """The same for every contender: when they are asked for, how long and how late they are."""
+        """The responses, equal for every contender: their arrivals, lengths and delays."""
         arrivals_s = self._setting.day.arrivals(self._seed)
         simulation, rng = self._setting.simulation, np.random.default_rng(self._seed)
         tokens = rng.geometric(1 / simulation.tokens, arrivals_s.size)
@@ -134,7 +134,7 @@ class _World:
         self._use(config.model_copy(update={"selection": selection}))
 
     def _arrive(self, response: QueuedResponse) -> None:
-        """What the router does with a request."""
+        """The router's treatment of a request."""
         now = response.arrived_s
         self._clock.now = _MIDNIGHT + now
         self._arrivals.count(self._blend.config.name)
@@ -156,7 +156,7 @@ class _World:
         self.outcome.end(response.ttft_s, response.itl_s, self._setting.level)
 
     def _control(self, now: float) -> None:
-        """A loop of Serve's controller."""
+        """One loop of Serve's controller."""
         self._clock.now = _MIDNIGHT + now
         if not _is_in(now, self._trouble.silent):
             recorded = metrics(self._capacities, self._arrivals.expected(self._blend))
@@ -171,7 +171,7 @@ class _World:
 
 
 def _deployments(config: BlendConfig, contender: Contender) -> dict[str, dict[str, Any]]:
-    """What Serve is told of each application's deployment; Ray's own policy where it is Ray's."""
+    """Serve's information on each application's deployment, with the contender's policy."""
     apps = serve_config(config, 8000)["applications"]
     found = {app["name"]: app["deployments"][0] for app in apps}
     if not contender.is_aware:

@@ -1,1 +1,1 @@
-"""What a response of a blend costs, beside its components alone and one larger model."""
+"""The cost of a blend's response, beside its components alone and one larger model."""

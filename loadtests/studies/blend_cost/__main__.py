@@ -1,12 +1,12 @@
-"""What a response of the blend costs: python -m loadtests.studies.blend_cost --blend demo
+"""The cost of a response of a blend: python -m loadtests.studies.blend_cost --blend demo
 
-Starts the blend on this machine, on its real engines, and asks it through its front door: the
-blend's own name, each component by its id, and each component with its caches in rotation. All
-hold the same conversations, of fixed lengths, and take turns in a random order. One engine works at
-a time, on as many responses at once as `--at-once` says, and engine seconds are its CPU time from
-the requests to the responses, without what it takes idle. Prints tables and, last, one line of
-JSON; the status is 1 if the claim is not shown: engine seconds within 3 % of the components', apart
-from the price of blending, and that price in tokens within 10 % of theory's.
+Starts the blend on this machine, on its real engines, and sends requests through its front door: to
+the blend's own name, to each component by its id, and to each component with its caches in
+rotation. All these series have the same conversations, of fixed lengths, and take turns in a random
+order. One engine works at a time, on `--at-once` responses at once. Engine seconds are its CPU time
+from the requests to the responses, less its idle share. Prints tables and, last, one line of JSON.
+The exit status is 1 if the claim is not shown: without the price of blending, engine seconds within
+3 % of the components', and that price in tokens within 10 % of theory's.
 """
 
 import argparse
@@ -51,7 +51,7 @@ from loadtests.studies.blend_cost.report import Models
 from loadtests.studies.blend_cost.series import Round, gathered, groups_of, in_turns
 
 _TIMEOUT_S = 120.0
-# Four times what the demo has: every series of a round is in the caches at once.
+# Four times the demo's size: every series of a round is in the caches at once.
 _KV_CACHE_BYTES = 2**28
 
 
@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def setup_of(blend: BlendConfig) -> Setup:
-    """The components that the blend draws, all of them engines here, and the size of their blocks.
+    """The components that the blend draws, all engines on this machine, and their block size.
 
     Raises:
         ConfigError: a component is no engine on this machine, or does not say its block size.
@@ -97,10 +97,15 @@ def setup_of(blend: BlendConfig) -> Setup:
     sizes = set[int]()
     for component in drawn:
         if not isinstance(component, VllmComponent):
-            raise ConfigError(f"Component '{component.id}' is no engine here: it burns no CPU.")
+            raise ConfigError(
+                f"Component '{component.id}' is not an engine on this machine; its CPU time cannot "
+                "be measured."
+            )
         sizes.add(component.engine.args.get("block_size", 0))
     if len(sizes) != 1 or 0 in sizes:
-        raise ConfigError("Give all components the same block_size in engine.args: caches hold it.")
+        raise ConfigError(
+            "Give all components the same block_size in engine.args, which their caches use."
+        )
     return Setup({c.id: distribution[c.id] for c in drawn}, sizes.pop(), len(drawn))
 
 
@@ -110,8 +115,8 @@ def measure(
     """Start the blend, warm it up, and let all series take turns, in a random order of each round.
 
     Raises:
-        Unavailable: it does not start, or its engines do not come to rest.
-        UnexpectedResponse: a response did not come as it was asked for.
+        Unavailable: the blend does not start, or its engines do not become idle.
+        UnexpectedResponse: a response was not as requested.
     """
     shuffled = random.Random(job.seed)
     with ExitStack() as stack:
@@ -147,7 +152,7 @@ def measure(
 def with_room(blend: BlendConfig, at_once: int) -> dict[str, Any]:
     """The blend as data: it names its components, and its engines have room for a whole round.
 
-    Their caches hold all that it says, and the replicas let a group wait that comes all at once.
+    The caches hold a whole round, and the replicas queue a group that comes all at once.
     """
     data = blend.model_dump(mode="json", exclude_none=True)
     data["api"] |= {"reveal_component": True, "cache_salt": "user"}
@@ -159,7 +164,7 @@ def with_room(blend: BlendConfig, at_once: int) -> dict[str, Any]:
 
 
 def _models(blend: BlendConfig) -> dict[str, Models]:
-    """The demo's own shapes, and the paper's in their place, with its larger models."""
+    """The demo's own shapes, and the paper's sizes in their place, with its larger models."""
     found = {}
     named = {c.id: c.engine.model for c in blend.components if isinstance(c, VllmComponent)}
     if all(model.startswith("demo:") for model in named.values()):

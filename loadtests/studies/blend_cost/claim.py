@@ -1,10 +1,10 @@
 """The claim: a response of the blend costs what its components' cost, and the price of blending.
 
-Every response of the blend is held against those of the same component alone, in the same turn, so
-that the shares are those of the draws that were made, and prompts are about as long. The price is
-what prompt tokens the blend computes beyond them, times the component's own seconds per token, from
-its series with one cache and with several: the same conversations, other caches. Standard errors
-are a jackknife's over rounds, in each of which every series has its turn.
+Every response of the blend is compared with those of the same component alone, in the same turn, so
+that shares are those of the actual draws, and prompts are about as long. The price is the prompt
+tokens that the blend computes beyond them, times the component's own seconds per token. These come
+from its series with one cache and with several: the same conversations, other caches. Standard
+errors are a jackknife's over rounds, in each of which every series has its turn.
 """
 
 import math
@@ -23,12 +23,12 @@ Figures = Mapping[str, float]
 
 
 class NotEnough(ValueError):
-    """Too little was asked for a figure."""
+    """There are too few responses for a figure."""
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What figures depend on beside the responses.
+    """The inputs of figures beside the responses.
 
     Probabilities by component, tokens of a cache's block, and caches of the rotating series.
     """
@@ -42,8 +42,8 @@ class Setup:
 class Verdict:
     """One part of the claim: a ratio that should be 1, how surely it is known, and the tolerance.
 
-    It holds where the ratio is within the tolerance, and its standard error within half of that:
-    with more noise nobody could tell.
+    It holds if the ratio is within the tolerance, and its standard error within half of that: more
+    noise would decide nothing.
     """
 
     ratio: float
@@ -59,11 +59,11 @@ class Verdict:
 
 @dataclass(frozen=True)
 class PredictedResponse:
-    """A response, with what theory says of its prompt.
+    """A response, with theory's figures for its prompt.
 
-    `gap` is how many turns ago its cache was last met (the turn itself when never), `predicted`
-    the tokens to compute in whole blocks, `others` those that were said in between by the others,
-    and to them.
+    `gap` is the number of turns since its cache was last used (the turn itself if never),
+    `predicted` the tokens to compute in whole blocks, `others` the tokens of messages to and from
+    the other components in between.
     """
 
     response: ResponseCost
@@ -79,7 +79,7 @@ def verdicts(found: Figures, errors: Figures) -> dict[str, Verdict]:
 
 
 def figures(rounds: Sequence[Round], setup: Setup) -> Figures:
-    """Engine seconds and prompt tokens per response of the blend, and what they should be.
+    """Engine seconds and prompt tokens per response of the blend, and their expected values.
 
     Raises:
         NotEnough: a component never answered after another one.
@@ -113,7 +113,7 @@ def figures(rounds: Sequence[Round], setup: Setup) -> Figures:
 
 
 def asked(rounds: Sequence[Round], series: Series, setup: Setup) -> list[PredictedResponse]:
-    """The responses of a series, each with what theory says of it."""
+    """The responses of a series, each with theory's figures."""
     starts, growths = _alone(rounds, setup.weights)
     found = []
     for conversation in (talk for one in rounds for talk in one[series]):

@@ -14,12 +14,12 @@ Message = dict[str, str]
 
 
 class UnexpectedResponse(RuntimeError):
-    """A response that did not come to its end, or not as it was asked for."""
+    """A response that did not end properly, or is not as requested."""
 
 
 @dataclass(frozen=True)
 class EngineAnswer:
-    """Who answered, what, and the tokens of the prompt, of those cached, and of the response."""
+    """An answer: its component, its text, and the tokens of prompt, cache and response."""
 
     component: str
     text: str
@@ -30,7 +30,7 @@ class EngineAnswer:
 
 @dataclass(frozen=True)
 class Door:
-    """Where a blend of this name answers, and how many tokens its responses shall have."""
+    """The address of a blend of this name, and the number of tokens of its responses."""
 
     http: httpx.Client
     url: str
@@ -40,12 +40,13 @@ class Door:
     def ask(
         self, model: str | None, group: str, salt: str, messages: list[Message]
     ) -> EngineAnswer:
-        """One response of a component, or of the blend; `salt` tells its cache from all others.
+        """One response of a component, or of the blend; `salt` separates its cache from all others.
 
         The group keys the draws: in the same turn all of its conversations draw the same component.
 
         Raises:
-            UnexpectedResponse: it did not come, not at first, or not with so many tokens.
+            UnexpectedResponse: there is no response, not at first, or not with the requested
+                tokens.
         """
         body = {
             "model": model or self.blend,
@@ -83,7 +84,7 @@ class Door:
 
 @dataclass(frozen=True)
 class Meter:
-    """CPU seconds by component so far, and the share of a CPU that each engine takes idle."""
+    """CPU seconds by component so far, and the share of a CPU that each idle engine takes."""
 
     spent: Callable[[], Mapping[str, float]]
     idle: Mapping[str, float]
@@ -92,7 +93,7 @@ class Meter:
     def measure(
         self, ask: Callable[[], Sequence[EngineAnswer]]
     ) -> tuple[Sequence[EngineAnswer], float]:
-        """Answers of one engine, once all engines rest, and its CPU seconds for each of them.
+        """Answers of one engine, once all engines are idle, and its CPU seconds for each of them.
 
         Raises:
             UnexpectedResponse: several engines answered.
@@ -112,9 +113,9 @@ class Meter:
 
 
 class ConversationGroup:
-    """Conversations held at once, turn by turn, by people who draw the same components.
+    """Conversations held at once, turn by turn, that draw the same components.
 
-    So one engine works at a time, on a batch as large as the group, in the blend as well.
+    So one engine works at a time, on a batch as large as the group, also in the blend.
     """
 
     def __init__(self, series: Series, name: str, number: int, size: int) -> None:

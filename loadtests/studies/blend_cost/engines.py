@@ -1,10 +1,9 @@
 """The engines of a blend that runs here: the CPU time and the memory of their processes.
 
-An engine is the replica of its component, which speaks HTTP and turns text into tokens and back,
-with the processes under it: vLLM's core, which has the model or, with several workers, schedules
-theirs. At any moment either the core or its workers work, and the other side waits at full speed.
-So the workers' CPU time, where there are any, is all the time that the engine is taken, and the
-core's is not counted on top of it.
+An engine is the replica of its component, which serves HTTP and tokenizes text, with the processes
+under it: vLLM's core, which runs the model or, with several workers, schedules them. At any moment
+either the core or its workers work, and the other side waits in a busy loop. So the CPU time of the
+workers, if there are any, is all the busy time of the engine, and the core's is not added to it.
 """
 
 import time
@@ -15,8 +14,8 @@ import psutil
 
 from loadtests.harness.processes import Unavailable, family
 
-# vLLM's workers wait for their next step at full speed for a second before they sleep: so engines
-# rest when all of them together take less than this share of a CPU.
+# vLLM's workers wait for their next step in a busy loop for a second before they sleep. Engines are
+# idle when all of them together take less than this share of a CPU.
 _RESTING = 0.3
 _WORKER = "VLLM::Worker"
 _LOOK_S = 0.1
@@ -59,7 +58,7 @@ def cpu_s(process: psutil.Process) -> float:
 
 
 def counted(processes: Sequence[psutil.Process]) -> list[psutil.Process]:
-    """Those of an engine whose CPU time counts: all but a core that has workers."""
+    """The processes of an engine whose CPU time counts: all but a core that has workers."""
     return [
         process
         for process in processes
@@ -73,10 +72,10 @@ def spent_s(engines: Mapping[str, Sequence[psutil.Process]]) -> dict[str, float]
 
 
 def rest(spent: Callable[[], Mapping[str, float]], sleep: Callable[[float], None]) -> None:
-    """Wait until no engine works or waits at full speed.
+    """Wait until no engine works or waits in a busy loop.
 
     Raises:
-        Unavailable: somebody else keeps them busy.
+        Unavailable: other requests keep the engines busy.
     """
     before = sum(spent().values())
     for _ in range(round(_REST_TIMEOUT_S / _LOOK_S)):
@@ -91,14 +90,14 @@ def rest(spent: Callable[[], Mapping[str, float]], sleep: Callable[[float], None
 def idle(
     spent: Callable[[], Mapping[str, float]], sleep: Callable[[float], None], seconds: float
 ) -> dict[str, float]:
-    """What each engine takes of a CPU while nobody asks it, as a share."""
+    """The share of a CPU that each engine takes while it has no requests."""
     before = spent()
     sleep(seconds)
     return {component: (now - before[component]) / seconds for component, now in spent().items()}
 
 
 def memory(processes: Sequence[psutil.Process]) -> EngineMemory:
-    """What an engine holds now."""
+    """The present memory of an engine."""
     found = [process.memory_full_info() for process in processes]
     rss, uss = sum(one.rss for one in found), sum(one.uss for one in found)
     return EngineMemory(round(rss / 2**20), round(uss / 2**20))

@@ -1,4 +1,4 @@
-"""Floating-point operations of a response, from a model's shape: computed, nothing is measured.
+"""Floating-point operations of a response, computed from a model's shape; nothing is measured.
 
 A token costs 2 operations for each parameter that multiplies it, and 4·L·H·c for attention: L
 layers, H values in all heads of a layer, scores over c tokens of context and the sum weighted by

@@ -1,11 +1,11 @@
-"""The same on one large GPU, at the paper's sizes: python -m loadtests.studies.blend_cost.gpu
+"""The price of blending on a GPU, at the paper's sizes: python -m loadtests.studies.blend_cost.gpu
 
-vLLM's offline engine with random weights (nothing is downloaded), one component after the other,
-each in a process of its own: twice a GPT-J of 6B, as Pygmalion and Chai are, and a Llama of 13B, as
-Vicuna is. Conversations, series and claim are those of `python -m loadtests.studies.blend_cost`;
-engine seconds are the wall clock of a batch, with one engine at work, over its responses. Needs
-torch and vllm, no Ray. `--sizes tiny` runs the same code on a CPU with tiny shapes, which tells
-nothing of a GPU.
+Runs vLLM's offline engine with random weights (nothing is downloaded), one component after the
+other, each in a process of its own: two GPT-J of 6B, like Pygmalion and Chai, and a Llama of 13B,
+like Vicuna. Conversations, series and claim are those of `python -m loadtests.studies.blend_cost`.
+Engine seconds are the wall-clock time of a batch, with one engine at work, over its responses.
+Needs torch and vllm, no Ray. `--sizes tiny` runs the same code on a CPU with tiny shapes; its
+figures do not apply to a GPU.
 """
 
 import argparse

@@ -23,13 +23,13 @@ from loadtests.studies.blend_cost.series import (
 )
 from loadtests.studies.blend_cost.sizes import MAX_LENGTH, SIZES, config
 
-# As few threads as the components of a blend have, and no compiler, which eager mode never uses.
+# As few threads as a blend's components have, and no compiler, which eager mode does not use.
 _CPU_ENV = {
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
     "OMP_NUM_THREADS": "1",
     "TORCHDYNAMO_DISABLE": "1",
 }
-# In this process: no other one to be waited for, and none whose memory would be missed.
+# The engine runs in this process, so that no memory of another process is missed.
 _ENV = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
     "VLLM_NO_USAGE_STATS": "1",
@@ -42,7 +42,7 @@ _USER_TOKENS = 20
 
 @dataclass(frozen=True)
 class OfflineJob:
-    """How much is asked: rounds of groups of conversations, so many turns of so many tokens."""
+    """The amount of load: rounds of groups of conversations, their turns and tokens."""
 
     sizes: str
     rounds: int
@@ -57,10 +57,10 @@ class OfflineJob:
         return tuple(SIZES[self.sizes].shapes)
 
     def kv_cache_bytes(self, component: str) -> int:
-        """Room for keys and values of all that a round says, with a quarter to spare.
+        """Room for the keys and values of a round, with a quarter to spare.
 
-        That are the groups of the blend and the component's own, one cache of them, and as many as
-        there are components.
+        A round has the groups of the blend and the component's own, with one cache and with as many
+        caches as there are components.
         """
         sizes, count = SIZES[self.sizes], len(self.components)
         shape = sizes.shapes[component]
@@ -69,7 +69,7 @@ class OfflineJob:
         return tokens * 2 * shape.layers * shape.kv_heads * shape.head * sizes.number_bytes
 
     def drawn(self, group: str) -> list[str]:
-        """The components that a group of the blend draws in its turns, all as likely."""
+        """The components that a group of the blend draws in its turns, uniformly."""
         return random.Random(f"{self.seed} {group}").choices(self.components, k=self.turns)
 
     def said(self, what: str, count: int) -> list[int]:
@@ -134,7 +134,8 @@ class OfflineEngine:
 class OfflineGroup:
     """Conversations held at once, of which this engine answers the turns that draw its component.
 
-    What the others say is random, as their weights are: so no two engines have to run at once.
+    The other components' responses are random tokens, like those of random weights, so that no two
+    engines have to run at once.
     """
 
     def __init__(self, job: OfflineJob, series: Series, name: str) -> None:
@@ -189,7 +190,7 @@ def joined(parts: Sequence[Sequence[Round]]) -> list[Round]:
 
 
 def _memory_mib() -> int:
-    """In use on the GPU; without one, by this process alone."""
+    """The memory in use on the GPU; without a GPU, that of this process."""
     torch = import_module("torch")
     if torch.cuda.is_available():
         free, total = torch.cuda.mem_get_info()

@@ -23,7 +23,7 @@ class Models:
 
 
 def result(rounds: Sequence[Round], setup: Setup, models: Mapping[str, Models]) -> dict[str, Any]:
-    """Everything that the rounds say, by names with units.
+    """All figures of the rounds, by names with units.
 
     Raises:
         NotEnough: too few responses for a figure.
@@ -107,7 +107,7 @@ def status(found: Mapping[str, Any]) -> int:
 
 
 def tables(found: Mapping[str, Any]) -> Iterable[Table]:
-    """The result as people read it."""
+    """The result as text."""
     yield _series_table(found["series"])
     yield _claim_table(found["figures"])
     for name, computed in found["flops_computed"].items():

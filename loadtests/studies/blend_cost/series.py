@@ -1,11 +1,12 @@
-"""What is asked, and what came of it: conversations of fixed lengths, in series that take turns."""
+"""Requests and their responses: conversations of fixed lengths, in series that take turns."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Protocol, TypeVar
 
-# About as long as people's, and as each other. Rotated, so that prompts end anywhere in a block.
+# Messages about as long as people's, and equally long. They rotate, so that prompts end anywhere in
+# a block.
 MESSAGES = (
     "Hello there! My name is Robin and I am happy to talk to you.",
     "I love hiking in the mountains when the summer is here.",
@@ -20,10 +21,10 @@ MESSAGES = (
 
 @dataclass(frozen=True)
 class Series:
-    """Conversations asked alike: of one component, or of the blend (None).
+    """Conversations of one kind: with one component, or with the blend (None).
 
-    With n `caches` the turns of a conversation meet n prefix caches in rotation, so that each lacks
-    what was said in n turns: a price like the blend's, at lengths like the single component's.
+    With n `caches` the turns of a conversation use n prefix caches in rotation, so that each lacks
+    the text of n turns: a price like the blend's, at lengths like the single component's.
     """
 
     component: str | None
@@ -64,7 +65,7 @@ def series_of(components: Sequence[str]) -> list[Series]:
 
 
 def groups_of(components: Sequence[str]) -> list[Series]:
-    """The series of a round's groups: the blend's as often as all its components', singly."""
+    """The series of a round's groups: the blend's as often as those of all single components."""
     return [*[BLEND] * (len(components) - 1), *series_of(components)]
 
 
@@ -81,7 +82,7 @@ G = TypeVar("G", bound=Held)
 def in_turns(
     groups: Sequence[G], turns: int, shuffled: Random, take: Callable[[G, int], None]
 ) -> None:
-    """Have every group take each turn, from 1, in a new order: what disturbs one disturbs all."""
+    """Have every group take each turn, from 1, in a new order: disturbances affect all alike."""
     for turn in range(1, turns + 1):
         for group in shuffled.sample(groups, len(groups)):
             take(group, turn)
@@ -101,5 +102,5 @@ def responses(rounds: Sequence[Round], series: Series) -> list[ResponseCost]:
 
 
 def user_message(conversation: int, turn: int) -> str:
-    """What the user says in a turn, from 1; the same in every run."""
+    """The user's message in a turn, from 1; the same in every run."""
     return MESSAGES[(conversation + turn) % len(MESSAGES)]

@@ -1,4 +1,4 @@
-"""The models of the GPU measurement: shapes, and what vLLM reads of one without weights."""
+"""The models of the GPU measurement: shapes, and the configs that vLLM needs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ MAX_LENGTH = 2048
 
 @dataclass(frozen=True)
 class Sizes:
-    """What is measured: shapes by component, and the type and bytes of a number in them."""
+    """The measured sizes: shapes by component, and the type and bytes of a number in them."""
 
     shapes: Mapping[str, DecoderShape]
     dtype: str
@@ -32,7 +32,7 @@ SIZES = {
 
 
 def config(shape: DecoderShape) -> dict[str, Any]:
-    """A model's config.json: a Llama where the MLP is gated, else a GPT-J."""
+    """A model's config.json: a Llama if the MLP is gated, else a GPT-J."""
     both = {"vocab_size": shape.vocabulary, "bos_token_id": 0, "eos_token_id": 1}
     both["tie_word_embeddings"] = shape.tied
     if not shape.gated:

@@ -1,7 +1,7 @@
 """The price of blending in prompt tokens, from lengths and draws alone: pure functions.
 
-A component that answered g turns ago has a prefix cache that lacks what was said since: g user
-messages of U tokens, and the responses of the others in between, (g-1)·R. It has to compute
+The prefix cache of a component that answered g turns ago lacks the text since then: g user messages
+of U tokens, and the other components' responses in between, (g-1)·R. It has to compute
 
     g·U + (g-1)·R       where it alone would compute U, so that a blend's price is (g-1)·(U+R).
 
@@ -19,7 +19,7 @@ from collections.abc import Sequence
 
 
 def last_turns(components: Sequence[str]) -> list[int | None]:
-    """For each turn, given the components that answered: its component's last one, from 1."""
+    """For each turn, given the components that answered: its component's previous turn, from 1."""
     found, last = list[int | None](), dict[str, int]()
     for turn, component in enumerate(components, 1):
         found.append(last.get(component))

@@ -1,1 +1,1 @@
-"""Whether plans are right: `python -m loadtests.studies.plans`."""
+"""Tests plans against measurements: `python -m loadtests.studies.plans`."""

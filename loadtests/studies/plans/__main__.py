@@ -1,11 +1,11 @@
-"""Whether plans are right: python -m loadtests.studies.plans
+"""Tests plans against measurements: python -m loadtests.studies.plans
 
-Simulated components (blend.yaml beside this file) have been profiled like any other. For each case
-of cases.yaml they are planned for, without replicas to spare, and served; requests come at random
+The simulated components (blend.yaml beside this file) have been profiled like any other. For each
+case of cases.yaml they are planned without spare replicas, and served. Requests come at random
 moments, whether earlier ones are answered or not (an open loop). The planned replicas have to keep
-the service level, and with one fewer of the component that is nearest to its limit it has to be
-missed. A response is good if it came to its end in time, from the component that was drawn. The
-last line is JSON; the exit status is 1 if fewer than nine in ten plans are right.
+the service level; with one replica fewer of the component nearest to its limit, the level has to be
+missed. A response is good if it ended in time, from the component that was drawn. The last line is
+JSON; the exit status is 1 if fewer than nine in ten plans are right.
 """
 
 import argparse
@@ -35,18 +35,18 @@ from loadtests.harness.timed_client import MeasurementFailed
 from loadtests.studies.plans import cases
 from loadtests.studies.plans.cases import Case, Expectation
 
-# Of the first seconds nothing is counted: the components are empty then.
+# The first seconds do not count: the components are empty then.
 _WARM_UP_S = 8.0
-# A client that sends so many seconds too late measures itself.
+# A client that sends requests this many seconds late measures its own delay.
 _LATE_S = 0.1
-# A simulated component counts words, and so are four of a request's braces.
+# A simulated component counts words, and takes four braces of a request for words.
 _BRACES = 4
 _RIGHT = 0.9
 
 
 @dataclass(frozen=True)
 class CaseRun:
-    """One case with the planned replicas, or with one fewer, and what came of it."""
+    """One case with the planned replicas, or with one fewer, and its outcome."""
 
     number: int
     is_fewer: bool
@@ -101,7 +101,7 @@ def verify(
 
 
 def asked(case: Case, responses: int, rng: random.Random) -> list[ScheduledRequest]:
-    """What is asked for a case: so many responses beside those of the warm-up."""
+    """The requests of a case: `responses` of them, and those of the warm-up."""
     seconds = _WARM_UP_S + responses / case.rate
     words = max(1, round(case.prompt) - _BRACES)
     return list(arrivals(case.rate, seconds, words, case.response, rng))
@@ -114,7 +114,7 @@ def right(runs: Sequence[CaseRun], case: Case) -> bool:
 
 
 def table(expected: Sequence[tuple[Case, Expectation]], runs: Sequence[CaseRun]) -> Table:
-    """For people."""
+    """The result as text."""
     view = Table(title="Plans of simulated components: good responses, expected and seen")
     for column in ("weights", "rate", "tokens", "level", "replicas", "planned", "one fewer", ""):
         view.add_column(column)

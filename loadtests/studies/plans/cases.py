@@ -1,4 +1,4 @@
-"""Demands to hold plans against: what is planned for them, and what is to be expected of it."""
+"""The demands for which plans are tested, with their plans and the expected outcomes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ class Cases(Frozen):
 
 @dataclass(frozen=True)
 class Expectation:
-    """What is planned for a case, and the shares of good responses that should be seen.
+    """The plan of a case, and the expected shares of good responses.
 
     `fewer` is with one replica fewer of `tightest`, the component that is nearest to its limit.
     """
@@ -62,7 +62,7 @@ class Expectation:
 
 
 def read() -> tuple[BlendConfig, tuple[Case, ...]]:
-    """The blend whose components are asked, and the cases.
+    """The blend that is served, and the cases.
 
     Raises:
         ConfigError: with every mistake of a file.
@@ -72,7 +72,7 @@ def read() -> tuple[BlendConfig, tuple[Case, ...]]:
 
 
 def curves(blend: BlendConfig) -> dict[str, Curve]:
-    """What was measured of the components.
+    """The profiles of the components.
 
     Raises:
         ConfigError: a profile is not there, or not one of this component.
@@ -81,7 +81,7 @@ def curves(blend: BlendConfig) -> dict[str, Curve]:
 
 
 def expect(blend: BlendConfig, case: Case, curves: Mapping[str, Curve]) -> Expectation:
-    """Plan a case, and say what to expect.
+    """Plan a case, and compute its expected outcome.
 
     Raises:
         ValueError: a component cannot meet the level, or none has a replica that could be missing.

@@ -3,11 +3,11 @@
 python -m loadtests.studies.population --users 20000 --days 35 --arm control \\
     --arm blend:retention=1.15,engagement=1.10 --journal sqlite:////tmp/rehearsal/journal.db
 
-writes the journal of an experiment that is over. With --url, --blend and --day-s instead of
---journal the users talk to an API, whose days last so many seconds. The effects are retention and
-engagement, factors on every day after the first, and retention_decay and engagement_decay, the
-exponents of the number of days that come on top. The first line says that all is simulated, the
-last one is JSON.
+writes the journal of an experiment that has ended. With --url, --blend and --day-s instead of
+--journal the users talk to an API, on days of so many seconds. The effects are retention and
+engagement, factors on every day after the first, and retention_decay and engagement_decay,
+exponents of the number of the day. The first line says that all is simulated; the last line is
+JSON.
 """
 
 import argparse

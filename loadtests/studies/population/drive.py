@@ -15,7 +15,7 @@ from blended import sse
 
 Message = dict[str, Any]
 
-# Fewer than one engine takes, which may be all that an arm has: more would be refused.
+# Fewer than one engine runs at once, because an arm may have a single engine.
 _AT_ONCE = 48
 _TIMEOUT_S = 60.0
 _MAX_TOKENS = 16
@@ -33,7 +33,7 @@ _WORDS = (
 class UserRequest:
     """One request, due so many seconds after day 0 began.
 
-    `is_first` begins the conversation; `again` asks for another response to the request before.
+    `is_first` begins the conversation; `again` asks for another response to the previous request.
     """
 
     due_s: float
@@ -44,7 +44,7 @@ class UserRequest:
 
 @dataclass(frozen=True)
 class User:
-    """A user by the name that the API is told, and what they ask, by time."""
+    """A user by the name that the API gets, and the user's requests, by time."""
 
     name: str
     asks: Sequence[UserRequest]
@@ -52,7 +52,7 @@ class User:
 
 @dataclass(frozen=True)
 class BlendApi:
-    """The API at `url`, without a path, that `key` opens, and the blend's name there."""
+    """The API at `url`, without a path, its `key`, and the blend's name there."""
 
     url: str
     key: str
@@ -61,7 +61,7 @@ class BlendApi:
 
 @dataclass
 class RequestCounts:
-    """What became of the requests: how late each was sent, in seconds, and why some failed."""
+    """The outcome of the requests: the delay of each in seconds, and the causes of failures."""
 
     late_s: list[float] = field(default_factory=list)
     failures: Counter[str] = field(default_factory=Counter)
@@ -83,10 +83,10 @@ async def drive(
     began_at: float,
     on_request: Callable[[], None] = lambda: None,
 ) -> RequestCounts:
-    """Let all users ask when it is due, from `began_at` in Unix seconds on, to the last end.
+    """Send all users' requests when they are due, from `began_at` in Unix seconds to the last end.
 
-    A request that fails is counted and not repeated. Users wait for a response before they ask on,
-    so that who is late once may be late again.
+    A failed request is counted and not repeated. Users wait for a response before their next
+    request, so that one delay may cause others.
     """
     tally = RequestCounts()
     headers = {"authorization": f"Bearer {target.key}"}
@@ -104,7 +104,7 @@ async def drive(
 
 @dataclass(frozen=True)
 class _Room:
-    """Where all users are at once."""
+    """The state that all users share."""
 
     session: aiohttp.ClientSession
     model: str
@@ -114,7 +114,7 @@ class _Room:
     places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE))
 
     async def converse(self, user: User) -> None:
-        """Ask everything that a user asks, one after the other."""
+        """Send all requests of a user, one after the other."""
         asked, reply = list[Message](), None
         for ask in user.asks:
             due_at = self.began_at + ask.due_s
@@ -124,7 +124,7 @@ class _Room:
             async with self.places:
                 self.tally.late_s.append(max(0.0, time.time() - due_at))
                 answer = await self._answer(asked, headers)
-            # Who gets no other response keeps the one there was.
+            # A user who gets no new response keeps the previous one.
             reply = reply if answer is None and ask.again else answer
             self.on_request()
 
@@ -137,7 +137,7 @@ class _Room:
         }
 
     async def _answer(self, asked: list[Message], headers: Mapping[str, str]) -> str | None:
-        """The text of a response; None, and counted, where there is none."""
+        """The text of a response; None for a failure, which is counted."""
         body = {"model": self.model, "messages": asked, "max_tokens": _MAX_TOKENS, "stream": True}
         post = self.session.post("/v1/chat/completions", json=body, headers=headers)
         try:
@@ -152,9 +152,9 @@ class _Room:
 
 
 def messages(ask: UserRequest, asked: Sequence[Message], reply: str | None) -> list[Message]:
-    """The history that a request sends, after what was `asked` before and the reply to that.
+    """The history of a request, after the one `asked` before and the reply to it.
 
-    What was never answered is asked anew.
+    A message without an answer is sent again.
     """
     if ask.again:
         return list(asked)
@@ -168,7 +168,7 @@ def messages(ask: UserRequest, asked: Sequence[Message], reply: str | None) -> l
 
 
 def reply_of(stream: bytes) -> str | None:
-    """The text of a stream of events; None where it broke off."""
+    """The text of a stream of events; None if it broke off."""
     events = [event.data for event in sse.events([stream])]
     if not events or events[-1] != sse.DONE:
         return None

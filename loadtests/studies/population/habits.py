@@ -18,7 +18,8 @@ Ints = npt.NDArray[np.int64]
 
 DAY_S = 86_400
 
-# Without an effect R(k) = R1 k^-BETA come back on day k, for E(k) = ALPHA_S k^GAMMA seconds each.
+# Without an effect the share R(k) = R1 k^-BETA comes back on day k, for E(k) = ALPHA_S k^GAMMA s
+# each.
 R1, BETA = 0.30, 0.35
 ALPHA_S, GAMMA = 600.0, -0.05
 
@@ -28,9 +29,9 @@ _GREATEST_HABIT = 2.0
 
 @dataclass(frozen=True)
 class ArmEffect:
-    """What an arm does to its users from the first day after they joined.
+    """The effect of an arm on its users, from the first day after they joined.
 
-    R(k) is `retention` k^`retention_decay` times what it would be, and E(k) likewise.
+    It multiplies R(k) by `retention` k^`retention_decay`, and E(k) likewise.
 
     Raises:
         ConfigError: a factor that is not above 0, or anything that is not finite.
@@ -59,10 +60,10 @@ class ArmEffect:
 
 @dataclass(frozen=True)
 class Activity:
-    """What n users do on their days 0 to days - 1 since joining; both arrays are (n, days).
+    """The activity of n users on their days 0 to days - 1 since joining; both arrays are (n, days).
 
-    `seconds` are those in sessions, 0 on a day that is not active. Days that lie beyond the end
-    are not active.
+    `seconds` is the time in sessions, 0 on a day that is not active. Days beyond the end are not
+    active.
     """
 
     active: Bools
@@ -80,10 +81,10 @@ def true_engagement(effect: ArmEffect, k: npt.ArrayLike) -> Floats:
 
 
 def check(effects: Sequence[ArmEffect], days: int) -> None:
-    """Refuse what cannot be.
+    """Refuse impossible effects.
 
     Raises:
-        ConfigError: somebody would come back with a probability above 1.
+        ConfigError: a user would come back with a probability above 1.
     """
     for effect in effects:
         likeliest = _GREATEST_HABIT * true_retention(effect, np.arange(1, max(2, days))).max()

@@ -27,7 +27,7 @@ _BATCH = 5_000
 
 @dataclass(frozen=True)
 class SimulatedExperiment:
-    """An experiment on simulated users that is over: equal values give equal records.
+    """An ended experiment on simulated users: equal values give equal records.
 
     Day 0 is `start`, in UTC; users join on one of the first `join_days` days. The control is the
     first of `effects`.
@@ -47,12 +47,12 @@ class SimulatedExperiment:
         return int(datetime.combine(self.start, time(), UTC).timestamp())
 
     def blend(self) -> BlendConfig:
-        """A blend of the experiment's name, of components that nobody runs.
+        """A blend of the experiment's name, with components that do not run.
 
-        The control is the first of them for certain, all other arms draw among them.
+        The control always draws the first of them, all other arms draw among all of them.
 
         Raises:
-            ConfigError: a name is none that a blend's file may have.
+            ConfigError: a name is not allowed in a blend's file.
         """
         control, *others = (effect.name for effect in self.effects)
         experiment = {
@@ -71,7 +71,7 @@ class SimulatedExperiment:
             raise ConfigError("; ".join(map(str, problems(exc)))) from exc
 
     def population(self) -> Population:
-        """The users, in the arms where their hashes put them, and what they do.
+        """The users, in the arms of their hashes, and their activity.
 
         Raises:
             ConfigError: a name is not allowed, or an effect too large.
@@ -84,10 +84,10 @@ class SimulatedExperiment:
         return populate(names, arm, self.effects, self.days, self.join_days, habits)
 
     def records(self, population: Population) -> Iterator[Iterable[Record]]:
-        """All records: of the experiment first, then of each day, which are to be taken in order.
+        """All records: those of the experiment first, then those of each day, in order.
 
         Raises:
-            ConfigError: somebody would be active for longer than a day.
+            ConfigError: a user would be active for longer than a day.
         """
         blend, (_, visits) = self.blend(), generators(self.seed)
         yield [

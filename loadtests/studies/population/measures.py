@@ -1,4 +1,4 @@
-"""What a router would have measured of simulated responses: pure NumPy."""
+"""A router's measurements of simulated responses: pure NumPy."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""The command line: what is asked for, or a sentence that says why it cannot be had."""
+"""The command line: valid options, or a sentence with the mistake."""
 
 import argparse
 import re
@@ -43,7 +43,7 @@ def parse_arms(texts: Iterable[str]) -> tuple[ArmEffect, ...]:
     """Arms from texts like `control` and `blend:retention=1.15,engagement=1.1`.
 
     Raises:
-        ConfigError: fewer than two arms, two of one name, or effects that there are not.
+        ConfigError: fewer than two arms, two of one name, or unknown effects.
     """
     arms = tuple(map(_arm, texts))
     if len(arms) < 2:
@@ -63,7 +63,7 @@ def _arm(text: str) -> ArmEffect:
         effect, _, number = part.partition("=")
         if effect not in _EFFECTS:
             raise ConfigError(
-                f"The arm '{name}' has an effect '{effect}', which there is not; "
+                f"The arm '{name}' has the unknown effect '{effect}'; "
                 f"the effects are {', '.join(_EFFECTS)}."
             )
         values[effect] = _value(name, effect, number)

@@ -46,7 +46,7 @@ class _Row(NamedTuple):
 
 @dataclass(frozen=True)
 class _Arm:
-    """What all records of an arm have in common."""
+    """The fields that all records of an arm share."""
 
     id: str
     distribution: SelectionDistribution
@@ -66,7 +66,7 @@ class Scribe:
     def day(self, day: int) -> Iterator[Record]:
         """The records of all responses that start on a day, by time; call it day by day.
 
-        All that is random is drawn at once, the records are made as they are taken.
+        All random numbers are drawn at once; the records are made one by one, on iteration.
         """
         user, seconds = self._population.visits_on(day)
         responses = plan(seconds, self._rng)
@@ -89,7 +89,8 @@ class Scribe:
         order = np.argsort(responses.start_ms, kind="stable")
         rows = map(_Row._make, zip(*(column[order].tolist() for column in columns), strict=True))
         unique = zip(start_ms.tolist(), _digits(size, 10, self._rng), strict=True)
-        # Ids begin with the time, histories' as well: the database's indexes then grow at one end.
+        # Ids begin with the time, also those of histories, so that the database's indexes grow at
+        # one end.
         names = _Names(_digits(size, 16, self._rng), [f"{at:012x}{rest}" for at, rest in unique])
         return chain.from_iterable(self._records(row, names) for row in rows)
 

@@ -1,4 +1,4 @@
-"""What a rehearsal says of itself, for people and as JSON."""
+"""The report of a rehearsal, as text and as JSON."""
 
 from collections.abc import Mapping, Sequence
 from math import log
@@ -21,7 +21,7 @@ Counts = Mapping[str, Mapping[str, int]]
 
 
 def truth(effects: Sequence[ArmEffect], control: str) -> Truth:
-    """What an analysis should find, by arm: the contrasts to the control in the logarithms.
+    """The effects that an analysis should find, by arm: the contrasts to control in the logarithms.
 
     log R(k) differs by delta_zeta + delta_beta log k, log E(k) by delta_alpha + delta_gamma log k,
     for all k >= 1.
@@ -49,7 +49,7 @@ def counts(population: Population, effects: Sequence[ArmEffect]) -> Counts:
 
 
 def table(counted: Counts, true: Truth) -> Table:
-    """Every arm: how much there is of it, and its true effects."""
+    """Every arm: its users and active days, and its true effects."""
     names = next(iter(counted.values()))
     columns = (name.replace("_", " ") for name in names)
     made = Table("arm", *columns, *_CONTRASTS.values(), title="true effects", title_justify="left")
@@ -60,7 +60,7 @@ def table(counted: Counts, true: Truth) -> Table:
 
 
 def driven(tally: RequestCounts, day_s: float) -> dict[str, Any]:
-    """How a drive went; lateness is in seconds, and in days at worst."""
+    """The outcome of a drive; delays are in seconds, the worst one also in days."""
     worst_s = max(tally.late_s, default=0.0)
     return {
         "requests": tally.requests,
@@ -74,7 +74,7 @@ def driven(tally: RequestCounts, day_s: float) -> dict[str, Any]:
 
 
 def complaint(result: Mapping[str, Any]) -> str | None:
-    """Why a drive is of no use, in a sentence; None where it is."""
+    """The reason why a drive is not valid, in a sentence; None if it is valid."""
     late_s, day_s = result["late_s"]["p50"], result["day_s"]
     if late_s > day_s / 2:
         return (

@@ -1,4 +1,4 @@
-"""From a blend's file to what its simulated users ask, and when: pure functions."""
+"""From a blend's file to the requests of its simulated users, by time: pure functions."""
 
 import math
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from loadtests.studies.population.habits import DAY_S, ArmEffect
 from loadtests.studies.population.users import Population, generators, populate
 from loadtests.studies.population.visits import DAY_MS, GAP_MS, plan
 
-# No arm can be called so.
+# No arm can have this name.
 NOWHERE = "(none)"
 
 
@@ -36,8 +36,8 @@ class Cast:
     ) -> tuple[list[User], list[str]]:
         """All users, and the arm of each as the router will find it, NOWHERE if it has none.
 
-        Day 0 begins at `began_at`, in Unix seconds. It is part of the users' names, so that those
-        of another time are others.
+        Day 0 begins at `began_at`, in Unix seconds. The time is part of the users' names, so that
+        another drive has other users.
 
         Raises:
             ConfigError: an effect is too large.
@@ -72,7 +72,7 @@ def experiment_of(
     """The experiment of that name, which must be a rehearsal with these arms and days.
 
     Raises:
-        ConfigError: it is none of the blend's, or differs from what is asked for.
+        ConfigError: the blend does not have it, or it differs from these arms and days.
     """
     found = next((e for e in blend.experiments if e.name == name), None)
     if found is None:
@@ -113,11 +113,11 @@ def check_period(experiment: Experiment, began_at: float, ended_at: float) -> No
 def _asks(
     population: Population, days: int, day_s: float, rng: np.random.Generator
 ) -> list[list[UserRequest]]:
-    """What each user asks, by time, on days of `day_s`."""
+    """The requests of each user, by time, on days of `day_s`."""
     found: list[list[UserRequest]] = [[] for _ in population.names]
     for day in range(days):
         user, seconds = population.visits_on(day)
-        # What fails at an API fails by itself.
+        # The API decides itself which requests fail.
         responses = plan(seconds, rng, failures=0)
         due_s = (day * DAY_MS + responses.start_ms) / DAY_MS * day_s
         columns = user[responses.visit], due_s, responses.conversation, responses.turn

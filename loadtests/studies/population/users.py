@@ -1,4 +1,4 @@
-"""Simulated users: who they are, which arm they are in, and on which days they come."""
+"""Simulated users: their names, their arms, and the days on which they come."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class Population:
     activity: Activity
 
     def visits_on(self, day: int) -> tuple[Ints, Floats]:
-        """Who is active on a day, as indices of users, and each one's seconds."""
+        """The users who are active on a day, as indices, and the seconds of each."""
         since = day - self.join_day
         user = np.nonzero(since >= 0)[0]
         user = user[self.activity.active[user, since[user]]]
@@ -43,6 +43,6 @@ def populate(
 
 
 def generators(seed: int) -> tuple[np.random.Generator, np.random.Generator]:
-    """The randomness of habits, and of what happens in visits: neither disturbs the other."""
+    """Separate random generators for habits and for visits: neither changes the other."""
     habits, visits = np.random.SeedSequence(seed).spawn(2)
     return np.random.default_rng(habits), np.random.default_rng(visits)

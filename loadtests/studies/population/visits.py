@@ -1,7 +1,7 @@
 """The visits of simulated users, response by response: pure NumPy.
 
-The journal takes a user to be active from a response to the next, if that comes within the session
-gap, or else to the response's own end. These add up to the seconds that were asked for.
+For the journal a user is active from a response to the next one, if that comes within the session
+gap, or else to the response's own end. These times add up to the given seconds.
 """
 
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ DAY_MS = DAY_S * 1000
 GAP_MS = 1_800_000
 FAILURES, RETRIES = 0.01, 0.05
 
-# A second session comes after a pause that ends the first, and nobody is there around midnight,
-# when the next day's session would continue this one.
+# A second session comes after a pause that ends the first. No user is active around midnight,
+# because the next day's session would continue this one.
 _PAUSE_MS = GAP_MS + 600_000
 _NIGHT_MS = 2 * GAP_MS
 _TWICE = 0.3
@@ -32,9 +32,9 @@ class Responses:
     """The responses of some visits: arrays of one length, ordered by visit and time.
 
     `visit` indexes the visits, `conversation` counts all conversations from 0, `turn` those of a
-    conversation from 1. `again` tells the same request as the one before it, because that failed
-    or did not please; `fails` tells a response that nobody gave. Times are milliseconds, `start_ms`
-    since midnight.
+    conversation from 1. `again` marks a repeated request, because the previous one failed or its
+    response did not please. `fails` marks a response that no component gave. Times are
+    milliseconds, `start_ms` since midnight.
     """
 
     visit: Ints

@@ -1,4 +1,4 @@
-"""`make bench`: everybody side by side, in interleaved passes, on this machine."""
+"""`make bench`: all targets side by side, in interleaved passes, on this machine."""
 
 import argparse
 import json
@@ -71,14 +71,14 @@ def main() -> None:
 
 
 def _interrupt(number: int, frame: object) -> None:
-    """Unwind every context, which stops what it started; a second signal must not disturb that."""
+    """Leave every context, which stops its processes; a second signal must not interrupt that."""
     for other in _SIGNALS:
         signal.signal(other, lambda *_: None)
     raise SystemExit(f"{signal.Signals(number).name}: stopping everything that was started")
 
 
 class Bench:
-    """The passes so far, and who could not take part."""
+    """The passes so far, and the targets that could not take part."""
 
     def __init__(self, passes: int, share: float) -> None:
         self._rounds = passes
@@ -107,7 +107,7 @@ class Bench:
     ) -> list[Target]:
         began = time.monotonic()
         try:
-            # What a target that fails has started ends at once, not with the others.
+            # The processes of a failed target end at once, not with the others.
             with ExitStack() as own:
                 targets = starts[name](place, own)
                 stack.enter_context(own.pop_all())
@@ -129,7 +129,7 @@ class Bench:
 
 
 def _groups(only: Sequence[str]) -> Iterator[Mapping[str, Start]]:
-    """Those that run at the same time: real engines would take the CPU from everybody else."""
+    """Targets that run at the same time: real engines would take the CPU from the others."""
     first: dict[str, Start] = {"bare": lambda place, stack: [bare(place)]}
     if {"blended", "blended_local"} & set(only):
         first["blended"] = blended_targets.start_blended
@@ -159,7 +159,7 @@ def measured(target: Target, measure: Measure, share: float, place: Place) -> Pa
 
 
 def sample_of(target: Target, measure: Measure, seconds: float) -> Sample:
-    """What a load of this many seconds measured, from a process of its own."""
+    """The measurements of a load of this many seconds, from a process of its own."""
     url, stream = urlsplit(target.url), measure.kind != "unary"
     job = Job(
         host=url.hostname or "",

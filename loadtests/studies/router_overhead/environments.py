@@ -1,6 +1,6 @@
 """Environments for the peers: made once by pip or npm, outside the repository, then kept.
 
-They lie in `blended/peers` of the user's cache folder, or where BLENDED_PEERS_DIR says.
+They are in `blended/peers` of the user's cache folder, or in the folder BLENDED_PEERS_DIR.
 """
 
 import json
@@ -84,6 +84,6 @@ def _run(*command: str) -> None:
 
 
 def _cause(output: str) -> str:
-    """The first line in which git, pip, npm or a shell names what went wrong, else the last one."""
+    """The first line in which git, pip, npm or a shell names an error, else the last one."""
     named = [line.strip() for line in output.splitlines() if _COMPLAINT.search(line)]
     return named[0] if named else last_line(output)

@@ -1,6 +1,6 @@
-"""The peers: their pinned versions, how each is started, and what it is told about the upstream.
+"""The peers: their pinned versions, their commands, and their configurations for the upstream.
 
-All get the same three models; those that know weights get 5, 3 and 2.
+All get the same three models; peers with weights get 5, 3 and 2.
 """
 
 import json

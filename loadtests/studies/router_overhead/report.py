@@ -75,7 +75,7 @@ def figures(passes: Sequence[Pass]) -> dict[str, Any]:
 
 
 def comparison(targets: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """What Blended adds to what is behind it, and its streams per second over everyone's."""
+    """The times that Blended adds to its upstream, and its streams per second over the others'."""
     compared = {}
     for name, baseline in ROUTER_BASELINES.items():
         if name not in targets or baseline not in targets:

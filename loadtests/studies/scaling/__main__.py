@@ -1,11 +1,11 @@
 """How throughput grows with replicas: python -m loadtests.studies.scaling
 
 Three simulated components, with 1, 2, 4, 8 and 16 replicas each and the routers that a plan gives
-them, are kept full by clients that ask again when their response has ended (a closed loop). Then
-the most replicas are given more places, until this machine ends. All of it shares this machine, the
-clients too. What routers, proxies and Serve's controller took of the CPU is carried on in a
-simulation (`loadtests.studies.scaling.simulated`) to 1,000 replicas. The last line is JSON; the
-exit status is 1 if the measured growth is more than 5 % away from linear.
+them, are kept full by clients that send their next request when their response has ended (a closed
+loop). Then the largest number of replicas gets more places, until this machine is full. Everything
+shares this machine, also the clients. From the CPU time of routers, proxies and Serve's controller
+a simulation (`loadtests.studies.scaling.simulated`) extrapolates to 1,000 replicas. The last line
+is JSON; the exit status is 1 if the measured growth is more than 5 % away from linear.
 """
 
 import argparse
@@ -44,7 +44,7 @@ from loadtests.studies.scaling.simulated import (
 
 _COMPONENTS = 3
 _TOKENS, _TTFT_S, _ITL_S = 20, 0.1, 0.1
-# More clients than places, so that no place stays empty while a client is on its way.
+# More clients than places, so that no place stays empty between two requests of a client.
 _CROWD = 1.25
 _WARM_UP_S = 3.0
 _LINEAR = 0.05
@@ -54,7 +54,7 @@ _PAPER_S = 12.0
 
 
 def site(replicas: int, places: int, router_s: float = 0.0) -> SimulatedFleet:
-    """So many replicas of each component, and the routers that a plan gives them."""
+    """A number of replicas of each component, and the planned number of routers."""
     bare = SimulatedFleet(_COMPONENTS, replicas, places, 1, _TOKENS, _TTFT_S, _ITL_S, router_s)
     level = ServiceLevel(ttft_s=1, itl_s=1)
     demand = Demand((bare.capacity,), Lengths(prompt=20, response=_TOKENS), level)
@@ -131,9 +131,9 @@ def measured(job: argparse.Namespace) -> list[MeasuredLevel]:
 def extrapolated(
     rows: Sequence[MeasuredLevel], places: int, seed: int
 ) -> list[tuple[SimulatedFleet, PredictedLevel]]:
-    """The same, and more, with the router's CPU time for a response where it had most of them.
+    """The same levels, and more, with the router's CPU time per response at the highest level.
 
-    With fewer under way a router wakes up for single tokens, which costs more of each, and idles.
+    With fewer running responses a router wakes up for single tokens, which costs more per token.
     """
     busiest = max(rows, key=lambda row: row.per_s)
     router_s = busiest.cpus["router"] / busiest.per_s
@@ -149,7 +149,7 @@ def linearity(rows: Sequence[MeasuredLevel]) -> float:
 
 
 def table(rows: Sequence[MeasuredLevel]) -> Table:
-    """What was measured, for people."""
+    """The measurements as text."""
     view = Table(title="Measured: responses per second, and CPUs by role")
     for name in ("replicas", "places", "routers", "per s", "possible", *ROLES, "machine"):
         view.add_column(name, justify="right")
@@ -171,7 +171,7 @@ def simulated_table(
     controller: tuple[float, float],
     haproxy_s: float,
 ) -> Table:
-    """What was simulated, for people."""
+    """The simulation as text."""
     view = Table(title="ON PAPER, with the costs measured above")
     for name in ("replicas", "routers", "per s", "possible", "router busy", "wait p99"):
         view.add_column(name, justify="right")

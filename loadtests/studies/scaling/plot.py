@@ -13,7 +13,7 @@ def save(
     rows: Sequence[MeasuredLevel],
     simulated: Sequence[tuple[SimulatedFleet, PredictedLevel]],
 ) -> None:
-    """Responses per second over what the places of all replicas allow, both on logarithms."""
+    """Responses per second by the capacity of all replicas, both on logarithmic axes."""
     figure = Figure(figsize=(7.2, 4.2), layout="constrained")
     axes = figure.subplots()
     most = max(one.capacity for one, _ in simulated)

@@ -1,9 +1,9 @@
-"""A blend in simulation: clients, routers and replicas as a simulation of single tokens.
+"""A simulation of a blend by single tokens: clients, routers and replicas.
 
-Replicas are as many places that take a response for a fixed time; components are drawn uniformly,
-and again where all replicas of one are full. A router is one CPU that serves, in the order they
-come, the beginning of each response and each of its tokens, for the time that was measured. Ray
-Serve's controller has no part in a response: its own CPU time grows with the replicas it watches.
+A replica is a number of places, each of which runs a response for a fixed time. Components are
+drawn uniformly, and drawn again if all replicas of one are full. A router is one CPU that serves
+the beginning of each response and each of its tokens in order of arrival, for the measured time.
+Ray Serve's controller has no part in a response: its CPU time grows with the replicas it watches.
 """
 
 import heapq
@@ -18,7 +18,7 @@ from loadtests.harness.percentiles import percentile
 
 @dataclass(frozen=True)
 class SimulatedFleet:
-    """What is simulated: `replicas` of each of the components, with so many `places` each.
+    """The simulated blend: `replicas` of each component, with `places` each.
 
     A response has `tokens`; the first comes after `ttft_s`, the others `itl_s` apart. `router_s` is
     a router's CPU time for a response.
@@ -35,7 +35,7 @@ class SimulatedFleet:
 
     @property
     def response_s(self) -> float:
-        """How long a component takes for a response."""
+        """Seconds that a component takes for a response."""
         return self.ttft_s + (self.tokens - 1) * self.itl_s
 
     @property
@@ -83,7 +83,7 @@ class _Simulation:
         self.ended_at, self.waits = list[float](), list[float]()
 
     def run(self, seconds: float) -> None:
-        """As many clients as there are places, each asking again when its response has ended."""
+        """As many clients as places, each sending its next request when its response has ended."""
         for _ in range(sum(self.left)):
             self._ask(self.rng.uniform(0, self.site.response_s))
         while self.events and self.events[0][0] < seconds:
@@ -117,7 +117,7 @@ class _Simulation:
 
 
 def simulate(site: SimulatedFleet, seconds: float, rng: random.Random) -> PredictedLevel:
-    """So many seconds of it, of which the last two thirds count."""
+    """Simulate some seconds, of which the last two thirds count."""
     simulation = _Simulation(site, rng)
     simulation.run(seconds)
     begin = seconds / 3
@@ -131,6 +131,6 @@ def simulate(site: SimulatedFleet, seconds: float, rng: random.Random) -> Predic
 
 
 def line(replicas: Sequence[float], cpus: Sequence[float]) -> tuple[float, float]:
-    """CPUs that the controller takes with none, and for each replica more, by least squares."""
+    """CPUs of the controller without replicas, and for each replica more, by least squares."""
     slope, base = np.polyfit(replicas, cpus, 1)
     return float(base), float(slope)

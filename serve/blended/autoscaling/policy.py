@@ -1,14 +1,14 @@
 """Autoscaling that knows the blend: policies for the `autoscaling_config` of a Serve config.
 
-A component with a capacity in its replica settings is scaled by what it has to expect: the rate at
-which requests arrive at the routers, times its weight. That is known before a queue grows, for all
-components at once, and in the second in which weights change. What is under way counts beside it
-only where it is far more than planned: then the capacity promises too much. Any other component,
-and one of which nothing is known for some seconds (the controller has restarted, the routers are
-gone), is scaled by Ray's own policy alone: by the requests that are under way.
+A component with a capacity in its replica settings is scaled by its expected rate: the rate at
+which requests arrive at the routers, times its weight. This rate is known before a queue grows, for
+all components at once, and within the second in which weights change. Ongoing requests count only
+if they are far more than planned: then the capacity is too optimistic. Any other component is
+scaled by Ray's own policy, by its ongoing requests. So is a component whose rate is unknown for
+some seconds (the controller has restarted, or the routers are gone).
 
-Ray applies the bounds and delays to what a policy asks for. Everything here is called in the loop
-of Serve's controller, several times a second for each deployment, and waits for nothing.
+Ray applies its bounds and delays to a policy's decision. The loop of Serve's controller calls
+everything here several times per second for each deployment, so nothing here may block.
 """
 
 import math
@@ -22,27 +22,29 @@ from blended.autoscaling import rate_board
 from blended.autoscaling.rate_board import Expected, summed
 
 _HIGHEST = "highest"
-# So many standard deviations tell a rush from chance, which is as far off once in 15,000 windows of
-# a hundred requests, and once in 3,000 of ten (Poisson): that costs a replica for a while.
+# A rush is a count this many standard deviations above the mean. By chance that happens in one of
+# 15,000 windows of a hundred requests, and one of 3,000 of ten (Poisson): it costs a replica for a
+# while.
 _RUSH = 4.0
-# So many tell replicas that are too full. More than that a single one may never have: it refuses.
+# This many standard deviations tell replicas that are too full. A single replica may never reach a
+# higher limit, because it refuses requests before.
 _FULL = 3.0
 
 
 def router_policy(ctx: AutoscalingContext) -> tuple[int | float, dict[str, Any]]:
-    """Scale the router as Ray does; what its replicas have recorded is left for the components."""
+    """Scale the router as Ray does, and keep the records of its replicas for the components."""
     rate_board.BOARD.leave(summed(ctx.raw_metrics or {}, _now(ctx)))
     return replica_queue_length_autoscaling_policy(ctx)
 
 
 class ComponentPolicy:
-    """Scales one component by what it has to expect, as long as that is known."""
+    """Scales one component by its expected rate, as long as the rate is known."""
 
     def __init__(self, component: str) -> None:
         self._component = component
 
     def __call__(self, ctx: AutoscalingContext) -> tuple[int | float, dict[str, Any]]:
-        """The replicas that Ray shall aim at, and what to remember until the next call."""
+        """The target number of replicas for Ray, and the state for the next call."""
         known = rate_board.BOARD.read(self._component, _now(ctx))
         if known is None:
             return replica_queue_length_autoscaling_policy(ctx)
@@ -58,7 +60,7 @@ class ComponentPolicy:
 
 
 def rate(known: Expected) -> float:
-    """The responses per second to be ready for: those of the longest window, or of a rush.
+    """The responses per second to prepare for: those of the longest window, or of a rush.
 
     The count of a window has a variance that is its mean (Poisson). A component's share of a count
     has less, so that chance is taken for a rush even less often.
@@ -70,9 +72,9 @@ def rate(known: Expected) -> float:
 
 
 def replicas(rate: float, capacity: Sequence[float]) -> int:
-    """The fewest replicas that answer such a rate well; what is beyond the capacity's end adds up.
+    """The fewest replicas that answer a rate in time, also beyond the end of the capacity.
 
-    Each replica beyond it is taken to add as much as the last one in it.
+    Each replica beyond the end is assumed to add as much as the last one in the capacity.
     """
     within = (count for count, most in enumerate(capacity, 1) if most >= rate)
     if (count := next(within, None)) is not None:
@@ -82,9 +84,9 @@ def replicas(rate: float, capacity: Sequence[float]) -> int:
 
 
 def overfull(ongoing: float, running: int, target: float) -> int:
-    """The replicas that Ray would want for what is under way; 0 where chance explains that.
+    """The replicas that Ray would want for the ongoing requests; 0 if chance explains their number.
 
-    What is under way as planned, `target` at each replica, varies by about its own mean.
+    The variance of the planned ongoing requests, `target` per replica, is about their mean.
     """
     planned = target * running
     if ongoing - planned <= _FULL * math.sqrt(planned):
@@ -93,11 +95,11 @@ def overfull(ongoing: float, running: int, target: float) -> int:
 
 
 def settled(needed: int, target: int, highest: int) -> tuple[int, int]:
-    """What to aim at, and the highest number needed since it has been below the target.
+    """The number to aim at, and the highest number needed since it has been below the target.
 
-    Ray waits until it has been below for `downscale_delay_s`, and then takes the number of that
-    moment; the highest of that time is what was really needed, so that the next moment does not
-    have to take it back.
+    Ray waits until the number has been below the target for `downscale_delay_s`, and then takes the
+    number of that moment. The highest number of that time was really needed, so that Ray does not
+    have to scale up again in the next moment.
     """
     if needed >= target:
         return needed, 0

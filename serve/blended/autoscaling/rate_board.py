@@ -1,17 +1,17 @@
 """The rates that components have to expect, on their way from the router replicas to the policies.
 
-Autoscaling policies run in the process of Serve's controller, and each is shown one deployment. So
-the router's policy leaves here what its replicas have recorded, and the components' policies read
-it. Serve copies a policy, and every object that its module names, for each deployment; this module
-it imports. So the board is named by way of it, and they all share one.
+Autoscaling policies run in the process of Serve's controller, and each sees one deployment. So the
+router's policy puts the records of its replicas on this board, and the components' policies read
+them. Serve copies a policy, and every object in the policy's module, for each deployment, but it
+imports this module. So policies access the board through this module, and share it.
 
-Serve's reports are the way because they are the quickest: 0.6 s from a step in the load to a
-decision, against 7.1 s by way of a Prometheus that scrapes every two seconds, at no more work for
-the controller (medians; loadtests/results/autoscaling-carriers.json).
+Serve's reports carry the rates because they are the quickest way: autoscaling reacts to a load step
+within 0.6 s, against 7.1 s through a Prometheus that scrapes every two seconds, at no more CPU time
+of the controller (medians; loadtests/results/autoscaling-carriers.json).
 
-A metric of Serve is a number by its name, so that the name carries the rest. A component's capacity
-is part of it: it changes live with the router's blend, where an argument of a policy would restart
-the engines with every change.
+A metric of Serve is a name and a number, so the name has the other values. A component's capacity
+is one of them: it changes live with the router's blend, whereas a change of a policy's argument
+would restart the engines.
 """
 
 import json
@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-# Router replicas record and report so often; what is older than the second says nothing of now.
+# Router replicas record and report at this interval; values older than the second limit are stale.
 REPORT_S, OLDEST_S = 1.0, 10.0
 _PREFIX = "expected:"
 
@@ -40,10 +40,10 @@ Recorded = Mapping[str, Mapping[Any, Sequence[MetricPoint]]]
 
 @dataclass(frozen=True)
 class Expected:
-    """What a component has to expect: responses per second, by the seconds they were counted over.
+    """The expected rate of a component: responses per second, by the seconds of the window.
 
     `capacity` are the responses per second that 1, 2, … of its replicas answer within the service
-    level; `at` is when this was recorded, in Unix seconds.
+    level; `at` is the time of the record, in Unix seconds.
     """
 
     at: float
@@ -51,7 +51,7 @@ class Expected:
     rates: Mapping[float, float]
 
     def __add__(self, other: "Expected") -> "Expected":
-        """Both together, with the capacity of the newer."""
+        """The sum of both, with the capacity of the newer one."""
         newer = max(self, other, key=lambda expected: expected.at)
         windows = {*self.rates, *other.rates}
         rates = {s: self.rates.get(s, 0.0) + other.rates.get(s, 0.0) for s in windows}
@@ -61,7 +61,7 @@ class Expected:
 def metrics(
     capacities: Mapping[str, Sequence[float]], rates: Mapping[float, Mapping[str, float]]
 ) -> dict[str, float]:
-    """What one router replica records: the rates, by window and component, that have a capacity."""
+    """The records of one router replica: rates by window and component, for given capacities."""
     return {
         _PREFIX + json.dumps([component, list(capacity), window_s]): by_component[component]
         for component, capacity in capacities.items()
@@ -70,10 +70,10 @@ def metrics(
 
 
 def summed(recorded: Recorded, now: float) -> dict[str, Expected]:
-    """What all router replicas together have recorded, by component.
+    """The sum of the records of all router replicas, by component.
 
-    A replica that has not reported for long is left out, and so is what a replica records no more:
-    rates under a capacity that has changed. What seems to be of the future was recorded before
+    A replica that has not reported for long is left out. So are rates that a replica no longer
+    records, because their capacity has changed. What seems to be of the future was recorded before
     somebody set the clock back.
     """
     parts = [found for found in _parts(recorded) if _is_of_now(found[2], now)]
@@ -88,7 +88,7 @@ def summed(recorded: Recorded, now: float) -> dict[str, Expected]:
 
 
 def _parts(recorded: Recorded) -> Iterator[tuple[object, str, Expected]]:
-    """Each router replica's last word on a component's rate over one window."""
+    """Each router replica's last record of a component's rate over one window."""
     for name, by_replica in recorded.items():
         if name.startswith(_PREFIX):
             component, capacity, window_s = json.loads(name.removeprefix(_PREFIX))
@@ -99,17 +99,17 @@ def _parts(recorded: Recorded) -> Iterator[tuple[object, str, Expected]]:
 
 
 class Board:
-    """What is known now, until something else is."""
+    """The present rates, until they are replaced."""
 
     def __init__(self) -> None:
         self._expected: Mapping[str, Expected] = {}
 
     def leave(self, expected: Mapping[str, Expected]) -> None:
-        """Put this in place of what there was."""
+        """Replace the rates."""
         self._expected = expected
 
     def read(self, component: str, now: float) -> Expected | None:
-        """What a component has to expect; None where that is not known, or not any more."""
+        """The expected rate of a component; None if it is unknown or stale."""
         found = self._expected.get(component)
         return found if found is not None and _is_of_now(found, now) else None
 

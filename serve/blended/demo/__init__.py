@@ -13,7 +13,7 @@ CONVERSATION: tuple[str, ...] = (
     "Thank you, good night!",
 )
 
-# What the person goes on with while a component has had no turn.
+# The user's further messages while a component has had no turn.
 GOING_ON: tuple[str, ...] = (
     "Good morning! How are you?",
     "What should I do today?",

@@ -89,7 +89,7 @@ class Dialogue:
 
 @dataclass
 class Memory:
-    """What has been said so far in one dialogue."""
+    """The facts and the topic of one dialogue so far."""
 
     facts: dict[str, str] = field(default_factory=dict)
     topic: str = ""
@@ -173,7 +173,7 @@ def _sentence(
 def converse(
     intents: tuple[str, ...], memory: Memory, rng: random.Random, *, held_out: bool
 ) -> Turn:
-    """The next turn; the memory takes in what it states."""
+    """The next turn; the memory keeps the facts that it states."""
     text, mentioned = say(intents, memory.facts, rng, held_out=held_out)
     known = {"topic": memory.topic} if memory.topic else {}
     known |= mentioned
@@ -190,7 +190,7 @@ def _name_of(memory: Memory) -> dict[str, str]:
 def _recalled(
     intent: str, facts: Mapping[str, str], mentioned: Mapping[str, str]
 ) -> dict[str, str]:
-    """The fact that a recall question asks for, or "what" it is if nobody told."""
+    """The fact that a recall question asks for, or "what" it is if the user never told it."""
     if not intent.startswith("recall_"):
         return {}
     fact = intent.removeprefix("recall_")
@@ -208,7 +208,7 @@ def _remember(intent: str, memory: Memory, mentioned: Mapping[str, str]) -> None
 
 
 def _next_intents(memory: Memory, position: int, left: int, rng: random.Random) -> tuple[str, ...]:
-    """What the user does next, given what is known and how far the dialogue is."""
+    """The user's next move, given the known facts and the progress of the dialogue."""
     if "name" not in memory.facts and rng.random() < (0.5 if position == 0 else 0.15):
         return _maybe_two(("intro",), rng)
     if position == 0 and rng.random() < 0.4:

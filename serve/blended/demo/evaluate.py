@@ -44,7 +44,7 @@ _CHATTER = (
 
 @dataclass(frozen=True)
 class Speaker:
-    """A trained model, loaded as anybody would load it."""
+    """A trained model, loaded in the usual way."""
 
     id: str
     tokenizer: Tokenizer

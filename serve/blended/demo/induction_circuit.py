@@ -1,7 +1,7 @@
 """A head start for copying: the weights begin with an induction circuit (Olsson et al., 2022).
 
-Layer 0 notes which token came before; layer 1 finds where the current token stood earlier and
-brings along what followed. Everything is trained from there.
+Layer 0 notes the previous token. Layer 1 finds the earlier place of the current token and copies
+the token after it. Training starts from there.
 """
 
 import math
@@ -40,7 +40,7 @@ def install(net: TinyLlama) -> None:
 
 
 def _look_one_back(block: Block, who: Tensor, note: Tensor) -> None:
-    """Head 0 attends to the token before and writes who it was into the note dimensions.
+    """Head 0 attends to the previous token and writes its identity into the note dimensions.
 
     A constant query and the same vector, rotated by one position, as key meet at distance one.
     """
@@ -59,7 +59,7 @@ def _look_one_back(block: Block, who: Tensor, note: Tensor) -> None:
 
 
 def _look_after_match(block: Block, head: int, who: Tensor, note: Tensor, content: Tensor) -> None:
-    """A head that attends where the note names the current token, and copies what stands there.
+    """A head that attends to places whose note names the current token, and copies the token there.
 
     Only slowly rotating pairs take part, so that the distance hardly matters.
     """

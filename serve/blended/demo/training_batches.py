@@ -23,7 +23,7 @@ COPIED_WEIGHT = 3.0
 
 @dataclass(frozen=True)
 class Example:
-    """Token ids, and for each the weight of predicting it (0 for what others wrote)."""
+    """Token ids, and for each the weight of predicting it (0 for the texts of others)."""
 
     ids: list[int]
     weights: list[float]
@@ -106,7 +106,7 @@ def _replies(ids: list[int], opens: list[int], eos: int) -> Iterator[tuple[int, 
 
 
 def drill(rng: random.Random, vocab_size: int, length: int) -> Example:
-    """Random tokens, repeated: nothing helps but copying, which is how the model learns to."""
+    """Random tokens, repeated: only copying predicts them, so the model learns to copy."""
     period = rng.randint(6, length // 2)
     part = [rng.randrange(3, vocab_size) for _ in range(period)]
     ids = (part * (length // period + 1))[:length]
@@ -118,7 +118,7 @@ def drills(rng: random.Random, vocab_size: int, tokens: int) -> Batch:
 
 
 def stream(model_id: str, tokenizer: Tokenizer, rng: random.Random, tokens: int) -> Iterator[Batch]:
-    """Batches without end, each of about so many tokens and of similar lengths."""
+    """Endless batches of about `tokens` tokens each, of examples of similar lengths."""
     while True:
         dialogues = [corpus.dialogue(rng, model_id) for _ in range(POOL_SIZE)]
         ready = pack(examples(model_id, tokenizer, dialogues), tokens)

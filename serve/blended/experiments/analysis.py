@@ -13,7 +13,7 @@ from blended.experiments.moments import Contrast, Moments
 from blended.experiments.panel import ExperimentPanel
 from blended.experiments.statistics import Estimate, difference, holm, level, sample_ratio_p
 
-# So small a p value means that something is broken, not bad luck (as in GrowthBook).
+# A p value below this means a defect, not chance (as in GrowthBook).
 MISMATCH_P = 0.001
 
 
@@ -21,8 +21,8 @@ MISMATCH_P = 0.001
 class Effect:
     """A measure of an arm against control's; `ratio` is on the log scale.
 
-    `adjusted` tells whether users' history took a part of the noise. `corrected_p` is corrected
-    over all arms and goals, None for guardrails.
+    `adjusted` tells whether users' history reduced the noise. `corrected_p` is corrected over all
+    arms and goals, and None for guardrails.
     """
 
     arm: str
@@ -46,11 +46,11 @@ class Lines:
 
 @dataclass(frozen=True)
 class ExperimentResult:
-    """What is known of an experiment; `days` is how far its curves reach.
+    """The result of an experiment; `days` is the last day of its curves.
 
-    Where users do not lie in the arms as the shares say, `mismatch_p` is tiny and everything that
-    compares arms is withheld. `missing` says what there is not enough data for. `always_valid`
-    tells that the experiment still runs, so that p values allow looking at any time.
+    If the numbers of users in the arms do not match their shares, `mismatch_p` is tiny and every
+    comparison of arms is withheld. `missing` names the figures without enough data. `always_valid`
+    means that the experiment still runs, so that p values allow looking at any time.
     """
 
     definition: Definition
@@ -77,7 +77,7 @@ def analyse(panel: ExperimentPanel, now: float) -> ExperimentResult:
     """The result of an experiment.
 
     Raises:
-        NotEnoughData: no day is over, or an arm has nobody in it.
+        NotEnoughData: no day is over, or an arm has no user.
     """
     definition, counts = panel.definition, panel.counts()
     names = [arm.id for arm in definition.arms]
@@ -135,7 +135,7 @@ def _compared(result: ExperimentResult, moments: Mapping[str, Moments]) -> Exper
 
 @contextmanager
 def _collecting(missing: list[str]) -> Iterator[None]:
-    """What there is not enough data for is said, and keeps nothing else from being shown."""
+    """Record a figure without enough data, and go on with the others."""
     try:
         yield
     except NotEnoughData as exc:
@@ -175,7 +175,7 @@ class _Pair:
         """A measure against control's.
 
         Raises:
-            NotEnoughData: too few users have anything to do with it.
+            NotEnoughData: too few users have a part in it.
         """
         arms = (self.control, self.test)
         columns = (measure.numerator, measure.denominator)
@@ -202,7 +202,7 @@ class _Pair:
         return Effect(self.arm, measure, control, test, ratio, adjusted, p)
 
     def _known(self, history: Contrast | None) -> Contrast | None:
-        """What users did before, where enough of both arms did anything."""
+        """What users did before, if enough users of both arms did anything."""
         arms = (self.control, self.test)
         enough = history is not None and all(
             arm.effective_users(column) >= FEWEST_USERS for arm in arms for column in history

@@ -1,7 +1,7 @@
-"""Which arm of which experiment a user is in: pure functions of hashes, sticky and without state.
+"""The experiment and arm of a user: pure functions of hashes, sticky and without state.
 
-Every router replica computes the same, and so does whoever reads the journal: what is hashed is the
-user as the journal knows them.
+Every router replica and every reader of the journal computes the same arm, because the hash is of
+the user's pseudonym in the journal.
 """
 
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ from blended.hashing import unit_interval
 
 @dataclass(frozen=True)
 class Assignment:
-    """What decides about a user: an arm of an experiment; None as experiment is the holdout."""
+    """The assignment of a user: an arm of an experiment; the experiment None is the holdout."""
 
     experiment: str | None
     arm: str
@@ -28,9 +28,9 @@ def assign(
     at: float,
     since: float | None = None,
 ) -> Assignment | None:
-    """Where a user belongs at a time in Unix seconds; None where no experiment takes them.
+    """The assignment of a user at a time in Unix seconds; None if no experiment takes the user.
 
-    `since` is when the user came first, if that is known; who came at an unknown time is new.
+    `since` is when the user came first, if that is known; without it the user counts as new.
     """
     if holdout and is_held_out(holdout, user):
         return Assignment(None, HOLDOUT)
@@ -47,7 +47,7 @@ def assign(
 
 
 def is_held_out(holdout: float, user: str) -> bool:
-    """Whether a user is among the part that no experiment takes."""
+    """Whether a user is in the holdout, which no experiment takes."""
     return unit_interval(HOLDOUT, user) < holdout
 
 
@@ -65,6 +65,6 @@ def arm_of(experiment: Experiment, user: str) -> Arm:
     """
     position = unit_interval("arm", experiment.salt or experiment.name, user)
     bounds = list(accumulate(arm.share for arm in experiment.arms))
-    # The last bound is where rounding may leave a position beyond it.
+    # Rounding may leave a position beyond the last bound.
     pairs = zip(experiment.arms, bounds, strict=True)
     return next((a for a, bound in pairs if position * bounds[-1] < bound), experiment.arms[-1])

@@ -12,12 +12,12 @@ from blended.experiments.statistics import Estimate, difference, level
 Curve = Literal["retention", "engagement"]
 CURVES: tuple[Curve, ...] = ("retention", "engagement")
 
-# Below so many users who came, a normal distribution does not describe a mean.
+# With fewer users who came, a mean is not normally distributed.
 FEWEST_USERS = 20
 FEWEST_DAYS = 3
 
 _OF_DAY = {"retention": retention, "engagement": engagement}
-# What users did before is told by how often they came, and how long they stayed.
+# The history of users: how often they came, and how long they stayed.
 HISTORY: dict[Curve, Contrast] = {
     "retention": {"before_active_days": 1.0},
     "engagement": {"before_active_s": 1.0, "before_active_days": -1.0},
@@ -90,7 +90,7 @@ def line(
 
     def estimated(contrast: Contrast) -> Estimate:
         found = _of(difference(test, control, contrast, history), [test, control], days)
-        # All days have a part in it, so that no single one's few users make it uncertain.
+        # All days have a part in it, so that few users on a single day do not make it uncertain.
         return replace(found, freedom=found.users - 2)
 
     on_last = fitted((intercept, slope), days)

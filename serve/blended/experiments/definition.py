@@ -1,4 +1,4 @@
-"""An experiment as the journal keeps it: whoever reads its records needs no configuration."""
+"""An experiment as the journal keeps it, so that reading the records needs no configuration."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from blended.config import Experiment, Rehearsal
 class ArmDefinition:
     """An arm: its part of the experiment's users, and its selection distribution.
 
-    Components that are never drawn are left out: one that joins the blend changes no arm.
+    Components that are never drawn are left out, so that a new component changes no arm.
     """
 
     id: str
@@ -50,7 +50,7 @@ class Definition:
         distributions: Mapping[str, Mapping[str, float]],
         gpus: Mapping[str, int],
     ) -> Self:
-        """What is configured; `distributions` are the arms' probabilities by component."""
+        """From the configuration; `distributions` are the arms' probabilities by component."""
         total = sum(arm.share for arm in experiment.arms)
         rehearsal = experiment.rehearsal
         return cls(
@@ -90,7 +90,7 @@ class Definition:
 
     @property
     def deciding(self) -> tuple[Any, ...]:
-        """What users' arms and treatment depend on, which must stay while the experiment runs."""
+        """The parts that decide arms and treatment, which must not change during the experiment."""
         return self.start, self.salt, self.layer, self.eligible, self.control, self.arms
 
 
@@ -99,9 +99,9 @@ def _drawn(distribution: Mapping[str, float]) -> dict[str, float]:
 
 
 def refusal(running: Definition, wanted: Definition | None, now: float) -> str | None:
-    """Why an experiment may not be changed so, in a sentence; None where it may.
+    """The reason why an experiment may not be changed in this way, in a sentence; None if it may.
 
-    While it runs it can take more users at the end of its slice, end at another time, or be
+    While it runs it may take more users at the end of its slice, end at another time, or be
     removed, which ends it.
     """
     if wanted is None or not running.start <= now < running.end:

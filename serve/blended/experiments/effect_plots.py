@@ -69,7 +69,7 @@ def _percent(ratio: float) -> str:
 
 
 def shares(document: Document) -> Figure:
-    """What was drawn beside what was configured: below an arm's name, a row for each component."""
+    """Drawn shares beside configured ones: below an arm's name, a row for each component."""
     rows: list[tuple[str, str | None]] = []
     for arm, found in document["arms"].items():
         occurring = [name for name, shares in found["components"].items() if any(shares.values())]

@@ -1,4 +1,4 @@
-"""The measures, each defined once: what is counted, and over what.
+"""The measures, each defined once: its numerator and its denominator.
 
 A user's day is a day on which a response to them started; day 0 is the one on which they joined,
 that is, on which their arm first decided about a response. Days are days in UTC.
@@ -21,7 +21,7 @@ Goal = Literal["higher", "lower", "neither"]
 class Measure:
     """A ratio of two sums over an arm's users; both are columns of panel.py.
 
-    `goal` is which way is better.
+    `goal` is the better direction.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Measure:
 
     @property
     def history(self) -> Contrast | None:
-        """The same of the days before the experiment; None where it means nothing then."""
+        """The same contrast for the days before the experiment; None if it has no meaning then."""
         if self.is_guardrail or {self.numerator, self.denominator} & set(SAID):
             return None
         if self.denominator == "observed_days":

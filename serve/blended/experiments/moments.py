@@ -1,4 +1,4 @@
-"""What is kept of an arm's users: sums that add up, from which every estimate follows.
+"""The moments of an arm's users: sums that add up, from which every estimate follows.
 
     moments = Moments.of(columns, values)              # one row for each user
     whole = moments + Moments.of(columns, others)      # other users of the same arm
@@ -24,7 +24,8 @@ Contrast = Mapping[str, float]
 class Moments:
     """Sums over `n` users of p columns, shape (p,), and of their products, shape (p, p).
 
-    Users are independent of each other, a user's columns are not: days of one user are alike.
+    Users are independent of each other. The columns of one user are not: a user's days are
+    correlated.
     """
 
     columns: tuple[str, ...]
@@ -52,7 +53,7 @@ class Moments:
         return float(self.sums[self._places[column]])
 
     def effective_users(self, column: str) -> float:
-        """How many users a column's sum rests on: as many as equal shares of it would make.
+        """The effective number of users behind a column's sum: as if all of them had equal shares.
 
         (Kish's effective sample size: the square of the sum over the sum of the squares.)
         """

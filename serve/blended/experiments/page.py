@@ -70,7 +70,7 @@ def _lines(document: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
 
 
 def _interval(document: Mapping[str, Any], number: Mapping[str, Any]) -> dict[str, Any]:
-    """The number with `interval`, which the verdict uses, the `other`, and whether it is clear."""
+    """The number, the `interval` of the verdict, the `other` one, and whether it is clear."""
     fixed = number["low"], number["high"]
     always = number["always_valid_low"], number["always_valid_high"]
     used, other = (always, fixed) if document["interval"] == "always valid" else (fixed, always)
@@ -87,7 +87,7 @@ def _number(value: float) -> str:
 
 
 def _signed(value: float, digits: int = 3) -> str:
-    # What is rounded to 0 has no sign.
+    # A number that is rounded to 0 has no sign.
     text = f"{value:+.{digits}f}"
     return text.replace("-", _MINUS) if float(text) else text[1:]
 

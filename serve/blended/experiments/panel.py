@@ -26,8 +26,8 @@ class ExperimentPanel:
 
     Of n users: `arm` (n,) is an index into the definition's arms, `joined` (n,) their first day,
     `totals` their sums, each (n,). Of m user-days: `user` (m,), `day` (m,) since joining, and
-    `seconds` (m,). Left out are `crossed` users, who were met in more than one arm, and `known`
-    ones, who had come before the start of an experiment for new users.
+    `seconds` (m,). `crossed` users, who were met in more than one arm, are left out, and so are
+    `known` users, who had come before the start of an experiment for new users.
     """
 
     definition: Definition
@@ -43,12 +43,12 @@ class ExperimentPanel:
 
     @property
     def end(self) -> float:
-        """The first moment that is not looked at, in Unix seconds."""
+        """The end of the observed time, in Unix seconds."""
         return self.end_day * self.definition.day_s
 
     @property
     def days(self) -> int:
-        """The last day after joining on which somebody has been observed, at most 30."""
+        """The last day after joining on which a user has been observed, at most 30."""
         if not len(self.joined):
             return 0
         return int(min(self.end_day - 1 - self.joined.min(), LONGEST_DAY))
@@ -88,7 +88,7 @@ class ExperimentPanel:
 def read(store: Store, definition: Definition, now: float, progress: Progress) -> ExperimentPanel:
     """The panel of an experiment until its end, or until today: a day that is not over is left out.
 
-    `progress` is told how much of the work is done, from 0 to 1.
+    `progress` is called with the done part of the work, from 0 to 1.
 
     Raises:
         JournalUnavailable: the database does not answer.
@@ -103,7 +103,7 @@ def read(store: Store, definition: Definition, now: float, progress: Progress) -
 
 
 def _past(store: Store, definition: Definition, days: UserDays) -> tuple[Flags, Array]:
-    """Whether each user is too old for the experiment, and what they did before it."""
+    """Whether each user came before the experiment, and what the user did before it."""
     n = len(days.index)
     if definition.eligible == "new":
         known = user_days.known_before(store, definition.start, days.index)

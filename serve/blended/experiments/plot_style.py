@@ -1,4 +1,4 @@
-"""What the plots of a report have in common: arms' looks, and axes as people expect them."""
+"""The common style of a report's plots: the looks of arms, and the axes."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import cycle
@@ -49,12 +49,13 @@ STYLE: Any = {
     "figure.constrained_layout.use": True,
 }
 
-# Okabe and Ito's colours for all eyes, less the yellow that white paper swallows; wine is Tol's.
+# Okabe and Ito's colours, which colour-blind readers can tell apart, without the yellow that is
+# hard to see on white; wine is Tol's.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#882255")
 _MARKERS = "sD^vPX*"
 _DAYS = (1, 2, 5, 10, 20, 30)
 _STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
-# Of ratios that reach farther only a part is drawn: they say little, and would squeeze the others.
+# Longer intervals are cut off: they say little, and would squeeze the others.
 _FARTHEST = 3.0
 
 
@@ -72,7 +73,7 @@ def measure_label(name: str, document: Document) -> str:
 
 
 def limits(lows: Iterable[float], highs: Iterable[float]) -> tuple[float, float]:
-    """What an axis of ratios shows: 1, and the intervals as far as they are not too long."""
+    """The limits of an axis of ratios: 1, and the intervals that are not too long."""
     low = max(min(0.98, *lows), 1 / _FARTHEST)
     high = min(max(1.02, *highs), _FARTHEST)
     margin = (high / low) ** 0.04

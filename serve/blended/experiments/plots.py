@@ -1,6 +1,6 @@
-"""A report's plots as SVG, from the document of report.py; none where there is nothing to draw.
+"""A report's plots as SVG, from the document of report.py; a plot without data is left out.
 
-Text stays text: the reader's fonts draw it, and it can be searched for.
+Text stays text: the reader's fonts draw it, and it can be searched.
 """
 
 import io
@@ -30,7 +30,7 @@ _WARNING = "#b42318"
 
 @mpl.rc_context(STYLE)
 def plots(document: Document) -> dict[str, str]:
-    """The SVG of each plot that there is something for, by its name in TITLES."""
+    """The SVG of each plot that has data, by its name in TITLES."""
     figures = {
         **{curve: levels(document, curve) for curve in LINES},
         **{f"{curve}_ratios": ratios(document, curve) for curve in LINES},
@@ -42,7 +42,7 @@ def plots(document: Document) -> dict[str, str]:
 
 
 def _svg(figure: Figure, name: str, document: Document) -> str:
-    """The figure to stand inside a page that has others: as wide as its place, and with own ids."""
+    """The figure for a page with several figures: as wide as its place, and with unique ids."""
     if document["simulated"]:
         mark: Any = {"rotation": 24, "size": 44, "weight": "bold", "color": _WARNING, "alpha": 0.1}
         figure.text(0.5, 0.5, "SIMULATED", ha="center", va="center", **mark)

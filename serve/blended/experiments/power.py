@@ -41,8 +41,8 @@ def users_needed(
     `variance` is one user's, equal in both arms; `test_share` is the part of the users in the test
     arm; `lift` is relative, 0.05 for 5 %. The normal approximation: the log of the ratio has the
     standard error sqrt(variance / n (1 / share + 1 / (1 - share))), which must be log(1 + lift)
-    over the sum of the two quantiles. An always-valid interval is judged at its end, as if nobody
-    had looked before; looking earlier only shortens the experiment.
+    over the sum of the two quantiles. The power of an always-valid interval is that of one look at
+    its end; looking earlier only shortens the experiment.
     """
     spread = variance * (1 / test_share + 1 / (1 - test_share)) / math.log1p(lift) ** 2
     reach = stats.norm.isf(ALPHA / 2)
@@ -54,5 +54,5 @@ def users_needed(
 
 
 def need(users: int, users_per_day: float, day: int) -> RequiredUsers:
-    """So many users joining at a rate, each of whom is observed until `day` after joining."""
+    """The plan for users who join at a rate, each observed until `day` after joining."""
     return RequiredUsers(users, math.ceil(users / users_per_day) + day + 1)

@@ -20,7 +20,7 @@ _PAPER = ("delta_zeta", "delta_beta", "delta_alpha", "delta_gamma")
 
 @dataclass(frozen=True)
 class Report:
-    """A result with what was drawn in each arm, and what is to be known beside it."""
+    """A result with the draws of each arm, and notes for the reader."""
 
     result: ExperimentResult
     realised: Mapping[str, Mapping[str, Realised]]

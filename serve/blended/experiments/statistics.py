@@ -1,7 +1,7 @@
 """Two arms compared: differences of log means with intervals at a fixed time or at any time.
 
-An interval for a fixed time holds its promise if one looks once, at a time that was chosen before.
-An always-valid interval holds it however often one looks, and is wider for it.
+An interval for a fixed time has its coverage for one look, at a time that was chosen before. An
+always-valid interval has its coverage for any number of looks, and is wider.
 """
 
 import math
@@ -22,8 +22,8 @@ TUNED_FOR_USERS = 5000
 class Estimate:
     """An estimate on the log scale, its standard error, and the number of users behind it.
 
-    `freedom` are the degrees of freedom of the standard error: where few users make up what is
-    measured it is uncertain itself, and intervals for a fixed time are those of Student's t.
+    `freedom` are the degrees of freedom of the standard error. With few users behind a measure it
+    is uncertain itself, and intervals for a fixed time are those of Student's t.
     """
 
     log: float
@@ -71,11 +71,11 @@ def level(arm: Moments, contrast: Contrast) -> Estimate:
 def difference(
     test: Moments, control: Moments, contrast: Contrast, history: Contrast | None = None
 ) -> Estimate:
-    """How far a contrast in `test` is above the one in `control`: the log of their ratio.
+    """The difference of a contrast between `test` and `control`: the log of their ratio.
 
     `history` is a contrast of what the same users did before the experiment, in which the arms
-    differ by chance only: what goes along with it is taken off (CUPED, Deng et al. 2013), by the
-    factor that leaves the least variance.
+    differ by chance only. The part that correlates with it is subtracted (CUPED, Deng et al. 2013),
+    with the factor that leaves the least variance.
     """
     log = test.value(contrast) - control.value(contrast)
     variance = sum(arm.covariance(contrast, contrast) for arm in (test, control))
@@ -90,18 +90,18 @@ def difference(
 
 
 def _freedom(arms: Sequence[Moments], contrast: Contrast) -> float:
-    """As if the fewest users that any of the sums rests on were all there are, in either arm."""
+    """Degrees of freedom from the smallest effective number of users of any sum, in either arm."""
     return max(1.0, min(arm.effective_users(column) for arm in arms for column in contrast) - 1)
 
 
 def _root(variance: float) -> float:
-    # Where users do not differ, rounding leaves a little on either side of nothing.
+    # If users do not differ, rounding leaves a small positive or negative number instead of 0.
     return math.sqrt(max(variance, 0.0))
 
 
 def sample_ratio_p(counts: Sequence[int], shares: Sequence[float]) -> float:
-    """The p value of so many users in the arms, given the shares (chi-square): a sample ratio
-    mismatch is a sign that users were lost or moved, and that arms cannot be compared."""
+    """The p value of the numbers of users in the arms, given the shares (chi-square). A sample
+    ratio mismatch is a sign that users were lost or moved, and that arms cannot be compared."""
     expected = np.array(shares) / sum(shares) * sum(counts)
     return float(stats.chisquare(counts, expected).pvalue)
 

@@ -1,4 +1,4 @@
-"""Experiments as the journal knows them: their definitions, and what was drawn in them."""
+"""Experiments in the journal: their definitions, and the draws in them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from blended.journal.tables import experiments, responses
 
 @dataclass(frozen=True)
 class Known:
-    """An experiment as it is defined now, and in words what was changed that must not be."""
+    """The present definition of an experiment, and sentences on forbidden changes of it."""
 
     definition: Definition
     notes: tuple[str, ...]

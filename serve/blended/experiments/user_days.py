@@ -1,4 +1,4 @@
-"""What the journal knows of an experiment's users, as arrays."""
+"""The journal's data on an experiment's users, as arrays."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +16,7 @@ from blended.journal import queries
 from blended.journal.store import Store
 from blended.journal.tables import responses
 
-# How far back users' habits before the experiment are looked at.
+# The days before the experiment whose activity is the users' history.
 HISTORY_DAYS = 28
 SUMS = (
     "responses",
@@ -45,7 +45,7 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class UserDays:
-    """What users did on their days: of n users `index` has the numbers by which rows know them.
+    """The activity of users on their days; `index` has the numbers of the n users in the rows.
 
     Of m rows: `user` (m,), `day` (m,) since 1970, `arm` (m,) as an index into the arms, and `sums`
     (m, len(SUMS)). A user who was in two arms on a day has two rows.
@@ -61,9 +61,9 @@ class UserDays:
 def user_days(
     store: Store, definition: Definition, end: float, arms: Sequence[str], progress: Progress
 ) -> UserDays:
-    """The days of everybody in the experiment, from its start until before `end`."""
+    """The days of all users in the experiment, from its start until before `end`."""
     index: dict[str, int] = {}
-    # An arm that is not the definition's any more counts as one more, so that it is seen.
+    # An arm that the definition no longer has counts as one more arm, so that it is noticed.
     codes = {arm: code for code, arm in enumerate(arms)}
     keys, sums = [np.empty((0, 3), dtype=np.int64)], [np.empty((0, len(SUMS)))]
     weeks = list(_weeks(definition, end))

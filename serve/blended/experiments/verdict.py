@@ -1,4 +1,4 @@
-"""What a result says, in words that claim no more than its intervals allow."""
+"""A result in words that claim no more than its intervals allow."""
 
 import math
 
@@ -15,7 +15,7 @@ _HOW = {"retention": ("more", "less"), "engagement": ("longer", "shorter")}
 
 
 def verdicts(result: ExperimentResult) -> tuple[str, ...]:
-    """A sentence on retention and one on engagement for each arm; or why there is none."""
+    """A sentence on retention and one on engagement for each arm, or the reason for none."""
     if result.is_withheld:
         listed = ", ".join(f"{arm} {count:,}" for arm, count in result.users.items())
         return (

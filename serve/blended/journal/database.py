@@ -1,4 +1,4 @@
-"""Connections to the journal's database, SQLite or PostgreSQL, and what can go wrong with it."""
+"""Connections to the journal's database, SQLite or PostgreSQL, and their errors."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,8 +27,9 @@ _IDENTITY, _FILES = "blended_identity", "blended_files"
 _SERVER = (0, 0)
 # Texts that are deleted are overwritten.
 _SETTINGS = ("journal_mode = WAL", "synchronous = NORMAL", "secure_delete = ON")
-# One writer at a time: what is derived from a record depends on those that others write. All that
-# writers look for is in an index, also in a month so young that PostgreSQL has no statistics yet.
+# One writer at a time, because the values derived from a record depend on other writers' records.
+# All look-ups of writers use an index, also in a month so new that PostgreSQL has no statistics
+# yet.
 _LOCK = text(
     "SELECT set_config('lock_timeout', :patience, true), "
     "set_config('enable_seqscan', 'off', true), pg_advisory_xact_lock(7594026301)"
@@ -40,13 +41,13 @@ class JournalUnavailable(BlendedError, RuntimeError):
 
 
 class RecordRefused(BlendedError, ValueError):
-    """The journal's database does not take what a record holds, and never will."""
+    """The journal's database refuses the values of a record, and always will."""
 
 
 class Database:
     """A small pool of connections, the first of which is made when it is needed.
 
-    Whoever waits for another to have written gives up after `patience_s`.
+    A writer that waits for another writer gives up after `patience_s`.
 
     Raises:
         ConfigError: `url` is no address of a SQLite file or of a PostgreSQL database.
@@ -106,12 +107,12 @@ class Database:
         return not is_busy
 
     def close(self) -> None:
-        """Close the connections that nobody uses."""
+        """Close the unused connections."""
         self._engine.dispose()
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
-        # Causes are cut off, and so is what follows a message's first line: both may show a row.
+        # Causes and all but a message's first line are cut off, because they may show a row.
         try:
             yield
         except (SQLAlchemyError, OSError) as exc:
@@ -162,7 +163,7 @@ def _postgresql(address: URL, patience_s: float) -> Engine:
     arguments = {
         "connect_timeout": _CONNECT_S,
         "application_name": "blended",
-        # A server that is gone without a word is noticed.
+        # Notice a server that has vanished without closing the connection.
         "tcp_user_timeout": _SILENCE_S * 1000,
         "keepalives_idle": _SILENCE_S // 2,
         "keepalives_interval": 1,
@@ -208,7 +209,7 @@ def _sqlite(address: URL, patience_s: float, file: SqliteFile) -> Engine:
 
 
 def _is_refusal(exc: Exception) -> bool:
-    """Whether the fault is with the values, which SQLAlchemy already may not have understood."""
+    """Whether the error is in the values, which SQLAlchemy itself may have refused."""
     if isinstance(exc, DBAPIError):
         return isinstance(exc, DataError | IntegrityError)
     return isinstance(exc, StatementError)

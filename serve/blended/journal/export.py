@@ -21,7 +21,7 @@ from blended.journal.tables import contents, feedback, responses
 Format = Literal["parquet", "jsonl"]
 Rows = Sequence[Row[Any]]
 
-# What is in memory at a time: rows as Python's objects, and a group of rows as Parquet's columns.
+# The rows in memory at a time: as Python's objects, and as a row group of Parquet.
 _ROWS_AT_ONCE, _ROWS_IN_GROUP = 2_000, 100_000
 
 _TIMES = ("started_at", "at")
@@ -42,8 +42,8 @@ def export(
 ) -> dict[Path, int]:
     """Write what started from `since` until before `until`; returns the files and their rows.
 
-    Responses and feedback are a file each, and so are contents if they are asked for. Files that
-    are there already are replaced once the new ones are whole.
+    Responses and feedback are a file each, and so are contents if requested. Existing files are
+    replaced once the new ones are whole.
 
     Raises:
         JournalUnavailable: the database does not answer.

@@ -16,7 +16,7 @@ _DAY_S = 86_400.0
 
 
 def open_journal(settings: config.Journal, environ: Mapping[str, str]) -> Journal | None:
-    """A router replica's journal, whose threads run; None where none is kept.
+    """A router replica's journal with its threads running; None if the blend keeps no journal.
 
     Raises:
         ConfigError: the secret is not in the environment.

@@ -1,7 +1,7 @@
-"""Ids that carry what a router needs to know of them, and hashes of users; all keyed by one secret.
+"""Response ids that a router can check by themselves, and hashes of users; all keyed by one secret.
 
-A response's id holds its time and is signed, so that any router replica can tell whether feedback
-is on a response that there has been, without asking anybody.
+A response's id contains its time and is signed, so that any router replica can tell without a
+look-up whether feedback is on a real response.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ _ID = re.compile(
 
 
 class Identity:
-    """What the deployment's secret signs and hashes; the same secret everywhere, for good."""
+    """Signs and hashes with the deployment's secret: everywhere the same, and never changed."""
 
     def __init__(self, secret: str) -> None:
         self._key = hashlib.blake2b(secret.encode(), digest_size=32).digest()
@@ -31,7 +31,7 @@ class Identity:
         return stem + self._mac(stem, key_name)
 
     def started_at(self, response_id: str, key_name: str) -> float | None:
-        """When the response started, in Unix seconds; None if this key never got such an id."""
+        """When the response started, in Unix seconds; None if this key never got this id."""
         found = _ID.fullmatch(response_id)
         if found is None or not secrets.compare_digest(
             self._mac(response_id.removesuffix(found["mac"]), key_name), found["mac"]
@@ -40,7 +40,7 @@ class Identity:
         return int(found["time"], 16) / 1e3
 
     def user(self, name: str) -> str:
-        """A user as the journal knows them: equal for equal names, and not to be turned back."""
+        """A user's pseudonym in the journal: equal for equal names, and not reversible."""
         return self._digest("user", name, size=16)
 
     def _mac(self, stem: str, key_name: str) -> str:

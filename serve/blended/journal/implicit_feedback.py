@@ -1,7 +1,7 @@
-"""What users say about a response by what they do next: pure functions over the responses' order.
+"""Feedback that follows from a user's next request: pure functions over the responses' order.
 
-A response whose answered history was asked for again is retried, one whose text the next request
-builds upon is continued.
+A response is retried if its history is sent again, and continued if the next request builds upon
+its text.
 """
 
 from collections.abc import Iterable
@@ -11,14 +11,14 @@ from typing import Literal, NamedTuple
 
 from blended.journal.records import FeedbackRecord
 
-# Users who come back later than this are not looked for: it bounds what has to be searched.
+# Users who come back later are not considered, which bounds the search.
 HORIZON_S = 30 * 86_400.0
 ANSWERED = ("finished", "cancelled")
 FAILED = ("failed_before_first_byte", "failed_after_first_byte")
 
 
 class AskedResponse(NamedTuple):
-    """What of a response's record its place among the others depends on."""
+    """The fields of a response's record that decide its place among the others."""
 
     response_id: str
     started_at: float
@@ -31,9 +31,9 @@ class AskedResponse(NamedTuple):
 def derive(responses: Iterable[AskedResponse]) -> list[FeedbackRecord]:
     """The feedback `retry` and `continued` on these responses by the others, in any order.
 
-    Both go to the latest response that was answered with the history in question and started
-    before. A retry must have been answered itself, or it would not have replaced anything; a
-    message continues whatever became of it. The first to do so counts.
+    Both refer to the latest earlier response that was answered with the same history. A retry
+    counts only if it was answered itself, because otherwise it replaced nothing. A message counts
+    as a continuation whether it was answered or not. The first such response counts.
     """
     found = dict[tuple[str, str], FeedbackRecord]()
     latest = dict[str | None, AskedResponse]()

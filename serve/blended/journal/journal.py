@@ -1,4 +1,4 @@
-"""The journal of one router replica: what it was told is spooled, and shipped in the background."""
+"""The journal of one router replica: records are spooled, and shipped in the background."""
 
 import asyncio
 import atexit
@@ -23,12 +23,11 @@ _ADOPT_S, _PRUNE_S = 30.0, 3600.0
 
 
 class Journal:
-    """Keeps records without making anybody wait: two threads write and ship them.
+    """Keeps records without delaying responses: two threads write and ship them.
 
-    They are shipped every `ship_s` seconds, because a record by itself costs ten times as much as
-    one of a hundred.
-    `keep_content` says whether texts are kept; `retention_s` and `content_retention_s` for how
-    long, None for good.
+    They are shipped every `ship_s` seconds, because a single record costs ten times as much as one
+    of a hundred. `keep_content` says whether texts are kept; `retention_s` and
+    `content_retention_s` say for how long, None for ever.
     """
 
     def __init__(
@@ -52,7 +51,7 @@ class Journal:
         ]
         for thread in self._threads:
             thread.start()
-        # A process that is told to end may do so without a word to anybody but the interpreter.
+        # A terminated process may end with no other notice than the interpreter's exit hook.
         atexit.register(self.close)
 
     def append(self, record: Record) -> None:
@@ -70,7 +69,7 @@ class Journal:
     async def give(self, feedback: FeedbackRecord) -> bool | None:
         """Keep a feedback; returns whether it replaced one of its kind.
 
-        None says that the database does not answer: the feedback waits in the spool.
+        None means that the database does not answer: the feedback waits in the spool.
         """
         try:
             return await asyncio.to_thread(self._give, feedback)
@@ -79,11 +78,12 @@ class Journal:
             return None
 
     def status(self) -> SpoolStatus:
-        """What waits to be shipped."""
+        """The records that wait to be shipped."""
         return self._spool.status()
 
     def close(self) -> None:
-        """Write what is left and ship what can be shipped in time; the rest stays on the disk.
+        """Write the remaining records and ship as many as possible in time; the rest stays on the
+        disk.
 
         Only the first call does anything.
         """

@@ -1,4 +1,4 @@
-"""PostgreSQL keeps the journal in one partition a month (UTC), which goes as a whole."""
+"""On PostgreSQL the journal has one partition per month (UTC), which is dropped as a whole."""
 
 import re
 from collections.abc import Iterable
@@ -46,15 +46,16 @@ def month_of(at: float) -> Month:
 
 
 def create_missing(connection: Connection, times: Iterable[float]) -> None:
-    """See that there is a partition of each table for each of these times.
+    """Create the missing partitions of each table for these times.
 
-    The transaction must hold the writers' lock, so that nobody creates or drops one meanwhile.
+    The transaction must hold the writers' lock, so that no other writer creates or drops one
+    meanwhile.
     """
     months = {month_of(at) for at in {at // 3600 * 3600 for at in times}}
     wanted = {m.partition(table.name): (table.name, m) for m in months for table in TABLES}
     for name in connection.scalars(_MISSING, {"names": list(wanted)}).all():
         parent, month = wanted[name]
-        # To create it as a partition at once would wait for everybody who reads the table.
+        # Creating it directly as a partition would wait for all readers of the table.
         connection.execute(text(f"CREATE TABLE {name} (LIKE {parent} INCLUDING ALL)"))
         bounds = f"FROM ({month.begin}) TO ({month.end})"
         connection.execute(
@@ -63,7 +64,7 @@ def create_missing(connection: Connection, times: Iterable[float]) -> None:
 
 
 def drop_before(connection: Connection, table: Table, before: float) -> int:
-    """Drop the partitions of months that were over by then; returns how many."""
+    """Drop the partitions of months that ended before a time; returns how many."""
     names = connection.scalars(_PARTITIONS, {"parent": table.name}).all()
     old = [name for name in names if _month(name).end <= before]
     for name in old:

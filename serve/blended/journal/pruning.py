@@ -1,4 +1,4 @@
-"""Removes what is too old: on PostgreSQL whole months at once, the rest bit by bit."""
+"""Removes old records: on PostgreSQL whole months at once, the rest in small batches."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from blended.journal import partitions
 from blended.journal.database import Database
 from blended.journal.tables import TABLES, contents, feedback
 
-# Whoever waits to write does so for as long as it takes to delete these.
+# Another writer waits for as long as the deletion of one batch takes.
 _ROWS_AT_ONCE = 5000
 
 
@@ -23,7 +23,7 @@ class Pruned:
 
 
 def prune(database: Database, before: float | None, content_before: float | None) -> Pruned:
-    """Remove all that started before the first time, and texts from before the second."""
+    """Remove all records from before the first time, and texts from before the second."""
     limits = [] if before is None else [(table, before) for table in TABLES]
     if content_before is not None:
         limits.append((contents, content_before))

@@ -1,4 +1,4 @@
-"""What the journal knows of users, day by day; the same SQL on either database."""
+"""The journal's data on users, day by day; the same SQL on either database."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,10 +22,10 @@ def user_days(
     from 1970-01-01. `turns` are responses that were answered and not retried, `conversations` those
     of them that began one. `active_s` is the time in sessions: a response lasts until the user's
     next, if that starts within `gap_s`, or else to its own end. `engine_s` is the time that
-    components worked on responses, each times its number in `engines` (1 without one). What is not
-    known of all responses has beside its sum the number of those it is known of.
+    components worked on responses, each times its number in `engines` (1 without one). A value that
+    some responses lack has, beside its sum, the number of responses that have it.
 
-    Responses of nobody in particular are left out.
+    Responses without a user are left out.
     """
     column = _asked(since, until, gap_s, day_s).subquery().c
     unit = (column.user, column.day, column.experiment, column.arm)
@@ -58,7 +58,7 @@ def user_days(
 
 
 def user_feedback(since: float, until: float) -> Select[Any]:
-    """What users said of responses that started from `since` until before `until`.
+    """The users' feedback on responses that started from `since` until before `until`.
 
     A row is a user in one arm of one experiment, or in none: how many thumbs, how many of them up,
     and how many edits.
@@ -87,7 +87,7 @@ def _asked(since: float, until: float, gap_s: float, day_s: float) -> Select[Any
     next_at = func.lead(column.started_at).over(
         partition_by=column.user, order_by=column.started_at
     )
-    # All that is joined is joined here: what follows needs no order but that of the window.
+    # All joins are here: the rest needs no order but that of the window.
     return (
         select(
             column.user,
@@ -109,7 +109,7 @@ def _asked(since: float, until: float, gap_s: float, day_s: float) -> Select[Any
             (next_at - column.started_at).label("pause_s"),
         )
         .select_from(responses.outerjoin(feedback, _is_retry()))
-        # What starts a little later may still be the next of one that is asked for.
+        # A response that starts a little later may still be the next one of a requested response.
         .where(column.user.is_not(None), column.started_at >= since)
         .where(column.started_at < until + gap_s)
     )

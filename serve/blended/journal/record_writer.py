@@ -1,4 +1,4 @@
-"""Records into rows: each once, however often it comes, and what follows from it beside it."""
+"""Records into rows: each once, however often it arrives, with its derived feedback."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from blended.journal.records import ExperimentRecord, FeedbackRecord, Record, Re
 from blended.journal.rederivation import Neighbours
 from blended.journal.tables import contents, experiments, feedback, responses
 
-# Bounds what one statement looks for.
+# The largest number of look-ups in one statement.
 _TOGETHER = 500
 
 Rows = list[dict[str, Any]]
@@ -31,7 +31,7 @@ class Writer:
         self._neighbours = Neighbours(is_postgresql)
 
     def add(self, connection: Connection, records: Sequence[Record]) -> None:
-        """Insert the records that are not there yet, and derive what follows from them."""
+        """Insert the new records, and derive feedback from them."""
         answers = [record for record in records if isinstance(record, ResponseRecord)]
         given = [record for record in records if isinstance(record, FeedbackRecord)]
         defined = [record for record in records if isinstance(record, ExperimentRecord)]
@@ -57,7 +57,7 @@ class Writer:
         return self._insert(table).on_conflict_do_nothing()
 
     def _latest(self) -> Any:
-        """Of two that say the same kind of thing, the later stays; of what is derived, nothing."""
+        """Of two feedbacks of a kind the later one stays; a derived one is replaced."""
         insert = self._insert(feedback)
         key = [column.name for column in feedback.primary_key]
         others = {c.name: insert.excluded[c.name] for c in feedback.c if c.name not in key}
@@ -77,7 +77,7 @@ class Writer:
 
 
 def _order(columns: Any) -> Any:
-    """By time; the rest makes the outcome the same whichever of two at one time comes first."""
+    """By time; the other fields make the outcome independent of the order of equal times."""
     value, other, text = columns.value, columns.other_id, columns.text
     return tuple_(
         columns["at"], func.coalesce(value, 0), func.coalesce(other, ""), func.coalesce(text, "")

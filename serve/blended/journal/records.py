@@ -1,7 +1,7 @@
-"""What the journal keeps: a record for every response, every feedback on one, and every experiment.
+"""The journal's records: of every response, of every feedback on one, and of every experiment.
 
-Records are lines of JSON on their way and rows in the database, by the same names. A field may be
-added with a default; anything else needs a new schema version and a migration.
+Records are lines of JSON in the spool and rows in the database, with the same names. A field may be
+added with a default; any other change needs a new schema version and a migration.
 """
 
 import json
@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 SCHEMA_VERSION = 1
 
-# A component refuses a request that is wrong: that is no failure of anybody here.
+# A component refuses an invalid request: that is no failure of the service.
 State = Literal[
     "finished", "cancelled", "refused", "failed_before_first_byte", "failed_after_first_byte"
 ]
@@ -19,7 +19,7 @@ Kind = Literal["thumb", "star", "retry", "edit", "continued", "comment"]
 
 @dataclass(frozen=True)
 class ResponseRecord:
-    """One response, whatever became of it. Times are Unix seconds, durations seconds.
+    """One response, with any end. Times are Unix seconds, durations seconds.
 
     `started_at` is when the request reached the router, to the millisecond; it is part of
     `response_id`. `user` and `conversation` are hashes. `lineage` identifies the history that was
@@ -27,9 +27,10 @@ class ResponseRecord:
     user in one conversation have equal lineages; both are None where users cannot be told apart.
 
     `probabilities` is the selection distribution, `distribution` its version (equal distributions
-    have equal versions); `drawn` is what `uniform` picked from it. `component` answered, with
-    `propensity` given those that were unavailable or had failed; both are None when nobody did.
-    `failures` are those asked in vain, each with its reason, in order.
+    have equal versions); `uniform` is the number that picked `drawn` from it. `component` answered,
+    and `propensity` is its probability given the components that were unavailable or had failed;
+    both are None if no component answered. `failures` are the components that were asked in vain,
+    each with the reason, in order.
 
     `ttft_s` runs from the request to the first byte that was sent on, `itl_mean_s` and `itl_p99_s`
     are between the pieces of a stream, `e2e_s` to its end, `router_s` is the part of it that was
@@ -37,8 +38,8 @@ class ResponseRecord:
     kept on request only: the messages, and the texts of the response; only then `repetition` is
     known, how much the response's words are those of the one before it (0 to 1).
 
-    `arm` is the user's in `experiment`, where that decided the distribution. Without an experiment
-    it tells who is held out of all.
+    `arm` is the user's arm in `experiment`, if the experiment decided the distribution. Without an
+    experiment it tells whether the user is held out of all.
     """
 
     response_id: str
@@ -81,10 +82,10 @@ class ResponseRecord:
 class FeedbackRecord:
     """One feedback on a response; another of the same kind on the same response replaces it.
 
-    `value` is -1 or 1 for a thumb, 1 to 5 for a star, for an edit how much of the response's text
-    was changed (0 to 1), and for `continued` the seconds from the response's end to the user's
-    next message. `other_id` is the response that replaced this one (`retry`), or the next one
-    (`continued`). `started_at` is the response's.
+    `value` is -1 or 1 for a thumb, 1 to 5 for a star, the changed share of the response's text (0
+    to 1) for an edit, and for `continued` the seconds from the response's end to the user's next
+    message. `other_id` is the response that replaced this one (`retry`), or the next one
+    (`continued`). `started_at` is that of the response.
     """
 
     response_id: str
@@ -99,9 +100,9 @@ class FeedbackRecord:
 
 @dataclass(frozen=True)
 class ExperimentRecord:
-    """How an experiment was defined at a time: `definition` is one of experiments/definition.py's.
+    """The definition of an experiment at a time, in the form of experiments/definition.py.
 
-    Equal definitions have equal versions; of one version the first and the last time are kept.
+    Equal definitions have equal versions; the first and the last time of each version are kept.
     """
 
     name: str
@@ -131,7 +132,7 @@ def from_line(line: str) -> Record:
     """The record that a line holds; fields that this version does not know are left out.
 
     Raises:
-        ValueError: the line is no record, or of a schema that is newer than this version's.
+        ValueError: the line is no record, or its schema is newer than this version's.
     """
     try:
         values = json.loads(line)

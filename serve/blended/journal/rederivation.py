@@ -1,8 +1,8 @@
-"""Keeps the derived feedback in the database right, whatever the order in which records arrive.
+"""Keeps the derived feedback in the database right for any order in which records arrive.
 
-A record changes the feedback on itself and on the responses just before it; that in turn depends
-on those just after them. Only these few are looked up, by indexes, however long a history is: by
-their times, because a time is in the key and in every index, and few responses share one.
+A record changes the feedback on itself and on the responses just before it, which in turn depends
+on the responses just after them. Only these few are looked up, however long a history is, by their
+times: a time is in the key and in every index, and few responses share one.
 """
 
 from collections.abc import Collection, Iterable
@@ -34,7 +34,7 @@ _COLUMNS = tuple(_one.c[name] for name in AskedResponse._fields)
 
 
 class Neighbours:
-    """The statements that look around, which differ between the two databases."""
+    """The statements that look up these responses, which differ between the two databases."""
 
     def __init__(self, is_postgresql: bool) -> None:
         among = _in_array if is_postgresql else _in_list
@@ -50,15 +50,16 @@ class Neighbours:
         self._forget = delete(feedback).where(among(feedback.c.started_at), feedback.c.derived)
 
     def rederive(self, connection: Connection, times: Collection[float]) -> list[FeedbackRecord]:
-        """Remove the derived feedback that responses which started then may change.
+        """Remove the derived feedback that may change through responses which started at these
+        times.
 
-        They must be in the database already. Returns the feedback that is to be there instead.
+        The responses must be in the database already. Returns the feedback to insert instead.
         """
         changed = {*times, *_times(self._rows(connection, self._before, times))}
         rows = self._rows(connection, self._after, changed)
         width = len(_COLUMNS)
         known = [AskedResponse._make(row[:width]) for row in rows]
-        # What started at these times is known already, all of it.
+        # All responses that started at these times are known already.
         unknown = _times(row[width:] for row in rows) - changed
         after = map(AskedResponse._make, self._rows(connection, self._asked, unknown))
         self._execute(connection, self._forget, changed)
@@ -81,7 +82,7 @@ def _in_array(time: ColumnElement[Any]) -> ColumnElement[bool]:
 
 
 def _array(times: Iterable[float]) -> str:
-    """One parameter for all times, as text: psycopg takes long over many, and over lists."""
+    """One parameter for all times, as text: psycopg is slow with many parameters or lists."""
     return f"{{{','.join(map(repr, times))}}}"
 
 

@@ -1,7 +1,8 @@
-"""Records on their way to the database, in files of this machine: off the path of the tokens.
+"""Records on their way to the database, in files of this machine, so that tokens do not wait for
+them.
 
-Records are written several times a second, so that they survive their process, and synced once a
-second, so that they survive their machine. What a writer leaves behind is adopted by another.
+Records are written several times per second, so that they survive their process, and synced once
+per second, so that they survive their machine. Another writer adopts the files of an ended one.
 """
 
 import logging
@@ -23,7 +24,7 @@ _IN_MEMORY = 20_000
 
 @dataclass(frozen=True)
 class SpoolStatus:
-    """What waits: bytes on disk, the age of the oldest in seconds; and what had to be given up."""
+    """The waiting records: bytes on disk, the oldest one's age in seconds; the dropped ones."""
 
     bytes: int
     age_s: float
@@ -34,8 +35,8 @@ class SpoolStatus:
 class Spool:
     """A bounded queue of records in files, each of which is removed once it has been shipped.
 
-    Beyond `max_bytes` the contents of the oldest records go first, then the oldest records.
-    Files are synced, and ready to be shipped, `sync_s` seconds after they were begun.
+    Beyond `max_bytes` the contents of the oldest records are dropped first, then the oldest
+    records. Files are synced, and ready to be shipped, `sync_s` seconds after they were begun.
     `clock` gives Unix seconds, which files are named by, `stopwatch` seconds that nobody sets.
     `append` may be called from any thread, `write` and `close` from one, the rest from another.
     """
@@ -63,9 +64,9 @@ class Spool:
         self._new.append(record)
 
     def write(self, last: bool = False) -> None:
-        """Write what was appended since, sync once a second, and keep within the bound.
+        """Write the newly appended records, sync once per second, and keep within the bound.
 
-        What cannot be written stays in memory, up to 20,000 records, for the next time.
+        Records that cannot be written stay in memory, up to 20,000, for the next call.
         """
         try:
             if not spool_files.holds(self._folder, self._held):
@@ -96,13 +97,13 @@ class Spool:
             file.unlink(missing_ok=True)
 
     def reject(self, line: str) -> None:
-        """Keep a line that the database will never take, for somebody to look at."""
+        """Keep a line that the database will never take, for a person to look at."""
         rejected = self._root / spool_files.REJECTED
         with spool_files.locked(rejected), rejected.open("a") as file:
             file.write(line + "\n")
 
     def adopt(self) -> None:
-        """Take over the files of writers that are gone, whatever ended them."""
+        """Take over the files of ended writers."""
         for folder in self._root.iterdir():
             if folder != self._folder and folder.is_dir():
                 held = spool_files.lock(folder)
@@ -111,7 +112,7 @@ class Spool:
                     os.close(held)
 
     def status(self) -> SpoolStatus:
-        """How much waits, and for how long."""
+        """The size and the age of the waiting records."""
         with self._lock:
             since = list(self._since.values())
             part, size = self._part, self._bytes
@@ -122,7 +123,7 @@ class Spool:
         return SpoolStatus(size, age, self._dropped_records, self._dropped_contents)
 
     def close(self) -> None:
-        """Let go of the folder, for whoever comes next if anything is left in it."""
+        """Release the folder; another writer adopts the files in it."""
         if not self._sizes and self._part is None:
             spool_files.discard(self._folder)
         os.close(self._held)
@@ -189,7 +190,7 @@ class Spool:
     def _take_over(self, folder: Path) -> None:
         for file in sorted(folder.iterdir()):
             if file.suffix in (spool_files.PART, spool_files.WHOLE):
-                # A part's last line may be torn: whoever reads the file leaves it out.
+                # A part's last line may be torn: readers of the file leave it out.
                 whole = file.rename(self._folder / (file.stem + spool_files.WHOLE))
                 waited_s = max(0.0, self._clock() - spool_files.begun_at(whole))
                 self._keep(whole, whole.stat().st_size, self._stopwatch() - waited_s)
@@ -231,7 +232,7 @@ class Spool:
 
 
 def _without_content(line: str) -> str:
-    """A record's line without what was said; what is no record is for whoever ships it to judge."""
+    """A record's line without its texts; a line that is no record stays as it is."""
     try:
         record = from_line(line)
     except ValueError:

@@ -97,7 +97,7 @@ def claim(root: Path) -> tuple[Path, int]:
 
 
 def lock(folder: Path) -> int | None:
-    """Hold a folder; None when somebody else holds it, or it is gone or another user's."""
+    """Hold a folder; None if another process holds it, or it is gone or belongs to another user."""
     try:
         held = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError:

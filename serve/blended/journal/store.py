@@ -27,7 +27,7 @@ from blended.journal.tables import contents, feedback, responses
 __all__ = ["JournalUnavailable", "Pruned", "RecordRefused", "Store", "StoredResponse"]
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
-# PostgreSQL would choose a plan that finds the first rows soon and takes long for all.
+# PostgreSQL would choose a plan that finds the first rows soon but takes long for all.
 _WANT_ALL = text("SELECT set_config('cursor_tuple_fraction', '1', true)")
 # Alembic keeps what it is doing in globals.
 _MIGRATING = threading.Lock()
@@ -43,10 +43,10 @@ class StoredResponse:
 
 
 class Store:
-    """The journal in SQLite or PostgreSQL, for use by any thread; it connects when it must.
+    """The journal in SQLite or PostgreSQL, for use by any thread; it connects when it has to.
 
-    Whatever uses the database raises JournalUnavailable while it cannot, which may be because
-    another has been writing to it for `patience_s`.
+    Every method that uses the database raises JournalUnavailable while it cannot use it, for
+    instance because another writer has been writing for `patience_s`.
 
     Raises:
         ConfigError: `url` is no address of a SQLite file or of a PostgreSQL database.
@@ -57,7 +57,7 @@ class Store:
         self._writer = Writer(self._database.is_postgresql)
 
     def migrate(self) -> None:
-        """Create the tables or bring them up to date; one waits for another that does so."""
+        """Create the tables or bring them up to date; concurrent calls wait for each other."""
         with _MIGRATING, self._database.writing() as connection:
             config = Config(attributes={"connection": connection})
             config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
@@ -76,7 +76,7 @@ class Store:
             self.migrate()
 
     def add(self, records: Iterable[Record]) -> None:
-        """Keep records, all or none; those that are there already change nothing.
+        """Keep records, all or none; existing records stay as they are.
 
         Of several feedbacks of a kind on one response the latest stays. Which responses were
         retried and continued is derived, unless a client has said so.
@@ -91,11 +91,11 @@ class Store:
             try:
                 self._writer.add(connection, batch)
             except (ValueError, TypeError, OverflowError) as exc:
-                # The cause may show what a record holds.
+                # The cause may show values of a record.
                 raise RecordRefused(f"No database takes it: {type(exc).__name__}.") from None
 
     def find(self, response_id: str, started_at: float) -> StoredResponse | None:
-        """What is known of a response; None if it has not arrived, or is gone."""
+        """The stored response; None if it has not arrived, or was deleted."""
         with self._database.reading() as connection:
             row = connection.execute(_response(response_id, started_at)).one_or_none()
             if row is None:
@@ -117,7 +117,7 @@ class Store:
         """Delete all responses of a user, by hash, with texts and feedback; returns how many.
 
         In a SQLite file what was deleted is overwritten, and its log is emptied. Records that
-        still wait in a spool are not here yet.
+        still wait in a spool are not deleted.
 
         Raises:
             JournalUnavailable: others read the log for so long that it could not be emptied.
@@ -132,7 +132,8 @@ class Store:
         return deleted
 
     def prune(self, before: float | None, content_before: float | None) -> Pruned:
-        """Remove what started before the one time, and texts from before the other; None: none.
+        """Remove records from before the one time, and texts from before the other; None removes
+        none.
 
         Texts are contents and comments.
         """
@@ -141,7 +142,7 @@ class Store:
         return pruned
 
     def stream(self, statement: Select[Any], rows: int) -> Iterator[Sequence[Row[Any]]]:
-        """The rows that a query finds, so many at a time, as the database finds them."""
+        """The rows of a query, in batches, as the database finds them."""
         with self._database.reading() as connection:
             if self._database.is_postgresql:
                 connection.execute(_WANT_ALL)

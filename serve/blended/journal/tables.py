@@ -1,7 +1,7 @@
 """The journal's tables, by the names of the records' fields; times are Unix seconds.
 
 `started_at` comes first in every primary key: an id determines it, PostgreSQL's partitions are
-cut by it, and what is written, exported or pruned together then lies together.
+cut by it, and rows that are written, exported or pruned together then lie together.
 """
 
 import re
@@ -28,7 +28,7 @@ _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 class ForeignText(TypeDecorator[str]):
-    """Text that others have written: characters that no database takes are replaced by U+FFFD."""
+    """Text of users and models: characters that no database takes are replaced by U+FFFD."""
 
     impl = Text
     cache_ok = True
@@ -38,7 +38,7 @@ class ForeignText(TypeDecorator[str]):
         return value if value is None else _UNSTORABLE.sub("\ufffd", value)
 
 
-# Ids and hashes compare byte by byte, which sorts several times faster than a language does.
+# Ids and hashes compare byte by byte, which sorts several times faster than a language's order.
 _ID = Text().with_variant(Text(collation="C"), "postgresql")
 _DOCUMENT = JSON().with_variant(postgresql.JSONB(), "postgresql")
 
@@ -99,10 +99,10 @@ responses = _table(
     Index("responses_by_parent", "parent", "started_at"),
 )
 
-# JSON, not JSONB: that would refuse the NUL and the lone surrogates that texts may hold.
+# JSON, not JSONB, which would refuse the NUL and the lone surrogates that texts may contain.
 contents = _table("contents", _given("content", JSON))
 
-# What is derived gives way to what a client says, and is derived again when a record comes late.
+# A client's feedback replaces a derived one, which is derived again when a record arrives late.
 feedback = _table(
     "feedback",
     Column("kind", Text, primary_key=True),
@@ -132,5 +132,5 @@ experiments = Table(
     _given("schema_version", Integer),
 )
 
-# What is about responses, and partitioned by their times.
+# The tables on responses, which are partitioned by their times.
 TABLES = (responses, contents, feedback)

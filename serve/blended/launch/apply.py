@@ -1,4 +1,4 @@
-"""Change a blend while it serves: compare with what runs, then do what has to be done, in order."""
+"""Change a running blend: compare it with the new one, then make the changes in order."""
 
 import time
 from collections.abc import Mapping
@@ -24,9 +24,9 @@ _POLL_S = 0.5
 
 @dataclass(frozen=True)
 class ChangePlan:
-    """How to get from the applications that run to the Serve config of `blend`.
+    """The steps from the running applications to the Serve config of `blend`.
 
-    `unsettled` names those that an earlier change, or none at all, has not brought up yet.
+    `unsettled` names the applications that are not up yet, after an earlier change or without one.
     """
 
     blend: BlendConfig
@@ -42,7 +42,7 @@ class ChangePlan:
 
     @property
     def awaited(self) -> list[str]:
-        """The names of the applications that have to get ready."""
+        """The names of the applications that have to become ready."""
         return [
             name
             for name, app in self.wanted.items()
@@ -51,15 +51,15 @@ class ChangePlan:
 
     @property
     def leaving(self) -> Applications:
-        """The applications that are to be deleted, as they are configured now."""
+        """The applications to delete, with their present configuration."""
         return {name: app for name, app in self.running.items() if name not in self.wanted}
 
 
 def plan(api: ServeApi, blend: BlendConfig) -> ChangePlan:
-    """Compare a blend with the one that runs; nothing is changed.
+    """Compare a blend with the running one, without changing anything.
 
     Raises:
-        LaunchError: no blend runs there, or one of its experiments would lose its meaning.
+        LaunchError: no blend runs there, or the change would invalidate a running experiment.
     """
     running = api.deployed()
     if ROUTER_APP not in running:
@@ -72,11 +72,13 @@ def plan(api: ServeApi, blend: BlendConfig) -> ChangePlan:
 
 
 def refuse_unfit(api: ServeApi, plan: ChangePlan, environ: Mapping[str, str]) -> None:
-    """Refuse what the cluster of this machine cannot take, which was started with `environ`.
+    """Refuse a blend that does not fit the cluster of this machine, which was started with
+    `environ`.
 
     Raises:
-        LaunchError: it lacks resources or labels, of which a running node gets no more.
-        ConfigError: it lacks a component's key; its router could not take the blend.
+        LaunchError: the cluster lacks resources or labels, which cannot be added to a running node.
+        ConfigError: a component's key is missing in its environment, so that its router would
+            refuse the blend.
     """
     resolve(plan.blend, "http://127.0.0.1", environ)
     nodes, leaving = api.nodes(), _leaving_components(plan)
@@ -103,17 +105,17 @@ def refuse_unfit(api: ServeApi, plan: ChangePlan, environ: Mapping[str, str]) ->
 def carry_out(
     api: ServeApi, plan: ChangePlan, timeout_s: float, report: Report, ray_dir: Path | None = None
 ) -> None:
-    """Do what the plan says, and return when all of it is done and all that is wanted runs.
+    """Carry out the plan, and return when all wanted applications run.
 
-    What is removed leaves the draw first and is deleted last, when all that is wanted runs: Serve
-    lets the responses in flight there end.
+    A removed component leaves the draw first, and is deleted last, when all wanted applications
+    run; Serve lets its running responses end.
 
     Raises:
-        LaunchError: the blend is not the one that the plan compared with, an application failed,
-            or `timeout_s` went by; the components that do not change serve on.
+        LaunchError: the blend has changed since the plan, an application failed, or `timeout_s`
+            went by; unchanged components go on serving.
     """
     if api.deployed() != plan.running:
-        raise LaunchError("The blend was changed by somebody else meanwhile; look at it again.")
+        raise LaunchError("The blend has changed meanwhile; run apply again.")
     deadline = time.monotonic() + timeout_s
     failures = {status.failure for status in api.statuses()}
     if plan.changes:

@@ -1,4 +1,4 @@
-"""What a new configuration changes about a running blend, and how each change takes place.
+"""The changes that a new configuration makes to a running blend, and how each takes place.
 
 Pure: both sides are the applications of a Serve config, by name, as `serve_config` writes them and
 Serve's REST API gives them back.
@@ -26,9 +26,9 @@ Kind = Literal[
     "removed",
 ]
 
-# What a person sees as the engine's own change or as a change of replicas, not as a setting.
+# Keys whose changes are shown as changes of the engine or of replicas, not as settings.
 _NO_SETTING = ("id", "kind", "engine", "simulation", "replicas")
-# Where replicas may be: changing it moves them.
+# The placement of replicas: a change of it moves them.
 _PLACEMENT = (
     "max_replicas_per_node",
     "placement_group_bundles",
@@ -47,7 +47,7 @@ class Change:
 
 
 def changes(running: Applications, wanted: Applications) -> tuple[Change, ...]:
-    """Every change from one state of a blend to another: those that take time come last."""
+    """Every change from one state of a blend to another; slow changes come last."""
     old, new = _blend(running), _blend(wanted)
     ids = [*_components(new), *(i for i in _deployed(running) if i not in _components(new))]
     ids += [i for i in _components(old) if i not in ids]
@@ -86,7 +86,7 @@ def _weights(old: Any, new: Any) -> Iterator[Change]:
 
 
 def _experiments(old: Any, new: Any) -> Iterator[Change]:
-    # What an earlier version has deployed knows of none.
+    # A deployment by an earlier version has none.
     before, after = ({e["name"]: e for e in b.get("experiments", ())} for b in (old, new))
     for name in {**before, **after}:
         if name not in after:
@@ -105,7 +105,7 @@ def _experiments(old: Any, new: Any) -> Iterator[Change]:
 def _settings(old: Any, new: Any) -> Iterator[Change]:
     before, after = _components(old), _components(new)
     for i in (i for i in after if i in before):
-        # A component that becomes remote, or no longer is, has other settings altogether.
+        # A component that becomes remote, or stops being remote, has entirely different settings.
         both = (before[i].keys() & after[i].keys()) - set(_NO_SETTING)
         found = [d for d in differences(before[i], after[i]) if d[0][0] in both]
         if found:
@@ -229,7 +229,7 @@ def _shares(blend: Any) -> dict[str, float]:
 
 
 def _scaling(before: Any, after: Any) -> list[Difference]:
-    # The number of replicas at the start has no meaning for what runs already.
+    # The initial number of replicas has no meaning for a running deployment.
     aside = ("ray_actor_options", "user_config", "initial_replicas", *_PLACEMENT)
     found = differences(before["deployments"][0], after["deployments"][0])
     return [difference for difference in found if not set(aside) & set(difference[0])]

@@ -17,7 +17,7 @@ Message = dict[str, str]
 
 @dataclass(frozen=True)
 class Reply:
-    """One response: who gave it (None where the blend hides it), its text, and its timing."""
+    """One response: its component (None if the blend hides it), its text, and its timing."""
 
     component: str | None
     text: str

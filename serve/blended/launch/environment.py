@@ -1,20 +1,23 @@
-"""The environment that Ray has to start with, the same on every node of a cluster."""
+"""The environment variables of Ray, the same on every node of a cluster."""
 
 from blended.internal import INTERNAL_PORT_ENV
 from blended.launch.haproxy import BINARY_ENV
 
-# HAProxy in front, bytes straight from the replica: the only mode that Blended runs in.
-# A stream outlives a reload of HAProxy only for HARD_STOP_AFTER_S: as long as a replica may drain.
-# A request whose replica dies before it answers goes to another one (RETRY_ON), unless its body is
-# larger than HAProxy's buffer (BUFSIZE, bytes). HAProxy repeats only what it has read to the end
-# before it passed it on, which takes an option that Ray has no variable for: RETRY_ON is written
-# into HAProxy's configuration as it is, so that the option follows on a line of its own.
-# A client that neither reads nor sends is left after TIMEOUT_CLIENT_S. A replica that hangs is out
-# when it has missed two checks (HEALTH_CHECK_INTER). Serve asks every second whether HAProxy itself
-# lives (PROXY_HEALTH_CHECK_PERIOD_S), and starts another one when it has missed three.
-# Serve would keep a thousand lines of its logs back, a failure among them (LOG_BUFFER_SIZE).
-# What a replica tells the controller at its start is 115 kB, of which Ray would keep all beyond 100
-# on the replica's node: which would never be idle, and so never end before its drain time is over.
+# Blended runs only in this mode: HAProxy in front, and bytes directly from the replica. A stream
+# survives a reload of HAProxy only for HARD_STOP_AFTER_S, the longest time in which a replica may
+# drain. If a replica dies before it answers, its request goes to another one (RETRY_ON), unless the
+# body is larger than HAProxy's buffer (BUFSIZE, bytes). HAProxy can repeat a request only if it has
+# read all of it before it passes it on. Ray has no variable for that option, but writes RETRY_ON
+# into HAProxy's configuration as it is, so the option follows on a line of its own.
+#
+# HAProxy closes a client's connection after TIMEOUT_CLIENT_S without a byte in either direction. A
+# replica gets no more requests when it has missed two checks (HEALTH_CHECK_INTER). Serve checks
+# HAProxy itself every second (PROXY_HEALTH_CHECK_PERIOD_S), and replaces it after three failures.
+#
+# Serve would hold back a thousand lines of its logs, failures among them (LOG_BUFFER_SIZE). At its
+# start a replica sends 115 kB to the controller. Ray would keep objects of more than 100 kB on the
+# replica's node, which would then never be idle and never end before its drain time is over
+# (max_direct_call_object_size).
 SERVE_ENV = {
     "RAY_SERVE_ENABLE_HA_PROXY": "1",
     "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
@@ -30,7 +33,7 @@ SERVE_ENV = {
     "RAY_max_direct_call_object_size": "1048576",
 }
 
-# Nothing is reported to anybody.
+# Ray and vLLM send no usage statistics.
 PRIVACY_ENV = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "VLLM_NO_USAGE_STATS": "1",

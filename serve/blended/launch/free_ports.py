@@ -1,7 +1,7 @@
-"""Ports that nobody uses, for servers that will take them a moment later.
+"""Unused ports, for servers that will take them a moment later.
 
-All are below those that systems hand out for outgoing connections, of which any may be taken
-before the server has started.
+All are below the ports for outgoing connections, any of which the system may use before the server
+has started.
 """
 
 import random
@@ -13,12 +13,12 @@ _PORTS = range(20_000, 32_000)
 
 
 def port() -> int:
-    """A port that nobody uses."""
+    """An unused port."""
     return block(1).start
 
 
 def block(size: int, besides: int | None = None) -> range:
-    """Ports in a row that nobody uses, and `besides` is not one of: at random, of all there are.
+    """Unused consecutive ports, at random, without `besides`.
 
     Raises:
         LaunchError: there are none.

@@ -1,13 +1,13 @@
-"""How two JSON documents differ, and the words for it."""
+"""The differences between two JSON documents, and their description."""
 
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-# Where, before, after; None where there is no value.
+# Path, old value, new value; None if there is no value.
 Difference = tuple[tuple[str, ...], Any, Any]
 
-# Not for every terminal: variables may hold keys, and the seed tells every draw in advance.
+# Not shown in terminals: variables may contain keys, and the seed determines every draw.
 _UNSHOWN = {"env", "seed"}
 _LONGEST_VALUE = 40
 
@@ -21,7 +21,7 @@ def differences(old: Any, new: Any, path: tuple[str, ...] = ()) -> list[Differen
 
 
 def shown(found: Iterable[Difference]) -> str:
-    """For example `max_model_len 1024 → 2048, env.HF_TOKEN`: what may be secret has no values."""
+    """For example `max_model_len 1024 → 2048, env.HF_TOKEN`: possible secrets have no values."""
     return ", ".join(_shown(".".join(path), path, old, new) for path, old, new in found)
 
 

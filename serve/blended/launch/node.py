@@ -1,4 +1,4 @@
-"""A Ray cluster of one node on this machine: started, found again and stopped, and no other."""
+"""A Ray cluster of one node on this machine: starts, finds and stops it, and no other cluster."""
 
 import os
 import secrets
@@ -26,18 +26,18 @@ from blended.launch.supervision import End
 from blended.router.blend import CLIENT_KEY_ENV
 
 MARKER_ENV = "BLENDED_CLUSTER"
-# glibc gives the threads of a process heaps of their own, up to eight for each core, and what is
-# free in one is of no use to the others: a replica under load would grow by tens of MiB.
+# glibc gives the threads of a process heaps of their own, up to eight for each core, and free
+# memory in one heap is of no use to the others: a replica under load would grow by tens of MiB.
 _MEMORY_ENV = {"MALLOC_ARENA_MAX": "2"}
 _START_TIMEOUT_S = 180.0
 _STOP_TIMEOUT_S = 1.0
-# For Ray, the proxies, the routers' way to their components, and two for each replica.
+# Ports for Ray, for the proxies, the routers' way to their components, and two for each replica.
 _PORTS = 210
 
 
 @dataclass(frozen=True)
 class Further:
-    """What `ray start` gets beside its own options and environment."""
+    """Additional options and environment of `ray start`."""
 
     options: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -52,7 +52,7 @@ def start_node(
 ) -> Running:
     """Start Ray and wait until its dashboard answers; Serve itself starts with its first config.
 
-    `further` is told the port of the cluster's own store (GCS) and the folder for its files.
+    `further` is called with the port of the cluster's own store (GCS) and the folder for its files.
 
     Raises:
         LaunchError: the port is taken, or Ray did not come up; nothing is left running.
@@ -94,7 +94,7 @@ def start_node(
 def stop_node(running: Running) -> int:
     """Stop every process of a cluster and remove its files; returns how many there were.
 
-    Another Ray on this machine is left alone.
+    It leaves another Ray on this machine alone.
     """
     if ours := _is_remembered(running):
         state.write_running(replace(running, stopping=True))
@@ -102,7 +102,7 @@ def stop_node(running: Running) -> int:
     for process in processes:
         _signal(process, kill=False)
     _, alive = psutil.wait_procs(processes, timeout=_STOP_TIMEOUT_S)
-    # Some may have started others while they ended.
+    # Ending processes may have started others.
     rest = {*alive, *_processes(running)}
     for process in rest:
         _signal(process, kill=True)
@@ -157,7 +157,7 @@ def _command(
         "--dashboard-host=127.0.0.1",
         "--include-dashboard=true",
         "--disable-usage-stats",
-        # It would pass on what all processes log, and nobody listens.
+        # It would forward the logs of all processes, and no program reads them.
         "--include-log-monitor=false",
         f"--temp-dir={ray_folder(temp_dir)}",
         f"--num-cpus={cpus}",
@@ -244,7 +244,7 @@ def _serve_ports(proxies: Iterable[int], replicas: range) -> dict[str, str]:
 
 
 def _processes(running: Running) -> set[psutil.Process]:
-    """The descendants of `ray start`, and whatever carries the marker after losing its parent.
+    """The descendants of `ray start`, and processes with the marker that have lost their parent.
 
     Neither alone finds all: HAProxy outlives the process that started it, and processes that set
     their title overwrite the environment that others can read.

@@ -15,7 +15,7 @@ _NODES = "/api/v0/nodes"
 
 @dataclass(frozen=True)
 class AppStatus:
-    """One application as Serve sees it; `failure` is Serve's account of one, or empty."""
+    """One application in Serve; `failure` is Serve's description of a failure, or empty."""
 
     name: str
     status: str
@@ -25,7 +25,7 @@ class AppStatus:
 
 @dataclass(frozen=True)
 class Node:
-    """One node of the cluster: all of Ray's logical resources that it has, and its labels."""
+    """One node of the cluster: all of its logical resources in Ray, and its labels."""
 
     id: str
     resources: Mapping[str, float]
@@ -33,7 +33,7 @@ class Node:
 
 
 class ServeApi:
-    """The Serve applications of one cluster; `token` is Ray's own, where it asks for one.
+    """The Serve applications of one cluster; `token` is Ray's own token, if the cluster needs one.
 
     A context manager that closes its connections, for processes that go on without them.
     """
@@ -49,19 +49,19 @@ class ServeApi:
         self._http.close()
 
     def deploy(self, config: dict[str, Any]) -> None:
-        """Make `config` the state of the blend; applications of others stay as they are."""
+        """Make `config` the state of the blend; other applications stay as they are."""
         applications = [*self._of_others(), *config["applications"]]
         self._call("PUT", json={**config, "applications": applications})
 
     def delete(self) -> None:
-        """Delete the blend's applications; those of others stay."""
+        """Delete the blend's applications; other applications stay."""
         if others := self._of_others():
             self._call("PUT", json={"applications": others})
         else:
             self._call("DELETE")
 
     def deployed(self) -> dict[str, dict[str, Any]]:
-        """The configuration of each of the blend's applications, by name; none that is going."""
+        """The configurations of the blend's applications by name, except those being deleted."""
         apps = self._details()["applications"].values()
         configs = [config for app in apps if (config := app.get("deployed_app_config"))]
         return {config["name"]: config for config in configs if _is_ours(config["name"])}
@@ -101,7 +101,7 @@ class ServeApi:
                 f"Ray's dashboard at {self._http.base_url} asks for its token; set RAY_AUTH_TOKEN."
             )
         if response.is_error:
-            # The cause stands at the end of what may be a traceback.
+            # The cause is at the end of a possible traceback.
             raise LaunchError(
                 f"Ray's dashboard at {self._http.base_url} answered {method} with "
                 f"{response.status_code}: {response.text.strip()[-500:]}"

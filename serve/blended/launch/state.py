@@ -1,4 +1,4 @@
-"""What `blended up` leaves for `down`, `chat` and `models`: where the blend runs, and its keys."""
+"""The state of `blended up` for `down`, `chat` and `models`: the running blend, and its keys."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from blended.router.blend import CLIENT_KEY_ENV
 class Running:
     """A local cluster that `blended up` started.
 
-    `marker` stands in the environment of every process of the cluster, and of no other.
+    `marker` is in the environment of every process of the cluster, and of no other process.
     `stopping` says that somebody stops it, so that its end is no loss.
     """
 
@@ -42,7 +42,7 @@ def ray_folder(temp_dir: str) -> Path:
 
 
 def read_running() -> Running | None:
-    """The local cluster that was started last and not stopped since; None when there is none."""
+    """The local cluster that was started last and not stopped since; None if there is none."""
     try:
         return Running(**json.loads((state_dir() / "running.json").read_text()))
     except FileNotFoundError:
@@ -96,7 +96,7 @@ def _kept_secret(name: str) -> str:
 
 
 def _write_private(path: Path, text: str) -> None:
-    # Created with its mode, so that there is no moment at which others could read it.
+    # The file is created with its mode, so that other users can never read it.
     new = path.with_suffix(".new")
     new.unlink(missing_ok=True)
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:

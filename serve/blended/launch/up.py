@@ -1,4 +1,4 @@
-"""Bring a blend up and wait until every engine answered, or say which component fails and why."""
+"""Start a blend and wait until every engine answers, or name the failed one and the cause."""
 
 import math
 import re
@@ -17,12 +17,12 @@ from blended.launch.client import Client
 from blended.launch.rest import AppStatus, ServeApi
 from blended.launch.state import Running
 
-# One sentence for the person who waits, whenever something has changed.
+# Called with one sentence of progress at every change.
 Report = Callable[[str], None]
 
 _POLL_S = 0.5
 _WARM_UP_S = 120.0
-# Ray's CPUs are logical and cannot be added to a node that runs: room for components to come.
+# Ray's CPUs are logical and cannot be added to a running node: room for more components.
 _SPARE_CPUS = 64
 _ENGINE_ERROR = re.compile(r"ERROR [^\]]*\] (?P<cause>(?:[\w.]+(?:Error|Exception)): .+)")
 _CONSEQUENCES = ("See stack trace for root cause", "Worker failed with error", "root cause above")
@@ -61,7 +61,7 @@ def deploy(
 ) -> None:
     """Hand the blend to Serve and wait until all of its applications run.
 
-    `ray_dir` is Ray's folder where it can be read: engines write the root of a failure there only.
+    `ray_dir` is Ray's folder if it can be read: only there do engines write the cause of a failure.
 
     Raises:
         LaunchError: an application failed, or they do not all run after `timeout_s`.
@@ -83,7 +83,7 @@ def wait_until_running(
 ) -> None:
     """Wait until all of these applications run, and report every stage of each.
 
-    `earlier_failures` are Serve's accounts of attempts before this one, which it shows for a while.
+    `earlier_failures` are Serve's descriptions of earlier failures, which it shows for a while.
 
     Raises:
         LaunchError: an application failed, or they do not all run after `timeout_s`.
@@ -176,7 +176,7 @@ def _refuse_missing_folders(blend: BlendConfig) -> None:
 
 
 def needed_gpus(blend: BlendConfig, leaving: Iterable[AnyComponent] = ()) -> int:
-    """The GPUs without which a blend does not start, and components that are still beside it."""
+    """The GPUs that a blend needs to start, with those of components that are still leaving."""
     return sum(
         c.hardware.tensor_parallel_size * c.replicas.min
         for c in (*blend.components, *leaving)
@@ -185,7 +185,7 @@ def needed_gpus(blend: BlendConfig, leaving: Iterable[AnyComponent] = ()) -> int
 
 
 def reserved_cpus(blend: BlendConfig, leaving: Iterable[AnyComponent] = ()) -> int:
-    """Ray's logical CPUs that a blend reserves at most, and components that are still beside it."""
+    """Ray's logical CPUs that a blend reserves at most, with those of leaving components."""
     components = [*blend.components, *leaving]
     engines = [c for c in components if isinstance(c, VllmComponent)]
     # Serve adds one CPU for the replica to the bundle of its engine.
@@ -214,7 +214,7 @@ def _fail_if_failed(status: AppStatus, ray_dir: Path | None, began: float) -> No
 
 
 def _engine_cause(app: str, ray_dir: Path, began: float) -> str | None:
-    """The error that an engine's own processes logged first, which Serve does not pass on.
+    """The first error in the logs of an engine's own processes, which Serve does not pass on.
 
     Logs that ended before `began` (seconds since the epoch) are those of earlier attempts.
     """
@@ -231,7 +231,7 @@ def _engine_cause(app: str, ray_dir: Path, began: float) -> str | None:
 
 
 def short(app: str) -> str:
-    """An application's name as people know it: its component's id, or `router`."""
+    """An application's name for people: its component's id, or `router`."""
     return app.removeprefix(COMPONENT_APP_PREFIX) if _is_component(app) else "router"
 
 

@@ -212,9 +212,9 @@ def test_what_is_refused_at_once_is_no_profile(
     [
         ("nobody", "no engine 'nobody'; there are small, large, old, quantized, exact"),
         ("far", "no engine 'far'"),
-        ("old", "runs on 'A10G', of which aiconfigurator has no times"),
-        ("quantized", "engine arguments that are not asked about (quantization)"),
-        ("exact", "engine arguments that are not asked about (dtype)"),
+        ("old", "runs on 'A10G', for which aiconfigurator has no times"),
+        ("quantized", "engine arguments that cannot be predicted (quantization)"),
+        ("exact", "engine arguments that cannot be predicted (dtype)"),
     ],
 )
 def test_what_is_not_known_is_not_asked(
