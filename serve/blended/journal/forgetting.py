@@ -1,4 +1,4 @@
-"""Takes one user out of the journal: out of its database, and out of what waits for it in files."""
+"""Takes one user out of the journal: out of its database, and out of the files of its spools."""
 
 import fcntl
 import os
@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, delete, exists, func, select, tuple_
 
-from blended.journal import files
+from blended.journal import spool_files
 from blended.journal.records import ResponseRecord, from_line
 from blended.journal.tables import contents, feedback, responses
 
@@ -57,25 +57,27 @@ def forget_waiting(root: Path, user: str, ids: Collection[str]) -> int:
     if not root.is_dir():
         return 0
     spooled = [file for folder in root.iterdir() if folder.is_dir() for file in _files(folder)]
-    rejected = root / files.REJECTED
-    lines = (line for file in [*spooled, rejected] for line in files.lines_of(file))
+    rejected = root / spool_files.REJECTED
+    lines = (line for file in [*spooled, rejected] for line in spool_files.lines_of(file))
     theirs = {user, *(name[-_ID_DIGITS:] for name in [*ids, *_waiting_ids(lines, user)])}
 
     def is_theirs(line: str) -> bool:
         return not theirs.isdisjoint(_DIGITS.findall(line))
 
-    with files.locked(rejected):
+    with spool_files.locked(rejected):
         _strip(rejected, is_theirs)
     for folder in {file.parent for file in spooled}:
         with _abandoned(folder) as is_abandoned:
             if is_abandoned:
                 for file in _files(folder):
                     _strip(file, is_theirs)
-    return sum(is_theirs(line) for file in spooled for line in files.lines_of(file))
+    return sum(is_theirs(line) for file in spooled for line in spool_files.lines_of(file))
 
 
 def _files(folder: Path) -> list[Path]:
-    return [file for file in folder.iterdir() if file.suffix in (files.PART, files.WHOLE)]
+    return [
+        file for file in folder.iterdir() if file.suffix in (spool_files.PART, spool_files.WHOLE)
+    ]
 
 
 def _waiting_ids(lines: Iterator[str], user: str) -> Iterator[str]:
@@ -92,7 +94,7 @@ def _waiting_ids(lines: Iterator[str], user: str) -> Iterator[str]:
 @contextmanager
 def _abandoned(folder: Path) -> Iterator[bool]:
     """Hold a folder whose writer is gone; False where one holds it."""
-    held = files.lock(folder)
+    held = spool_files.lock(folder)
     try:
         yield held is not None
     finally:
@@ -103,7 +105,7 @@ def _abandoned(folder: Path) -> Iterator[bool]:
 
 def _strip(file: Path, is_theirs: Callable[[str], bool]) -> None:
     """Leave the lines of others; the file is replaced as a whole, if it changes at all."""
-    lines = list(files.lines_of(file))
+    lines = list(spool_files.lines_of(file))
     kept = [line for line in lines if not is_theirs(line)]
     if len(kept) < len(lines):
-        files.replace(file, "".join(f"{line}\n" for line in kept))
+        spool_files.replace(file, "".join(f"{line}\n" for line in kept))
