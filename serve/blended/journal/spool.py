@@ -56,6 +56,7 @@ class Spool:
         self._since = dict[Path, float]()  # by the stopwatch
         self._part: files.Part | None = None
         self._dropped_records = self._dropped_contents = 0
+        self._fails = False
         self._folder, self._held = files.claim(root)
 
     def append(self, record: Record) -> None:
@@ -74,6 +75,7 @@ class Spool:
             self._finish(at_once=last)
             if self._bytes > self._max_bytes:
                 self._trim()
+            self._fails = False
         except OSError as exc:
             self._fail(exc)
 
@@ -176,6 +178,9 @@ class Spool:
         for _ in range(excess):
             self._new.popleft()
         self._dropped_records += excess
+        if self._fails and not excess:
+            return  # it was said when it began
+        self._fails = True
         logger.error(
             "The journal's spool cannot be written (%s): %d records wait in memory, %d were lost; "
             "make room in %s.",
