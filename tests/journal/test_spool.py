@@ -234,11 +234,12 @@ def test_a_full_disk_costs_nothing_that_fits_into_memory(
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
         spool.append(response(2))
-        spool.write()
+        for _ in range(3):
+            spool.write()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         signal.signal(signal.SIGXFSZ, before)
-    assert "cannot be written" in caplog.text
+    assert caplog.text.count("cannot be written") == 1
 
     spool.append(response(3))
     spool.write(last=True)

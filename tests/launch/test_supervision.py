@@ -7,9 +7,9 @@ import pytest
 from blended.errors import LaunchError
 from blended.launch.supervision import End, Patience, supervise
 
+LOST: tuple[float, End] = (1, "lost")
+LOST_AFTER_A_DAY: tuple[float, End] = (86_400, "lost")
 PATIENCE = Patience(first_s=1, longest_s=8, restarts=5, within_s=600)
-DAY: tuple[float, End] = (86_400, "lost")
-SECOND: tuple[float, End] = (1, "lost")
 
 
 class Cluster:
@@ -64,7 +64,7 @@ def test_what_is_lost_is_started_again_after_pauses_that_grow() -> None:
 
 def test_a_loss_that_is_long_ago_counts_no_more() -> None:
     """Once a day for ten days: each time after a second."""
-    cluster = Cluster(*[DAY] * 10, (1, "stopped"))
+    cluster = Cluster(*[LOST_AFTER_A_DAY] * 10, (1, "stopped"))
     cluster.supervise()
 
     assert len(cluster.starts) == 11
@@ -73,7 +73,7 @@ def test_a_loss_that_is_long_ago_counts_no_more() -> None:
 
 def test_too_many_losses_in_a_short_time_are_an_error() -> None:
     """Five are mended, the sixth is not."""
-    cluster = Cluster(*[SECOND] * 6)
+    cluster = Cluster(*[LOST] * 6)
     with pytest.raises(LaunchError, match="lost 6 times within 600 s"):
         cluster.supervise()
 

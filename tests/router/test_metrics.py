@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from blended.router import telemetry
+from blended.router import metrics
 from blended.router.metrics import METRICS, Metric, turn_range
 from cluster.monitoring import queries
 
-PACKAGE = Path(telemetry.__file__).parents[1]
+PACKAGE = Path(metrics.__file__).parents[1]
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
 
 
@@ -27,12 +27,12 @@ def test_the_docs_list_every_metric() -> None:
 
 
 def test_no_metric_is_made_elsewhere() -> None:
-    """Ray's metrics are named in telemetry.py alone, and each of its metrics is registered."""
+    """Ray's metrics are named in metrics.py alone, and each of its metrics is registered."""
     makers = ("ray.util.metrics", "ray.serve.metrics", "ray.serve import metrics")
     modules = [path for path in PACKAGE.rglob("*.py") if any(m in path.read_text() for m in makers)]
 
-    assert [path.name for path in modules] == ["telemetry.py"]
-    assert [m for m in vars(telemetry).values() if isinstance(m, Metric)] == list(METRICS)
+    assert [path.name for path in modules] == ["metrics.py"]
+    assert [m for m in vars(metrics).values() if isinstance(m, Metric)] == list(METRICS)
 
 
 def test_no_tag_grows_with_users() -> None:

@@ -57,6 +57,7 @@ class Spool:
         self._since = dict[Path, float]()  # by the stopwatch
         self._part: spool_files.Part | None = None
         self._dropped_records = self._dropped_contents = 0
+        self._fails = False
         self._folder, self._held = spool_files.claim(root)
 
     def append(self, record: Record) -> None:
@@ -75,6 +76,7 @@ class Spool:
             self._finish(at_once=last)
             if self._bytes > self._max_bytes:
                 self._trim()
+            self._fails = False
         except OSError as exc:
             self._fail(exc)
 
@@ -178,6 +180,9 @@ class Spool:
         for _ in range(excess):
             self._new.popleft()
         self._dropped_records += excess
+        if self._fails and not excess:
+            return  # it was said when it began
+        self._fails = True
         logger.error(
             "The journal's spool cannot be written (%s): %d records wait in memory, %d were lost; "
             "make room in %s.",

@@ -243,7 +243,7 @@ def test_a_profile_has_to_be_there_and_of_this_engine(
     text = (site / "blend.yaml").read_text()
     (site / "blend.yaml").write_text(text.replace("e/small", "e/other"))
     assert run(site, "--rate", "5") == 2
-    assert "another engine than component 'small' has (model differ)" in capsys.readouterr().err
+    assert "another engine than that of component 'small' (model differ)" in capsys.readouterr().err
 
     (site / "small.json").unlink()
     assert run(site, "--rate", "5") == 2

@@ -47,7 +47,7 @@ PODS: list[Row] = [
     (
         lambda m: container(head(m))["resources"]["limits"].update({"nvidia.com/gpu": "1"}),
         f"{HEAD}.template.spec.containers[0].resources.limits",
-        "1 GPUs on the head serve nobody",
+        "1 GPUs on the head serve no replica",
     ),
     (
         lambda m: head(m)["rayStartParams"].pop("num-cpus"),
@@ -77,22 +77,22 @@ PODS: list[Row] = [
     (
         worker_variable("HF_TOKEN", "hf_abc"),
         f"{POD}.containers[0].env['HF_TOKEN']",
-        "'HF_TOKEN' stands here for everybody to read; write valueFrom",
+        "'HF_TOKEN' can be read here by anybody; write valueFrom",
     ),
     (
         worker_variable("BLENDED_JOURNAL_URL", "postgresql://user:word@db/blended"),
         f"{POD}.containers[0].env['BLENDED_JOURNAL_URL']",
-        "for everybody to read",
+        "can be read here by anybody",
     ),
     (
         autoscaler(env=[{"name": "CLOUD_SECRET", "value": "x"}]),
         f"{CLUSTER}.autoscalerOptions.env['CLOUD_SECRET']",
-        "for everybody to read",
+        "can be read here by anybody",
     ),
     (
         lambda m: cluster(m).update(gcsFaultToleranceOptions={"redisPassword": {"value": "x"}}),
         f"{CLUSTER}.gcsFaultToleranceOptions.redisPassword.value",
-        "for everybody to read",
+        "can be read here by anybody",
     ),
 ]
 
