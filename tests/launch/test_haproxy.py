@@ -213,6 +213,14 @@ async def test_requests_of_a_server_that_hangs_go_to_another(proxy: Proxy) -> No
     assert len({answer.text for answer in answers}) == 1
 
 
+def test_only_routers_are_told_the_names_of_applications(proxy: Proxy) -> None:
+    """A stranger's request for them goes where every other one goes."""
+    internal = httpx.get(f"http://127.0.0.1:{proxy.internal_port}/-/routes")
+
+    assert internal.json() == {"/": "blended"}
+    assert httpx.get(proxy.url("/-/routes")).status_code == 404
+
+
 def test_only_its_owner_administers_it(proxy: Proxy) -> None:
     """The socket is closed to other users, and statistics listen on loopback alone."""
     mode = (proxy.folder / "admin.sock").stat().st_mode

@@ -51,6 +51,7 @@ def hardened(configuration: str, environ: Mapping[str, str], open_files: int) ->
       their own.
     - Requests that a server holds when its health checks fail go to another one if their responses
       have not begun; Ray would leave them to a process that hangs.
+    - The names of the applications, and so of the components, are for the routers of this node.
     - The administration's socket is for the owner of the process alone, and the page of statistics
       for this machine.
 
@@ -72,7 +73,7 @@ def hardened(configuration: str, environ: Mapping[str, str], open_files: int) ->
 def _changes(environ: Mapping[str, str], total: int, public: int) -> Sequence[tuple[str, str]]:
     internal = environ.get(INTERNAL_PORT_ENV)
     by_routers = f"\n    bind 127.0.0.1:{internal}" if internal else ""
-    strangers = f"!{{ dst_port {internal} }}" if internal else "TRUE"
+    is_router = f"dst_port {internal}" if internal else "always_false"
     return (
         (r"^(    stats socket \S+) mode 666 ", r"\1 mode 600 "),
         (r"^    maxconn \d+$", f"    maxconn {total}"),
@@ -81,9 +82,10 @@ def _changes(environ: Mapping[str, str], total: int, public: int) -> Sequence[tu
             r"^(frontend http_frontend\n    bind \S+)$",
             rf"\1 maxconn {public}{by_routers}\n"
             "    stick-table type ipv6 size 100k expire 1m store conn_cur\n"
-            f"    tcp-request connection track-sc0 src if {strangers}\n"
+            f"    tcp-request connection track-sc0 src if !{{ {is_router} }}\n"
             f"    tcp-request connection reject if {{ sc0_conn_cur gt {public // 2} }}",
         ),
+        (r"^(    http-request return .*) if routes$", rf"\1 if routes {{ {is_router} }}"),
         (r"^  bind \*:(\d+)$", r"  bind 127.0.0.1:\1"),
     )
 

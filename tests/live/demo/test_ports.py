@@ -94,10 +94,10 @@ def test_engines_refuse_the_clients_key(demo: Live) -> None:
 
 
 def test_the_front_and_the_fallback_show_no_more(demo: Live) -> None:
-    """HAProxy, which adds the names of the applications, and Serve's own proxy behind it."""
+    """HAProxy, and Serve's own proxy behind it."""
     front = Port(int(demo.url.rsplit(":", 1)[1]), "haproxy")
     proxies = [port for port in ports(demo) if "ProxyActor" in port.process]
 
-    assert {path for path, _ in open_paths(front)} == {"/healthz", "/-/healthz", "/-/routes"}
+    assert {path for path, _ in open_paths(front)} == {"/healthz", "/-/healthz"}
     assert all(open_paths(port) <= HEALTH for port in proxies)
     assert any(open_paths(port) for port in proxies)
