@@ -150,7 +150,10 @@ async def test_responses_that_were_never_given_are_unknown(kept: Rig) -> None:
 
 
 async def test_feedback_that_comes_too_late_is_told_so(tmp_path: Path) -> None:
-    """410 once the response's record is no longer kept; until then it is never too late."""
+    """410 once the response's record is no longer kept; until then it is never too late.
+
+    A busy machine may keep it for later (202) instead of having written it (200).
+    """
     with journal(tmp_path, retention_s=30 * DAY_S) as opened:
         async with rig(blend("a"), opened) as r:
             old, older = (
@@ -159,7 +162,7 @@ async def test_feedback_that_comes_too_late_is_told_so(tmp_path: Path) -> None:
             )
             late, too_late = await give(r, old, thumb="up"), await give(r, older, thumb="up")
 
-    assert late.status_code == 200
+    assert late.is_success
     assert too_late.status_code == 410
     assert "30 days" in too_late.json()["error"]["message"]
 
