@@ -1,4 +1,7 @@
-"""The groups of equal pods that a blend needs: the head, the router's, one for each component."""
+"""The groups of equal pods that a blend needs: the head, the router's, one for each component.
+
+rayservice.py writes them as groups of a RayCluster, and containers.py their containers.
+"""
 
 import math
 from collections.abc import Mapping

@@ -1,6 +1,7 @@
 """The dialogue generator: small talk between a user and a blend of three personas.
 
-Pure functions; the caller passes the random.Random. To see some: python -m blended.demo.corpus
+Its sentences are in text/. Pure functions; the caller passes the random.Random. To see some talks:
+python -m blended.demo.corpus
 """
 
 import random

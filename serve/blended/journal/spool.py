@@ -3,6 +3,7 @@ them.
 
 Records are written several times per second, so that they survive their process, and synced once
 per second, so that they survive their machine. Another writer adopts the files of an ended one.
+journal.py decides when: it writes the spool, and ships its files to the database.
 """
 
 import logging

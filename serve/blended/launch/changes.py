@@ -1,7 +1,7 @@
 """The changes that a new configuration makes to a running blend, and how each takes place.
 
 Pure: both sides are the applications of a Serve config, by name, as `serve_config` writes them and
-Serve's REST API gives them back.
+Serve's REST API gives them back (app.py: what goes where).
 """
 
 from collections.abc import Iterator, Mapping

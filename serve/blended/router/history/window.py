@@ -5,7 +5,7 @@ one by one: the history is cut only where the next user message follows a multip
 a cut serves until that much more has been said. Cuts depend on the history alone, so that every
 router replica makes the same.
 
-The window comes first and `transcript.legal` after it: system messages at the beginning are pinned,
+The window comes first and `legal_form.legal` after it: system messages at the beginning are pinned,
 and once they are folded into a user message nothing could tell them from what may be dropped.
 """
 
