@@ -1,3 +1,3 @@
-"""Blended: several chat models of moderate size that answer one conversation together."""
+"""Blended: several chat models of moderate size answer one conversation together."""
 
 __version__ = "0.1.0"

@@ -1,7 +1,7 @@
 """From a blend to a Ray Serve config: one application for each component, one for the router.
 
-The builders here are what `serve deploy`, KubeRay and `blended up` import on the cluster. They
-alone load Ray, which takes seconds: who only describes a blend need not wait for it.
+`serve deploy`, KubeRay and `blended up` import the builders here on the cluster. Only the builders
+load Ray, which takes seconds: a process that only describes a blend does not load it.
 """
 
 import os
@@ -31,25 +31,25 @@ if TYPE_CHECKING:
 
 ROUTER_APP = "blended"
 COMPONENT_APP_PREFIX = "component-"
-# The deployment beside every engine, which HAProxy asks for the replica of a request.
+# The deployment beside every engine; HAProxy asks it for the replica of each request.
 PICKER = "LLMRouter"
 SIMULATED = "Simulated"
 _ROUTER_POLICY = {"policy_function": "blended.autoscaling.policy:router_policy"}
 _COMPONENT_POLICY = "blended.autoscaling.policy:ComponentPolicy"
-# A line for each request costs some percent of it; metrics count them, failures are logged.
+# Access logs cost some percent of each request; metrics count requests, failures are logged.
 _LOGGING = {"encoding": "JSON", "enable_access_log": False}
 
 __all__ = ["build_router", "build_simulated", "build_vllm", "serve_config"]
 
 
 class RouterArgs(BaseModel):
-    """The router's application takes no arguments: its blend is `user_config`, changed live."""
+    """The router's application takes no arguments: its blend is the `user_config`, changed live."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class SimulatedArgs(BaseModel):
-    """What the application of a simulated component is built from."""
+    """The arguments of a simulated component's application."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -73,10 +73,10 @@ def build_simulated(args: SimulatedArgs) -> "Application":
 
 
 def serve_config(blend: BlendConfig, http_port: int) -> dict[str, Any]:
-    """The declarative Serve config of a whole blend, as its REST API and KubeRay take it.
+    """The declarative Serve config of a whole blend, as Serve's REST API and KubeRay take it.
 
-    Engines are in `args`, so that changing one restarts that component alone; replica counts are
-    under `deployments` and the router's blend is its `user_config`, which change without a restart.
+    Engines are in `args`, so that changing one restarts only that component. Replica counts, under
+    `deployments`, and the router's blend, its `user_config`, change without a restart.
     """
     deployed = [c for c in blend.components if isinstance(c, VllmComponent | SimulatedComponent)]
     return {
@@ -121,10 +121,10 @@ def _component_app(
 
 
 def _pickers(blend: BlendConfig) -> list[dict[str, Any]]:
-    """Who picks the replicas of an engine: where the router's nodes are apart, on these.
+    """The replica pickers of an engine, placed on the router's nodes if the router has a group.
 
-    Ray would run one of them on any node, also on one that is about to go. They use no CPU of
-    their own: HAProxy asks them once for each request.
+    Otherwise Ray may run a picker on any node, also on one that is about to end. Pickers reserve no
+    CPU: HAProxy asks a picker once for each request.
     """
     if blend.router.replica_group is None:
         return []
@@ -183,9 +183,9 @@ def _actor(
 
 
 def _component_scaling(component: VllmComponent | SimulatedComponent) -> dict[str, Any]:
-    """Every component has the same policy, because another one would restart its replicas.
+    """The same policy for every component, because another policy would restart its replicas.
 
-    So would other arguments of it, which is why the router tells it the capacity.
+    Other arguments of the policy would restart them too, so the router reports the capacity.
     """
     policy = {"policy_function": _COMPONENT_POLICY, "policy_kwargs": {"component": component.id}}
     replicas = component.replicas
@@ -209,7 +209,7 @@ def _scaling(replicas: Replicas, policy: dict[str, Any], **more: float) -> dict[
         "max_queued_requests": replicas.max_queued_requests,
         "backpressure_config": {"status_code": 429, "retry_after_s": RETRY_AFTER_S["overloaded"]},
         "graceful_shutdown_timeout_s": replicas.graceful_shutdown_timeout_s,
-        # A busy replica may be slow to say that it lives; of one that died Ray hears at once.
+        # A busy replica may answer its health check late; Ray notices a dead replica at once.
         "health_check_timeout_s": 60,
     }
 

@@ -1,4 +1,4 @@
-"""Work on behalf of a client that ends when the client leaves."""
+"""Work for a client, cancelled when the client disconnects."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -7,10 +7,10 @@ from starlette.types import Receive
 
 
 async def finishes_before_disconnect(work: Coroutine[None, None, None], receive: Receive) -> bool:
-    """Run `work` until it is done or the client has left, whichever is first.
+    """Run `work` until it is done or the client disconnects.
 
-    Returns whether it finished; what it raised is raised here. Work that the client did not wait
-    for is cancelled, and has ended when this returns.
+    Returns whether the work finished, and raises what the work raises. When the client disconnects
+    first, the work is cancelled and has ended when this returns.
     """
     task, left = asyncio.current_task(), False
     assert task is not None, "requests are served in tasks"
@@ -26,7 +26,7 @@ async def finishes_before_disconnect(work: Coroutine[None, None, None], receive:
     try:
         await work
     except asyncio.CancelledError:
-        # As in asyncio.timeout: only the cancellation that was asked for here ends here.
+        # As in asyncio.timeout: suppress only the cancellation that this function requested.
         if not left or task.uncancel() > already_cancelled:
             raise
         return False

@@ -1,6 +1,7 @@
 """The errors that Blended raises: each says what is wrong, the value, and what to do.
 
-All are built from plain positional arguments, so that they survive pickling between Ray processes.
+Their constructors take plain positional arguments, so that errors survive pickling between Ray
+processes.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,15 +23,15 @@ class LaunchError(BlendedError, RuntimeError):
 
 
 class NotEnoughData(BlendedError, ValueError):
-    """A result would say more than the data do; the message tells how much is missing."""
+    """The data are too few for a result; the message says how many are missing."""
 
 
 @dataclass(frozen=True)
 class Problem:
     """One mistake in a blend's configuration.
 
-    `path` is where it stands (`components[0].sampling.top_p.max`), `message` is a sentence with
-    the value and the remedy.
+    `path` is its position in the file (`components[0].sampling.top_p.max`); `message` is a sentence
+    with the value and the remedy.
     """
 
     path: str
@@ -41,7 +42,7 @@ class Problem:
 
 
 def field_path(steps: Iterable[int | str], base: str = "") -> str:
-    """Where a field stands below `base`, as a Problem has it."""
+    """The path of a field below `base`, as in a Problem."""
     inner = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
     return f"{base}{inner}".lstrip(".")
 
@@ -49,7 +50,7 @@ def field_path(steps: Iterable[int | str], base: str = "") -> str:
 class ApiError(BlendedError):
     """A request that ends without a response of a component, in OpenAI's error shape.
 
-    `headers` go with it to the client. `retry_after_s` is that of the code unless it is given.
+    `headers` are sent with it to the client. `retry_after_s` defaults to that of the error's code.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Where this user's state lives on this machine: keys, what runs, the journal."""
+"""The folder of this user's state on this machine: keys, running blends, the journal."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ STATE_DIR_ENV = "BLENDED_STATE_DIR"
 
 
 def state_dir() -> Path:
-    """The folder of this user's state, made on first use and closed to everybody else."""
+    """The folder of this user's state, created on first use and closed to other users."""
     base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     folder = Path(os.environ.get(STATE_DIR_ENV) or Path(base) / "blended")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Numbers that look random and depend on nothing but what they are made of."""
+"""Numbers that look random and depend only on the texts they are computed from."""
 
 import hashlib
 
@@ -6,7 +6,7 @@ import hashlib
 def unit_interval(key: str, *parts: str) -> float:
     """A number in [0, 1), uniform over the parts: the first 53 bits of their keyed BLAKE2b.
 
-    So many bits a double holds exactly.
+    A double holds 53 bits exactly.
     """
     hashed = hashlib.blake2b(_encode(key), digest_size=32).digest()
     # Lengths keep ("ab", "c") and ("a", "bc") apart.

@@ -1,4 +1,4 @@
-"""Pages that need nothing but themselves, from Jinja templates beside the code that fills them."""
+"""Self-contained HTML pages, from Jinja templates beside the code that fills them."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,7 +8,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 
 def templates(folder: Path, filters: Mapping[str, Any]) -> Environment:
-    """The templates of a folder: escaped, and with an error for what they do not know."""
+    """The templates of a folder, with escaping; an undefined variable raises an error."""
     environment = Environment(
         loader=FileSystemLoader(folder),
         autoescape=True,

@@ -1,7 +1,7 @@
-"""What the HTTP ports that Ray Serve opens answer besides the API: as little as can be.
+"""Closes the HTTP ports that Ray Serve opens, except for the API.
 
-HAProxy mode has every replica listen on all interfaces. Ray takes the middlewares of all of these
-ports from the function that RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH names.
+In HAProxy mode every replica listens on all interfaces. For all of these ports Ray takes the
+middlewares from the function that RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH names.
 """
 
 from ray import serve
@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from blended.errors import ApiError
 from blended.router.errors import error_response
 
-# By this HAProxy asks which replica of a component is to answer; it is told an address.
+# HAProxy asks here for the replica of a request, and gets its address.
 _PICK = ("POST", "/internal/route")
 _HEALTH = "/-/healthz"
 
@@ -23,10 +23,10 @@ def middlewares() -> list[Middleware]:
 
 
 class OnlyTheApi:
-    """An ASGI middleware that hides what Ray answers to everybody, and what it fails on.
+    """An ASGI middleware that hides Ray's own paths, and refuses headers on which Ray fails.
 
-    Of Ray's own paths the health check stays, which HAProxy needs from other nodes. A process that
-    `picks_replicas` of a component answers nothing else but that.
+    Ray's health check stays open, because HAProxy needs it from other nodes. A process that
+    `picks_replicas` of a component answers only requests for a pick.
     """
 
     def __init__(self, app: ASGIApp, picks_replicas: bool) -> None:
@@ -40,7 +40,7 @@ class OnlyTheApi:
             error = ApiError(404, f"There is nothing at {scope['path'][:200]}.")
             await error_response(error)(scope, receive, send)
         elif (name := _undecodable(scope)) is not None:
-            # Ray decodes some of them and would fail.
+            # Ray decodes some headers and would fail.
             message = f"The header '{name}' is not valid UTF-8; leave it out or encode it."
             await error_response(ApiError(400, message, "invalid_value"))(scope, receive, send)
         else:

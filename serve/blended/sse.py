@@ -1,7 +1,7 @@
-"""Server-Sent Events: a stream of bytes, read as the WHATWG's standard says, and events written.
+"""Server-Sent Events: parses a byte stream as the WHATWG standard says, and encodes events.
 
-A stream is a row of blocks, each ended by a blank line. A block with data is an event; any other is
-nothing to a client. `id` and `retry`, by which browsers reconnect, are not looked at.
+A stream is a sequence of blocks, each ended by a blank line. A block with data is an event; clients
+ignore other blocks. The fields `id` and `retry`, with which browsers reconnect, are ignored.
 """
 
 import json
@@ -21,10 +21,10 @@ _ERROR = re.compile(rb"\s*\{\s*" + ERROR_KEY)
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event: its type, its data, and the block it was, with its blank line.
+    """One event: its type, its data, and its whole block with the blank line.
 
-    `event` is `message` where the block names no type. `data` has one LF between the lines of the
-    block's data; `raw` has LF at the end of each line, whatever stood there.
+    `event` is `message` if the block names no type. `data` has one LF between the lines of the
+    block's data; `raw` has LF at the end of each line, also if the stream had CR or CRLF.
     """
 
     event: str
@@ -34,13 +34,13 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Comment:
-    """A block without data, which a client ignores: a sign of life, as a rule."""
+    """A block without data, which clients ignore; usually a keep-alive."""
 
     raw: bytes
 
 
 class Framer:
-    """Cuts a stream, however it comes in chunks, where its blocks end; nothing is parsed."""
+    """Cuts a stream at the ends of its blocks, wherever chunks end; it parses nothing."""
 
     def __init__(self) -> None:
         self._rest = b""
@@ -59,7 +59,7 @@ class Framer:
         return data[:end] if self._has_begun else self._begun(data[:end])
 
     def flush(self) -> bytes:
-        """The block that the stream left without its blank line, completed; a browser drops it."""
+        """The last block, if it lacks its blank line, completed; a browser drops it."""
         rest, self._rest = self._rest, b""
         rest = rest if self._has_begun else self._begun(rest)
         return lines + BLANK_LINE if (lines := rest.strip(b"\n")) else b""
@@ -78,7 +78,7 @@ class Framer:
 
 
 class Parser:
-    """Parses a stream, however it comes in chunks."""
+    """Parses a stream, wherever chunks end."""
 
     def __init__(self) -> None:
         self._framer = Framer()
@@ -89,7 +89,7 @@ class Parser:
 
 
 def parse(blocks: bytes) -> Iterator[Event | Comment]:
-    """The events and comments of what a `Framer` returned."""
+    """The events and comments in the bytes that a `Framer` returned."""
     for block in blocks.split(BLANK_LINE):
         if lines := block.strip(b"\n"):
             yield _parsed(lines)
@@ -113,13 +113,13 @@ def encode_data(line: bytes) -> bytes:
 
 
 def error_event(message: str) -> bytes:
-    """The event, in OpenAI's shape, that ends a stream which broke after its first byte."""
+    """The event, in OpenAI's shape, that ends a stream that failed after its first byte."""
     error = {"message": message, "type": "server_error", "param": None, "code": "interrupted"}
     return encode({"error": error})
 
 
 def is_error(event: Event) -> bool:
-    """Whether an event says, in OpenAI's shape, that its stream has failed."""
+    """Whether an event is an error in OpenAI's shape: its stream has failed."""
     return _ERROR.match(event.data) is not None
 
 

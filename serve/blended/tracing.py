@@ -1,7 +1,7 @@
-"""The trace of a response: its spans, by OpenTelemetry, and where Ray Serve sends them.
+"""The trace of a response: its OpenTelemetry spans, and the collector that Ray Serve sends them to.
 
-Attributes follow OpenTelemetry's semantic conventions for generative AI. Nothing of what was said
-is in them, and without a collector they cost some microseconds.
+Attributes follow OpenTelemetry's semantic conventions for generative AI. Spans contain no text of
+messages; without a collector they cost some microseconds.
 """
 
 import os
@@ -26,7 +26,7 @@ _W3C = TraceContextTextMapPropagator()
 
 
 def environment(service: str, tracing: config.Tracing | None) -> dict[str, str]:
-    """What the processes of a deployment start with, so that Ray Serve and vLLM trace them."""
+    """The environment variables with which a deployment's processes and vLLM send traces."""
     if tracing is None:
         return {}
     return {
@@ -39,7 +39,7 @@ def environment(service: str, tracing: config.Tracing | None) -> dict[str, str]:
 
 def span_processors() -> list[SpanProcessor]:
     """Ray Serve's hook: spans go to the collector in OTEL_EXPORTER_OTLP_ENDPOINT, by OTLP/HTTP."""
-    # Only where there are traces: the exporter's imports take half a second.
+    # Imported only with tracing: the exporter's imports take half a second.
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
@@ -49,9 +49,9 @@ def span_processors() -> list[SpanProcessor]:
 
 
 class _OfResponses(SpanProcessor):
-    """Passes on the spans that belong to a response.
+    """Passes on only the spans that belong to a response.
 
-    Ray begins a trace of its own for every check of a component.
+    Ray begins a trace for every health check of a component.
     """
 
     def __init__(self, inner: SpanProcessor) -> None:
@@ -70,7 +70,7 @@ class _OfResponses(SpanProcessor):
 
 @dataclass
 class ResponseTrace:
-    """The spans of one response: one for all of it, and one for each time a component is asked."""
+    """The spans of one response: one for the whole, and one for each request to a component."""
 
     operation: str
     _span: Span
@@ -97,7 +97,7 @@ class ResponseTrace:
         return trace.format_trace_id(context.trace_id) if context.is_valid else None
 
     def ask(self, kind: str, component: str, url: str, propensity: float) -> None:
-        """A component is asked now."""
+        """Begin the span of a request to a component."""
         parent = trace.set_span_in_context(self._span)
         span = _TRACER.start_span(f"{self.operation} {component}", parent, SpanKind.CLIENT)
         if span.is_recording():
@@ -115,24 +115,24 @@ class ResponseTrace:
         self._attempt = span
 
     def fail(self, reason: str) -> None:
-        """The component that was asked has given no byte."""
+        """End the span of a component that gave no byte."""
         if self._attempt is not None:
             _end(self._attempt, {"error.type": reason})
             self._attempt = None
 
     def headers(self) -> dict[str, str]:
-        """The trace context for the component that is asked now."""
+        """The trace context for the component of the current request."""
         context = (self._attempt or self._span).get_span_context()
         if not context.is_valid:
             return {}
-        # Also when it is not sampled: a component without it would decide for itself.
+        # Also sent for an unsampled trace: without it the component would make its own decision.
         return {
             "traceparent": f"00-{trace.format_trace_id(context.trace_id)}-"
             f"{trace.format_span_id(context.span_id)}-{context.trace_flags:02x}"
         }
 
     def end(self, record: ResponseRecord) -> None:
-        """The response has ended, as its record says."""
+        """End the spans, with attributes from the response's record."""
         if self._attempt is not None:
             _end(self._attempt, _of_response(record) if self._attempt.is_recording() else {})
         if self._span.is_recording():
