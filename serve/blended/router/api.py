@@ -1,4 +1,4 @@
-"""The OpenAI-compatible API: a plain ASGI application that knows components by HTTP only."""
+"""The OpenAI-compatible API: a plain ASGI application that reaches components only by HTTP."""
 
 import asyncio
 import secrets
@@ -44,10 +44,10 @@ _PREFIXES = {CHAT: "chatcmpl", COMPLETIONS: "cmpl"}
 
 
 class Api:
-    """The routes and what they need: the blend and the access to it, both of which may change.
+    """The routes, with the blend and the access to it; both may change.
 
-    `on_end` hears of every response of a component, or lack of one, with the id of its trace if
-    there is one; `on_refusal` of the HTTP status and error code of every other error.
+    `on_end` is called for every response, and for every request that no component answered, with
+    the trace's id if any; `on_refusal` for every other error, with HTTP status and error code.
     """
 
     def __init__(self, on_end: OnEnd, on_refusal: OnRefusal = lambda *_: None) -> None:
@@ -70,7 +70,7 @@ class Api:
         self._changed.set()
 
     def application(self) -> ASGIApp:
-        """The ASGI application; its lifespan owns the connections, and ends with the journal's."""
+        """The ASGI application; its lifespan owns the connections, and ends after the journal's."""
         kept = JournalRoutes(self._ready, lambda: self.journal)
         routes = [
             Route("/healthz", self._health),
@@ -99,7 +99,7 @@ class Api:
             await asyncio.to_thread(self.journal.close)
 
     async def _watch(self, session: aiohttp.ClientSession) -> None:
-        """Check the components of the blend that is in use, whichever that is."""
+        """Check the components of the current blend, also after the blend changes."""
         while True:
             self._changed.clear()
             upstreams = list(self.blend.upstreams.values()) if self.blend else []
@@ -209,7 +209,7 @@ class Api:
 
 @dataclass(frozen=True)
 class _Asked:
-    """What a body says, by itself."""
+    """The parsed contents of a request's body."""
 
     payload: requests.Payload
     turn: Turn
@@ -230,7 +230,7 @@ def _understood(
 
 @dataclass(frozen=True)
 class _Endpoint:
-    """An endpoint on the path of the tokens: without what Starlette wraps around functions."""
+    """An endpoint that answers with tokens, without Starlette's wrapper for functions."""
 
     answer: Callable[[Request], Awaitable[RelayedResponse]]
 

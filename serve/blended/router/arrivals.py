@@ -1,7 +1,7 @@
-"""How many responses per second each component has to expect, by what this router replica is asked.
+"""The responses per second that each component can expect, from the requests at this replica.
 
-Requests are counted by what decides who answers them, and not by who was drawn: so each component's
-part follows from the weights, and a change of these is known before the first draw by them.
+Requests are counted by model and arm, not by the component drawn. So each component's share follows
+from the weights, and after a change of weights it is known before the first draw.
 """
 
 import time
@@ -11,40 +11,40 @@ from collections.abc import Callable, Mapping
 from blended.experiments.assignment import Assignment
 from blended.router.blend import Blend
 
-# The model that was asked for, and the arm of the user who asked.
+# The requested model, and the arm of the user.
 _Source = tuple[str, Assignment | None]
-# A rush is seen in a part of the window.
+# The part of the window in which a rush is seen.
 _RECENT = 1 / 6
 
 
 class Arrivals:
-    """What arrived over the blend's window, and over the last part of it."""
+    """Counts of arrivals over the blend's window, and over the last part of it."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._windows = dict[float, _Window]()
 
     def use(self, blend: Blend) -> None:
-        """Count over the windows of this blend; another one than before begins empty."""
+        """Count over the windows of this blend; a window of another length begins empty."""
         window_s = blend.config.router.replicas.rate_window_s
         lengths_s = window_s, window_s * _RECENT
         self._windows = {s: self._windows.get(s, _Window(s)) for s in lengths_s}
 
     def count(self, model: str, assignment: Assignment | None = None) -> None:
-        """Count a request for the blend or one component; also one that others did not answer.
+        """Count a request for the blend or for one component.
 
-        What is redrawn is asked of that one component, as if by its name.
+        A redraw is counted again, as a request for the component drawn.
         """
         now = self._clock()
         for window in self._windows.values():
             window.add(now, (model, assignment))
 
     def expected(self, blend: Blend) -> dict[float, dict[str, float]]:
-        """Responses per second by the window's seconds and by component, under the blend of now.
+        """Responses per second under the current blend, by the window's seconds and by component.
 
-        A component that is unavailable keeps its part while others are asked instead, so that its
-        replicas are there when it is back. A window that has just been opened is divided by its
-        whole length: what other router replicas were asked before, they still count themselves.
+        An unavailable component keeps its share while others are asked instead, so that its
+        replicas are there when it returns. The count of a new window is divided by the window's
+        whole length: other router replicas still count the requests that they got before.
         """
         now = self._clock()
         return {s: _expected(blend, window.rates(now)) for s, window in self._windows.items()}
@@ -80,7 +80,7 @@ def _expected(blend: Blend, rates: Mapping[_Source, float]) -> dict[str, float]:
 
 
 def _probabilities(blend: Blend, model: str, assignment: Assignment | None) -> Mapping[str, float]:
-    """Who would answer such a request now; an arm or component that is gone leaves the blend's."""
+    """The probability of each component now; if the arm or component is gone, the blend's."""
     if model in blend.upstreams:
         return {model: 1.0}
     arms = blend.arms.get(assignment.experiment or "", {}) if assignment else {}

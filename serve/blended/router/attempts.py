@@ -1,4 +1,4 @@
-"""From a request to a component's answer: whom to ask, with which history, until one answers."""
+"""Asks components for an answer, each with the history in its form, until one answers."""
 
 import json
 from collections.abc import AsyncIterator, Mapping
@@ -39,14 +39,14 @@ FIELDS = {CHAT: CHAT_FIELDS, COMPLETIONS: COMPLETION_FIELDS}
 
 @dataclass(frozen=True)
 class Inquiry:
-    """A client's request, checked, with all that the choice of a component depends on.
+    """A checked request of a client, with everything on which the choice of a component depends.
 
-    `nonce` makes the draw: a request of its own, or the same one again. `user` is the one that the
-    client named, as the journal knows them, and `assignment` their arm if that decides about this
-    request. `distribution` is the arm's or the blend's, or certain of the component that the client
-    named. `request_id` is what the
-    client, or the proxy in front, calls the request; `response_id` is what the client gets to know
-    the response by. `prompt_tokens` are estimated from the request, whose body has `size_bytes`.
+    `nonce` keys the draw: a new one for each request, or a repeated one. `user` is the user that
+    the client named, by their hash in the journal, and `assignment` the user's arm if it decides
+    this request. `distribution` is that of the arm or of the blend, or gives probability 1 to the
+    component that the client named. `request_id` comes from the client or the proxy in front;
+    `response_id` identifies the response to the client. `prompt_tokens` is an estimate from the
+    request; `size_bytes` is the size of its body.
     """
 
     blend: Blend
@@ -76,16 +76,16 @@ class Inquiry:
 
     @cached_property
     def first_draw(self) -> Draw:
-        """The draw over the whole distribution, whatever became of it."""
+        """The draw over the whole distribution, whether or not that component answered."""
         return selection.draw(self.distribution, self.uniform(0))
 
 
 @dataclass
 class Attempts:
-    """How the search for an answer goes: who failed, and the choice that answered, if one did.
+    """The state of the search: the components that failed, and the choice that answered, if any.
 
-    `timing` and `trace` are told of every step, `arrivals` of requests that one component is asked
-    for another. `asked` is the component that was asked last.
+    `timing` and `trace` record every step, `arrivals` records redrawn requests. `asked` is the
+    component that was asked last.
     """
 
     timing: Timing
@@ -107,10 +107,10 @@ async def answered(
     availability: Availability,
     attempts: Attempts,
 ) -> AsyncIterator[Answer]:
-    """The first answer that a component gives; `attempts` is kept up to date.
+    """The first answer of a component; keeps `attempts` up to date.
 
     Raises:
-        ApiError: nobody answers: 503, or 429 when all are full.
+        ApiError: no component answers: 503, or 429 when all are full.
         Complaint: a component refuses the request.
     """
     while choice := choose(
@@ -140,7 +140,7 @@ async def answered(
 
 
 def _failure(upstream: Upstream, choice: Choice, reason: Reason) -> Failure:
-    # Waiting a whole budget again, or showing the same key again, cannot help.
+    # A second wait for the whole budget, or a second try with the same key, cannot help.
     repeatable = reason == "unavailable" or (reason == "full" and upstream.max_replicas > 1)
     return Failure(upstream.id, reason, repeatable, choice.propensity)
 
@@ -153,9 +153,9 @@ async def _ask_while_there(
     attempts: Attempts,
     availability: Availability,
 ) -> Answer:
-    """The answer of a component whose checks succeed until it has begun.
+    """The answer of a component, if its health checks succeed until the answer begins.
 
-    A process that hangs keeps its connections; its budget for a first byte is minutes.
+    A process that hangs keeps its connections, and its budget for a first byte is minutes.
     """
     try:
         async with availability.unless_gone(inquiry.blend.upstreams[choice.component]):
@@ -177,7 +177,7 @@ async def _ask(
     try:
         return await stack.enter_async_context(ask(session, question))
     except Complaint as complaint:
-        # The history was taken to fit without being counted: count it.
+        # The history was estimated to fit: now count its tokens.
         if complaint.code != CONTEXT_EXCEEDED:
             raise
         counted = await _question(session, inquiry, choice, context, sure=True)
@@ -223,7 +223,7 @@ async def _question(
 async def _window(
     session: aiohttp.ClientSession, upstream: Upstream, body: requests.Payload, sure: bool
 ) -> list[dict[str, Any]]:
-    """The shared history, within what the component's context leaves for it."""
+    """The shared history, cut to the room in the component's context."""
     history, messages = upstream.history, body["messages"]
     if upstream.context_tokens is None:
         return list(messages)
@@ -237,7 +237,7 @@ async def _window(
 
 
 async def _count(session: aiohttp.ClientSession, upstream: Upstream, prompt: dict[str, Any]) -> int:
-    """The tokens of a prompt, counted by the component; estimated where it does not count."""
+    """The tokens of a prompt, counted by the component if it can count; otherwise an estimate."""
     if upstream.tokenize_url is None:
         return window.estimate(prompt["messages"])
     timeout = aiohttp.ClientTimeout(total=upstream.timeouts.connect_s)

@@ -1,4 +1,4 @@
-"""Which components can be asked, as this router replica sees it: by checks and by experience."""
+"""Which components are available to this router replica, by health checks and by responses."""
 
 import asyncio
 import logging
@@ -17,9 +17,9 @@ logger = logging.getLogger(__name__)
 class Availability:
     """The components that are out of the draw.
 
-    One leaves when a check of its address fails, or when as many responses in a row as its health
-    settings say did; it returns with the next check that succeeds. A component that nobody has
-    heard of yet is taken to be there.
+    A component leaves when a health check fails, or when the number of failed responses in a row
+    reaches its health setting. It returns with the next check that succeeds. A component without
+    checks or responses so far counts as available.
     """
 
     def __init__(self) -> None:
@@ -33,17 +33,17 @@ class Availability:
         return frozenset(self._out)
 
     def answered(self, upstream: Upstream) -> None:
-        """Take note of an answer."""
+        """Record an answer."""
         self._failures.pop(upstream.id, None)
 
     def failed(self, upstream: Upstream) -> None:
-        """Take note of a response that did not come, or broke off."""
+        """Record a response that did not come, or broke off."""
         failures = self._failures[upstream.id] = self._failures.get(upstream.id, 0) + 1
         if failures >= upstream.health.failures:
             self._leave(upstream, f"{failures} responses in a row failed")
 
     def checked(self, upstream: Upstream, alive: bool) -> None:
-        """Take note of a check."""
+        """Record a health check."""
         if not alive:
             self._leave(upstream, "it did not answer a check")
             for waiting in self._waiting[upstream.id]:
@@ -55,10 +55,10 @@ class Availability:
 
     @asynccontextmanager
     async def unless_gone(self, upstream: Upstream) -> AsyncIterator[None]:
-        """Wait for a component in the block as long as its checks succeed.
+        """Run the block, which waits for a component, as long as the component's checks succeed.
 
         Raises:
-            TimeoutError: a check has failed meanwhile.
+            TimeoutError: a check failed meanwhile.
         """
         waiting = self._waiting[upstream.id]
         async with asyncio.timeout(None) as timeout:
@@ -69,7 +69,7 @@ class Availability:
                 waiting.discard(timeout)
 
     async def watch(self, session: aiohttp.ClientSession, upstreams: Iterable[Upstream]) -> None:
-        """Check all of them, each in its own period, until cancelled."""
+        """Check all components, each in its own period, until cancelled."""
         async with asyncio.TaskGroup() as group:
             for upstream in upstreams:
                 group.create_task(self._watch(session, upstream))
@@ -86,9 +86,9 @@ class Availability:
 
 
 async def is_alive(session: aiohttp.ClientSession, upstream: Upstream) -> bool:
-    """Ask a component for its models: whether some replica of it answers.
+    """Ask a component for its models: whether one of its replicas answers.
 
-    One that is full (429) is alive. Somebody else's API may have no such list, but it answers.
+    A full component (429) is alive. A remote API may have no such list, but it answers.
     """
     timeout = aiohttp.ClientTimeout(total=upstream.health.timeout_s)
     url, headers = f"{upstream.base_url}/models", upstream.authorization()

@@ -1,4 +1,4 @@
-"""What a router replica serves: a blend's configuration with addresses and keys filled in."""
+"""The blend of a router replica: its configuration with addresses and keys filled in."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,12 +25,12 @@ CLIENT_KEY_ENV = "BLENDED_API_KEY"
 
 @dataclass(frozen=True)
 class Upstream:
-    """Where and how one component is asked: an OpenAI-compatible API, whatever is behind it.
+    """The address of one component, an OpenAI-compatible API of any kind, and how to ask it.
 
-    `tokenize_url` counts a prompt's tokens, where the component can. `gpus` is what one of its
-    replicas takes. `is_ours` tells a component of this deployment from somebody else's API.
-    `passthrough` are fields that reach it beyond those that reach every component. `salt_secret`
-    makes the salts of its prefix cache; None where it knows no salts.
+    `tokenize_url` counts a prompt's tokens, if the component can. `gpus` is the number of GPUs of
+    one replica. `is_ours` is true for a component of this deployment, false for a remote API.
+    `passthrough` lists the fields that reach it beyond those that reach every component.
+    `salt_secret` keys the salts of its prefix cache; None if it takes no salts.
     """
 
     id: str
@@ -52,13 +52,13 @@ class Upstream:
     salt_secret: str | None = field(repr=False)
 
     def authorization(self) -> dict[str, str]:
-        """The header that admits the router, if the component asks for one."""
+        """The header with the component's key, if it needs one."""
         return {"authorization": f"Bearer {self.key}"} if self.key else {}
 
 
 @dataclass(frozen=True)
 class Blend:
-    """Everything that the router needs to answer, swapped as a whole when the config changes.
+    """Everything that the router needs to answer, replaced as a whole when the config changes.
 
     `arms` are the selection distributions by experiment and arm.
     """
@@ -71,7 +71,7 @@ class Blend:
     def assignment(
         self, model: object, user: str | None, at: float, since: float | None
     ) -> Assignment | None:
-        """The arm that decides about a request: the blend was asked for, by a user who has one."""
+        """The arm that decides a request: it asks for the blend, and its user has an arm."""
         if user is None or model != self.config.name or not self.config.experiments:
             return None
         return assign(self.config.experiments, self.config.holdout, user, at, since)
@@ -80,8 +80,8 @@ class Blend:
 def resolve(config: BlendConfig, components_url: str, environ: Mapping[str, str]) -> Blend:
     """Fill in addresses and keys.
 
-    `components_url` is where Serve answers, without a path; a node's routers have a port of their
-    own for it, where the environment names one.
+    `components_url` is Serve's address, without a path; a node's routers use a port of their own
+    for it, if the environment names one.
 
     Raises:
         ConfigError: a component's key is not in the environment.
@@ -94,7 +94,7 @@ def resolve(config: BlendConfig, components_url: str, environ: Mapping[str, str]
 
 
 def definitions(config: BlendConfig) -> list[Definition]:
-    """The experiments of a blend, with all that their results depend on."""
+    """The experiments of a blend, with everything on which their results depend."""
     gpus = {component.id: _gpus(component) for component in config.components}
     return [
         Definition.of(e, {i: d.by_component for i, d in _distributions(config, e).items()}, gpus)

@@ -1,4 +1,4 @@
-"""The body of a request, bounded, and what takes long with a large one."""
+"""Reads a request's body up to a limit, and runs slow work on large bodies in a thread."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,24 +11,24 @@ from blended.errors import ApiError
 
 T = TypeVar("T")
 
-# From here on work on a body takes milliseconds, in which nobody else would be answered.
+# Work on larger bodies takes milliseconds, during which no other request would be answered.
 _LARGE_BYTES = 2**17
-# One thread: several would keep the event loop waiting for Python's lock in turns.
+# One thread: with several, the event loop would wait for Python's lock in turns.
 _ASIDE = ThreadPoolExecutor(1, "large-bodies")
 
 
 async def aside(size_bytes: int, work: Callable[[], T]) -> T:
-    """What `work` on a body of this size returns; a large one is worked on in a thread."""
+    """The result of `work` on a body of this size; for a large body it runs in a thread."""
     if size_bytes < _LARGE_BYTES:
         return work()
     return await asyncio.get_running_loop().run_in_executor(_ASIDE, work)
 
 
 async def read(request: Request, limit: int) -> bytes:
-    """All of a request's body.
+    """Read a request's whole body.
 
     Raises:
-        ApiError: 413, it is larger than `limit` bytes.
+        ApiError: 413, the body is larger than `limit` bytes.
     """
     chunks: list[Any] = []
     size = 0

@@ -1,7 +1,7 @@
-"""Whose prefix cache a request meets, and who hears of it. Pure functions.
+"""Which requests share a prefix cache, and which clients see its use. Pure functions.
 
-An engine's cache is met by every request with the same beginning, and usage says so: a client could
-ask what others wrote. A salt, which becomes a part of the first block, keeps them apart.
+Requests with the same beginning share an engine's cache, and usage reports it: a client could test
+what others wrote. A salt, which becomes a part of the first block, separates the caches.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from blended.router.blend import Upstream
 
 _DETAILS_KEY = b'"prompt_tokens_details"'
 _DETAILS = re.compile(_DETAILS_KEY + rb"\s*:\s*\{[^{}]*\}")
-# As other APIs than OpenAI's call it.
+# The names that other APIs use.
 _COUNTS_KEY = b"cache"
 _COUNTS = re.compile(
     rb'("(?:cached_tokens|prompt_cache_(?:hit|miss)_tokens|cache_(?:read|creation)_input_tokens)")'
@@ -23,9 +23,9 @@ _COUNTS = re.compile(
 
 
 def salt(upstream: Upstream, api: Api, key_name: str, user: str | None) -> str | None:
-    """The salt of a request, which nobody can guess who lacks the deployment's secret.
+    """The salt of a request, which cannot be computed without the deployment's secret.
 
-    None for a component that knows no salt, or where the cache is everybody's. A request that
+    None for a component that takes no salt, or with a cache that all requests share. A request that
     names no user shares the cache of its key.
     """
     if api.cache_salt == "none" or upstream.salt_secret is None:
@@ -38,15 +38,15 @@ def salt(upstream: Upstream, api: Api, key_name: str, user: str | None) -> str |
 
 
 def is_own(upstream: Upstream | None, api: Api, key_name: str) -> bool:
-    """Whether the cache of a component is one that nobody without the key can fill."""
+    """Whether only requests with this key can fill the component's cache."""
     salted = upstream is not None and upstream.salt_secret is not None
     return salted and api.cache_salt != "none" and key_name != ANONYMOUS.name
 
 
 def without_cached(document: bytes) -> bytes:
-    """A JSON document, or whole SSE events, without how much of a prompt was cached.
+    """A JSON document, or whole SSE events, without the counts of cached tokens.
 
-    Quotes inside JSON texts are escaped, so that what is sought is never a part of one.
+    Quotes inside JSON texts are escaped, so that these keys never match inside a text.
     """
     if _DETAILS_KEY in document:
         document = _DETAILS.sub(_DETAILS_KEY + b":null", document)

@@ -1,7 +1,7 @@
-"""What a client hears of a member's complaint: without secrets, and nothing about its account.
+"""A member's complaint as a client may see it: no secrets, nothing about the member's account.
 
-Members are other people's APIs, and what they say about a request may quote the key that they were
-asked with, or speak of the credit of an account that is not the client's. Pure functions.
+Members are remote APIs. Their error messages may quote the key of the request, or mention the
+credit of an account that is not the client's. Pure functions.
 """
 
 import re
@@ -9,8 +9,8 @@ from collections.abc import Iterable
 
 REMOVED = "[removed]"
 
-# Keys as the well-known APIs write them, also with their middle starred out; authorization headers;
-# passwords in addresses; keys in queries.
+# Keys of the well-known APIs, also with a masked middle; authorization headers; passwords in
+# addresses; keys in queries.
 _SECRETS = re.compile(
     r"""
       \b(?:sk|pk|rk|gsk|xai|hf|ghp|key|pplx|nvapi|tok|AKIA|AIza|eyJ)[-_.]?
@@ -44,12 +44,12 @@ def without_secrets(text: str, secrets: Iterable[str]) -> str:
 
 
 def is_about_account(text: str) -> bool:
-    """Whether a text speaks of bills, keys or the account, which are the operator's affair."""
+    """Whether a text mentions billing, keys or the account, which only concern the operator."""
     return _ACCOUNT.search(text) is not None
 
 
 def own_sentence(model: str) -> str:
-    """What stands in the place of a text about an account."""
+    """The message that replaces a text about an account."""
     return (
         f"A component of the model '{model}' refused this request for a reason that its operator "
         "has to settle; try again, or tell the operator."

@@ -1,4 +1,4 @@
-"""What a response costs in tokens: at most, before it is there, and in the end. Pure functions."""
+"""A response's cost in tokens: the most before it is generated, and the final. Pure functions."""
 
 import json
 from typing import Any
@@ -23,12 +23,12 @@ def _tokens(prompt: Any) -> int:
 
 
 def at_most(inquiry: Inquiry) -> int:
-    """What the costliest component that may be drawn can spend on a request."""
+    """The most tokens that any component that may be drawn can spend on a request."""
     return max(1, prompt_at_most(inquiry) + completion_at_most(inquiry))
 
 
 def prompt_at_most(inquiry: Inquiry) -> int:
-    """The request's tokens, of which components get no more than their context holds."""
+    """The request's tokens, at most as many as the largest context holds."""
     contexts = [upstream.context_tokens for upstream in inquiry.possible()]
     bounds = [context for context in contexts if context is not None]
     asked = inquiry.prompt_tokens
@@ -36,16 +36,16 @@ def prompt_at_most(inquiry: Inquiry) -> int:
 
 
 def completion_at_most(inquiry: Inquiry) -> int:
-    """The longest response that any of the components may give, all of its choices together."""
+    """The tokens of the longest response that any component may give, over all choices."""
     return max(most_tokens(inquiry.payload, u.sampling) for u in inquiry.possible())
 
 
 def spent(ending: Ending) -> int:
-    """What a response did cost, as its component reports it.
+    """A response's cost, as its component reports it.
 
-    Of a stream that was cut, the prompt and at least what passed; of another response whose client
-    left, all that it might have cost, because nobody knows how far it was. What no component
-    answered costs nothing.
+    A stream that was cut costs the prompt and at least the tokens that passed. A response in one
+    document whose client left costs the most it could, because its progress is unknown. A request
+    that no component answered costs nothing.
     """
     inquiry, attempts = ending.inquiry, ending.attempts
     total = (ending.passage.usage or {}).get("total_tokens")

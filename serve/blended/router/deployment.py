@@ -29,10 +29,10 @@ _REPORT_S = 1.0
 
 
 class Router:
-    """One replica; every replica computes the same draws and keeps no state of conversations."""
+    """One replica; all replicas compute the same draws and keep no state of conversations."""
 
     def __init__(self) -> None:
-        # What this package logs goes where Ray Serve's own lines go, in the same form.
+        # This package's log lines go where Ray Serve's lines go, in the same form.
         logging.getLogger("blended").parent = logging.getLogger("ray.serve")
         self._telemetry = Telemetry()
         self._api = Api(self._ended, self._telemetry.refused)
@@ -52,15 +52,15 @@ class Router:
 
     async def __serve_build_asgi_app__(self) -> ASGIApp:
         """Ray Serve's hook for an application that is made when the replica starts."""
-        # What Ray and this package have loaded by now stays for good: the garbage collector need
-        # not walk through it again and again, which costs a tenth of every request.
+        # Objects that Ray and this package have loaded by now stay: the garbage collector need not
+        # visit them again, which would cost a tenth of every request.
         gc.collect()
         gc.freeze()
         self._reporting = asyncio.create_task(self._report())
         return self._api.application()
 
     async def record_autoscaling_stats(self) -> dict[str, float]:
-        """Ray Serve's hook: the rates that components have to expect, for the policies."""
+        """Ray Serve's hook: the rates that components can expect, for the autoscaling policies."""
         blend = self._api.blend
         if blend is None:
             return {}
@@ -69,7 +69,7 @@ class Router:
         return metrics(capacities, self._api.arrivals.expected(blend))
 
     async def _access(self, api: config.Api) -> Access:
-        """What is granted; what has been counted of the limits survives a change of the rest."""
+        """The clients' access; a change of other settings keeps the counts of the limits."""
         current, granted = self._api.access, self._granted
         if current is None or granted is None:
             return access(api, os.environ)
@@ -93,7 +93,7 @@ class Router:
             logger.warning(described(record), extra={**ids, "trace_id": trace_id})
 
     async def _report(self) -> NoReturn:
-        """Tell Ray's metrics how things stand, every second until cancelled."""
+        """Report to Ray's metrics every second until cancelled."""
         spooled: SpoolStatus | None = None
         while True:
             await asyncio.sleep(_REPORT_S)

@@ -15,24 +15,24 @@ logger = logging.getLogger(__name__)
 
 RESPONSE_ID_HEADER = "x-blended-response-id"
 
-# Hears of the HTTP status and error code of a request that ends without a response of a component.
+# Called with HTTP status and error code when a request ends without a component's response.
 OnRefusal = Callable[[int, str | None], None]
 
 
 def error_response(error: ApiError) -> Response:
-    """An error with its headers, Retry-After among them where trying again may help."""
+    """An error with its headers, and Retry-After if another try may help."""
     headers = dict(error.headers)
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     if error.retry_after_s is not None:
         headers["Retry-After"] = str(error.retry_after_s)
-    # In ASCII: a message may quote lone surrogates, which no other encoding takes.
+    # ASCII, because a message may quote lone surrogates, which UTF-8 cannot encode.
     body = json.dumps(error.body())
     return Response(body, error.status, headers, media_type="application/json")
 
 
 class Boundary:
-    """An ASGI middleware that answers whatever ends a request before its response has begun."""
+    """An ASGI middleware that answers every exception raised before the response has begun."""
 
     def __init__(self, app: ASGIApp, on_refusal: OnRefusal) -> None:
         self._app, self._on_refusal = app, on_refusal
@@ -48,7 +48,7 @@ class Boundary:
             pass  # nobody is left to hear of it
         except Exception as exc:  # noqa: BLE001 - this is the boundary
             error = _as_api_error(scope, exc)
-            # One with a response's id is that response's end, which is counted as such.
+            # An error with a response's id ends that response, and is counted with it.
             if RESPONSE_ID_HEADER not in error.headers:
                 self._on_refusal(error.status, error.code)
             await error_response(error)(scope, receive, send)

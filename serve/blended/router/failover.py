@@ -1,7 +1,7 @@
-"""Who is asked for a response, and who next when that one does not answer. Pure functions.
+"""Chooses the component to ask for a response, and the next one if it fails. Pure functions.
 
-One component is drawn. If it gives no byte it is asked once more, at another of its replicas;
-then one is drawn among the others, and so on, each by its weight among those that are left.
+One component is drawn. If it gives no byte, another of its replicas is asked once. Then one is
+drawn among the other components, and so on, each by its weight among those that are left.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -13,9 +13,9 @@ from blended.router.upstream import Reason
 
 @dataclass(frozen=True)
 class Failure:
-    """A component that was asked and gave no byte; `repeatable` if another replica of it may.
+    """A component that was asked and gave no byte; `repeatable` if another replica may answer.
 
-    `propensity` is the one that it was asked with.
+    `propensity` is that of the choice that failed.
     """
 
     component: str
@@ -26,10 +26,10 @@ class Failure:
 
 @dataclass(frozen=True)
 class Choice:
-    """Whom to ask now.
+    """The component to ask now.
 
-    `propensity` is the probability that this component answers this response, given which ones
-    were unavailable or have failed: its weight over the weights of all that are left. `neighbour`
+    `propensity` is the probability that this component answers this response, given the components
+    that were unavailable or failed: its weight over the weights of all that are left. `neighbour`
     asks for another replica than the conversation's own.
     """
 
@@ -44,11 +44,11 @@ def choose(
     failures: Sequence[Failure],
     uniform: Callable[[int], float],
 ) -> Choice | None:
-    """The next component to ask after `failures`; None when there is nobody left.
+    """The next component to ask after `failures`; None when none is left.
 
-    `uniform(k)` is the number in [0, 1) for the k-th draw of this response: the first is over the
-    whole distribution, so that it does not depend on what is available. When all are said to be
-    unavailable they are asked all the same, because a check may be wrong where an answer is not.
+    `uniform(k)` is the number in [0, 1) for the k-th draw of this response. The first draw is over
+    the whole distribution, so that it does not depend on availability. If all components count as
+    unavailable they are asked nevertheless, because a health check may be wrong.
     """
     if failures and _is_worth_repeating(failures):
         last = failures[-1]

@@ -1,4 +1,4 @@
-"""What clients say about responses, and what they may read of their records. Pure functions."""
+"""Clients' feedback on responses, and the part of a record that they may read. Pure functions."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,7 +11,7 @@ from blended.router.refusal import refuse
 from blended.router.requests import Payload
 
 LONGEST_COMMENT = 10_000
-# What says which component answered, or might have.
+# The fields that show which component answered, or could have answered.
 _REVEALING = (
     "arm",
     "component",
@@ -28,12 +28,12 @@ _INTERNAL = ("key_name", "lineage", "parent", "user")
 
 
 def check(payload: Payload, started_at: Callable[[str], float | None], at: float) -> FeedbackRecord:
-    """The feedback that a request's body gives, on a response that there has been.
+    """The feedback in a request's body, on an earlier response.
 
-    `started_at` tells when a response started, None if the client's key never got such an id.
+    `started_at` gives a response's start, None if the client's key never got such an id.
 
     Raises:
-        ApiError: 400, naming the field and what would be right; 404, there was no such response.
+        ApiError: 400, naming the field and its right values; 404, there is no such response.
     """
     for name in payload.keys() - {"response_id", *_READERS}:
         refuse(name, payload[name], f"give 'response_id' and one of {', '.join(_READERS)}")
@@ -65,7 +65,7 @@ def known(response_id: str, started_at: Callable[[str], float | None]) -> float:
 
 
 def refuse_unkept(feedback: FeedbackRecord, retention_s: float | None, keep_content: bool) -> None:
-    """Refuse what this deployment would not keep.
+    """Refuse feedback that this deployment would not keep.
 
     Raises:
         ApiError: 410, the response's record is gone by now; 400, no texts are kept.
@@ -80,7 +80,7 @@ def refuse_unkept(feedback: FeedbackRecord, retention_s: float | None, keep_cont
 
 
 def outcome(feedback: FeedbackRecord, replaced: bool | None) -> tuple[int, dict[str, Any]]:
-    """HTTP status and document: whether it is in the database, and in another's place, or waits."""
+    """HTTP status and document: the feedback is stored, has replaced another, or is queued."""
     status = {None: "queued", False: "recorded", True: "replaced"}[replaced]
     given = {"response_id": feedback.response_id, "kind": feedback.kind, "status": status}
     return (202 if replaced is None else 200), {"object": "feedback", **given}
@@ -89,7 +89,7 @@ def outcome(feedback: FeedbackRecord, replaced: bool | None) -> tuple[int, dict[
 def document(found: StoredResponse, reveal_component: bool, is_own_cache: bool) -> dict[str, Any]:
     """A response's record as its client may see it.
 
-    Nobody's hashes are in it, no component if that is hidden, and nothing of others' caches.
+    It has no hashes, no component if that is hidden, and nothing about caches of other clients.
     """
     hidden = {*_INTERNAL, *(() if reveal_component else _REVEALING)}
     hidden |= set() if is_own_cache else {"cached_tokens"}

@@ -1,6 +1,6 @@
-"""The fields of requests: what becomes of each, and which values it may have. One table.
+"""The fields of requests: how the router handles each, and its valid values. One table.
 
-A field that is not here, or refused here, reaches no component, unless every component that may be
+A field that is missing or refused here reaches no component, unless every component that may be
 drawn lists it under `passthrough`. python -m blended.router.fields_page writes docs/api.md from it.
 """
 
@@ -20,10 +20,10 @@ Handling = Literal["passed", "moved", "read", "dropped", "refused"]
 class Field:
     """A field of a request.
 
-    It is `passed` to the component as it is; `moved` into the component's range; `read` by the
-    router and not passed; `dropped`, because leaving it out changes nothing that was promised; or
-    `refused`. `note` says what it is for, or what to do instead. Without a `kind` its values are
-    checked elsewhere, or it has none that would be right.
+    The router passes it to the component as it is (`passed`), moves it into the component's range
+    (`moved`), reads it and does not pass it (`read`), drops it because that breaks no promise
+    (`dropped`), or refuses it (`refused`). `note` gives its purpose, or the alternative. Without a
+    `kind`, its values are checked elsewhere, or no value is right.
     """
 
     name: str
@@ -33,16 +33,16 @@ class Field:
 
     @property
     def reaches_components(self) -> bool:
-        """Whether components get it without having asked for it."""
+        """Whether the field reaches components that do not list it."""
         return self.handling in ("passed", "moved")
 
     @property
     def is_used(self) -> bool:
-        """Whether it changes anything."""
+        """Whether the field has an effect."""
         return self.reaches_components or self.handling == "read"
 
     def takes(self, value: Any) -> bool:
-        """Whether a value is one that it may have."""
+        """Whether the field may have this value."""
         return self.kind is None or self.kind.holds(value)
 
 
@@ -50,10 +50,10 @@ Fields = Mapping[str, Field]
 _UNKNOWN = Field("", "refused", "leave it out")
 
 
-# Whatever a client says: it could enter another one's cache.
+# Never passed from a client: a client could enter another client's cache.
 _SALT = "cache_salt"
 STREAM_OPTIONS = ("include_usage", "include_obfuscation", "continuous_usage_stats")
-# OpenAI obfuscates the sizes of its own events; what this API sends is not.
+# OpenAI obfuscates the sizes of its events; this API does not.
 PASSED_STREAM_OPTIONS = ("include_usage", "continuous_usage_stats")
 _FORMATS = ("text", "json_object", "json_schema", "structural_tag")
 _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
@@ -173,10 +173,10 @@ COMPLETION_FIELDS: Mapping[str, Field] = {f.name: f for f in (*_EVERYWHERE, *_CO
 
 
 def check(payload: Payload, fields: Fields) -> None:
-    """Refuse values that are wrong in fields which are used.
+    """Refuse wrong values in fields that are used.
 
     Raises:
-        ApiError: 400, naming the field, its value and what would be right.
+        ApiError: 400, naming the field, its value and the right values.
     """
     for name, field in fields.items():
         value = payload.get(name)
@@ -185,7 +185,7 @@ def check(payload: Payload, fields: Fields) -> None:
 
 
 def check_passed(payload: Payload, fields: Fields, passthroughs: Sequence[Collection[str]]) -> None:
-    """Refuse what would reach no component; `passthroughs` are those of all that may be drawn.
+    """Refuse fields that would reach no component; `passthroughs` are those of all possible ones.
 
     A field that is null counts as left out.
 
@@ -204,7 +204,7 @@ def check_passed(payload: Payload, fields: Fields, passthroughs: Sequence[Collec
 
 
 def passed(payload: Payload, fields: Fields, passthrough: Collection[str]) -> dict[str, Any]:
-    """What of a request reaches a component that asks for `passthrough` besides."""
+    """The fields that reach a component, those in its `passthrough` included."""
     return {
         name: value
         for name, value in payload.items()

@@ -1,4 +1,4 @@
-"""The page on endpoints and fields, from the table itself: python -m blended.router.fields_page
+"""The page on endpoints and fields, from the table of fields: python -m blended.router.fields_page
 
 Writes docs/api.md; with `--check` it only says whether the page is up to date.
 """
@@ -43,7 +43,7 @@ _ORDER: tuple[Handling, ...] = ("passed", "moved", "read", "dropped", "refused")
 
 
 def page() -> str:
-    """The endpoints, and the fields of both that generate: one row each."""
+    """The endpoints, and one row for each field of the two that generate."""
     tables = [("Chat", CHAT_FIELDS), ("Completions", COMPLETION_FIELDS)]
     return "\n".join([_HEAD, *(_section(title, fields) for title, fields in tables)])
 

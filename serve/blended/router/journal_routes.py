@@ -1,4 +1,4 @@
-"""The API's endpoints to the journal: feedback on a response, and a response's record."""
+"""The API's journal endpoints: feedback on a response, and a response's record."""
 
 import time
 from collections.abc import Callable
@@ -21,13 +21,13 @@ State = Callable[[], tuple[Blend, Access]]
 
 
 class JournalRoutes:
-    """What clients say and ask about responses that they got with the same key."""
+    """Feedback on a client's responses and their records, with the key that got them."""
 
     def __init__(self, state: State, journal: Callable[[], Journal | None]) -> None:
         self._state, self._find_journal = state, journal
 
     async def feedback(self, request: Request) -> Response:
-        """Keep a feedback, and say whether it is in the database or waits for it."""
+        """Keep a feedback; the answer says whether it is in the database or queued."""
         blend, _access = self._state()
         journal, key = self._journal(), _key(request)
         payload = requests.parse(await read(request, blend.config.api.max_body_bytes))

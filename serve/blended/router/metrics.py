@@ -1,7 +1,7 @@
-"""The metrics of a router replica, by Ray Serve's metrics: all of their names stand here.
+"""The metrics of a router replica, by Ray Serve's metrics; this module holds all their names.
 
-Prometheus finds them as `ray_<name>`, counters with `_total` behind it. No user and no conversation
-is ever among the tags.
+Prometheus shows them as `ray_<name>`, counters with the suffix `_total`. No tag ever holds a user
+or a conversation.
 """
 
 from collections import Counter
@@ -26,7 +26,7 @@ _ROUTER_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1)
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric: what it is, by which tags, and the upper bounds of a histogram's buckets."""
+    """A metric: its name and help, its tags, and the upper bounds of a histogram's buckets."""
 
     name: str
     kind: Literal["counter", "gauge", "histogram"]
@@ -151,9 +151,9 @@ METRICS = (
 
 
 class Telemetry:
-    """Counts in the replica's memory and tells Ray once a second.
+    """Counts in the replica's memory and reports to Ray once a second.
 
-    Every call to Ray's metrics costs some microseconds, several of them a few percent of a request.
+    A call of Ray's metrics costs some microseconds; several would cost a few percent of a request.
     """
 
     def __init__(self) -> None:
@@ -184,16 +184,16 @@ class Telemetry:
             self._observe(ROUTER, record.router_s)
 
     def refused(self, status: int, code: str | None) -> None:
-        """Count a request that got no further than the router."""
+        """Count a request that the router itself refused."""
         self._count(REFUSALS, str(status), code or NONE)
 
     def spooled(self, status: SpoolStatus, before: SpoolStatus | None) -> None:
-        """Report what waits, and what was given up since `before`."""
+        """Report the spool's size and age, and the records and texts dropped since `before`."""
         self._gauges[SPOOL_BYTES.name].set(status.bytes)
         self._gauges[SPOOL_AGE.name].set(status.age_s)
         lost = status.dropped_records - (before.dropped_records if before else 0)
         stripped = status.dropped_contents - (before.dropped_contents if before else 0)
-        # A spool that has taken the place of another counts from the beginning.
+        # The counts of a new spool start at zero.
         self._count(DROPPED, "records", by=max(0, lost))
         self._count(DROPPED, "content", by=max(0, stripped))
 
@@ -210,7 +210,7 @@ class Telemetry:
             self._gauges[AVAILABLE.name].set(component not in out, tags)
 
     def report(self) -> None:
-        """Tell Ray what has been counted since the last time."""
+        """Report to Ray what was counted since the last report."""
         for counter in self._counters.values():
             counter.report()
         for histogram in self._histograms.values():
@@ -233,7 +233,7 @@ class Telemetry:
 
 
 def turn_range(turn: int) -> str:
-    """A turn as the metrics have it: few ranges, so that their number stays bounded."""
+    """The range of a turn, for a tag: few ranges bound the number of series."""
     bounds = ((1, "1"), (3, "2-3"), (7, "4-7"), (15, "8-15"))
     return next((name for last, name in bounds if turn <= last), "16+")
 

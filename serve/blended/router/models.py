@@ -14,7 +14,7 @@ def entries(blend: Blend) -> list[dict[str, Any]]:
 
 
 def entry(blend: Blend, model: str) -> dict[str, Any]:
-    """One of the entries.
+    """The entry of one model.
 
     Raises:
         ApiError: 404, there is no such model.
@@ -27,7 +27,7 @@ def entry(blend: Blend, model: str) -> dict[str, Any]:
 def distribution(
     blend: Blend, model: Any, assignment: Assignment | None = None
 ) -> SelectionDistribution:
-    """The arm's or the blend's own for its name; a component's id is that component, for certain.
+    """For the blend's name the arm's or blend's distribution; for a component's id, that component.
 
     Raises:
         ApiError: 400, there is no name, or 404, no such model.

@@ -1,4 +1,4 @@
-"""The OpenAPI document of the API: what clients may send, and every way in which it answers."""
+"""The OpenAPI document of the API: the requests that it takes, and every answer that it gives."""
 
 from collections.abc import Sequence
 

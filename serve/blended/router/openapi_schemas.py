@@ -1,4 +1,4 @@
-"""The schemas of the OpenAPI document: the fields that the router checks, and what it answers."""
+"""The schemas of the OpenAPI document: the fields that the router checks, and its answers."""
 
 from collections.abc import Sequence
 from typing import Any, get_args
@@ -12,7 +12,7 @@ Json = dict[str, Any]
 
 
 def schemas(models: Sequence[str], max_messages: int) -> Json:
-    """Every schema by its name, for an API that has `models` and takes so many messages."""
+    """All schemas by name, for an API that has `models` and takes at most `max_messages`."""
     messages = _list(ref("Message")) | {"minItems": 1, "maxItems": max_messages}
     said = {"message": {"type": "object", "properties": {"role": {"const": "assistant"}}}}
     delta = {"delta": {"type": "object"}}
@@ -50,7 +50,7 @@ def ref(name: str) -> Json:
 
 
 def _request(models: Sequence[str], fields: Fields, subject: str, schema: Json) -> Json:
-    """The fields that are used; of others some are dropped, and the rest refused."""
+    """The fields that are used; the router drops some other fields and refuses the rest."""
     used = {name: field for name, field in fields.items() if field.is_used}
     known = {
         "model": {"enum": list(models), "description": "The blend, or one of its components."},
@@ -68,7 +68,7 @@ def _request(models: Sequence[str], fields: Fields, subject: str, schema: Json) 
 
 
 def _optional(field: Field) -> Json:
-    """A field that may be null as well."""
+    """A field that may also be null."""
     schema = dict(field.kind.schema) if field.kind else {}
     nullable = {"anyOf": [schema, {"type": "null"}]} if schema else {}
     return nullable | {"description": field.note}
@@ -102,7 +102,7 @@ def _list(items: Json) -> Json:
 
 
 def _object(**properties: Json) -> Json:
-    """An object that has all of `properties`, and maybe more."""
+    """An object that has all of `properties`, and may have more."""
     return {"type": "object", "required": list(properties), "properties": properties}
 
 
@@ -181,7 +181,7 @@ _PROMPT: Json = {
     ],
     "description": "A text, or token ids; or at most 16 of either.",
 }
-# Parts that are no text have fields of their own, which only components know.
+# Parts other than text have fields of their own, which only components know.
 _PARTS = [
     _object(type={"const": "text"}, text=_TEXT),
     _object(type={"type": "string", "not": {"const": "text"}}),

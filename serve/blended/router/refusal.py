@@ -1,4 +1,4 @@
-"""What a client hears of a field that is wrong."""
+"""The errors for wrong fields."""
 
 import json
 from typing import Any, NoReturn

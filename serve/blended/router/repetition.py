@@ -5,15 +5,15 @@ from collections.abc import Mapping
 from typing import Any
 
 _WORD = re.compile(r"\w+")
-# Nobody says more; what pretends to is not worth the time of others.
+# No real response is longer; comparing longer ones would delay other requests.
 _LONGEST = 2**17
 
 
 def repetition(content: Mapping[str, Any]) -> float | None:
     """The Jaccard index of the words of two consecutive responses, from 0 to 1.
 
-    Words are compared without case and punctuation, each counted once. None where there is no
-    response before, or no words in either.
+    Words are compared without case and punctuation, each counted once. None if there is no
+    earlier response, or no word in either.
     """
     messages = content.get("messages") or ()
     texts = [m.get("content") for m in messages if m.get("role") == "assistant"]

@@ -17,14 +17,14 @@ Payload = dict[str, Any]
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 _INTEGERS = ("top_k", "max_tokens", "n")
 _MAX_TOKENS_ALIAS = "max_completion_tokens"
-# Deeper bodies could be read here and not by a component, which would then look broken.
+# The router could read deeper bodies, but a component could not, and would look broken.
 _MAX_DEPTH = 100
-# Objects and lists take longer to make, and to walk through, than texts of the same length.
+# Objects and lists take longer to build and to traverse than texts of the same length.
 _MAX_CONTAINERS, _MAX_VALUES = 2**16, 2**18
 _UNMARKED = bytes(set(range(256)) - set(b'"{[,'))
 _MAX_PROMPTS = 16
 _DEFAULTS = Api()
-# What an assistant's message may have while its content is null.
+# The fields that an assistant's message may have while its content is null.
 _INSTEAD_OF_CONTENT = ("tool_calls", "refusal", "function_call")
 
 
@@ -32,8 +32,8 @@ def parse(body: bytes) -> Payload:
     """Decode a request's JSON body.
 
     Raises:
-        ApiError: 400, when it is no JSON object, or has more objects and lists, or deeper ones,
-            than anything sensible.
+        ApiError: 400, the body is not a JSON object, or has too many objects and lists, or nests
+            them too deeply.
     """
     if _is_crowded(body):
         message = (
@@ -53,19 +53,19 @@ def parse(body: bytes) -> Payload:
 
 
 def _containers(text: bytes) -> int:
-    """How many objects and lists begin in a JSON text, those in its texts included."""
+    """The opening brackets of objects and lists in a JSON text, those inside strings included."""
     return text.count(b"{") + text.count(b"[")
 
 
 def _is_crowded(body: bytes) -> bool:
-    """Whether JSON has more objects, lists or values than the router takes the time to make.
+    """Whether JSON has more objects, lists or values than the router takes the time to build.
 
-    It is told before any of them is made, in a few steps that each take milliseconds.
+    This is decided before any is built, in a few steps that take milliseconds each.
     """
     if _containers(body) <= _MAX_CONTAINERS and body.count(b",") <= _MAX_VALUES:
         return False
     unescaped = body.replace(rb"\\", b"").replace(rb"\"", b"")
-    # Two quotes with nothing of interest between them begin and end nothing of interest.
+    # An empty pair of quotes, once other characters are removed, holds nothing to count.
     marks = unescaped.translate(None, _UNMARKED).replace(b'""', b"")
     if marks.count(b'"') > 2 * _MAX_CONTAINERS:
         return True
@@ -82,10 +82,10 @@ def _is_deep(value: Any) -> bool:
 
 
 def check_chat(payload: Payload, limits: Api = _DEFAULTS) -> None:
-    """Refuse what no component could answer as a chat, or only at the cost of others.
+    """Refuse a chat that no component could answer, or only at the cost of other requests.
 
     Raises:
-        ApiError: 400, naming the field, its value and what would be right.
+        ApiError: 400, naming the field, its value and the right values.
     """
     fields.check(payload, CHAT_FIELDS)
     messages = payload.get("messages")
@@ -101,10 +101,10 @@ def check_chat(payload: Payload, limits: Api = _DEFAULTS) -> None:
 
 
 def check_completion(payload: Payload, limits: Api = _DEFAULTS) -> None:
-    """Refuse what no component could complete, or only at the cost of others.
+    """Refuse a prompt that no component could complete, or only at the cost of other requests.
 
     Raises:
-        ApiError: 400, naming the field, its value and what would be right.
+        ApiError: 400, naming the field, its value and the right values.
     """
     fields.check(payload, COMPLETION_FIELDS)
     prompt = payload.get("prompt")
@@ -121,10 +121,10 @@ def component_body(
     known: Fields = CHAT_FIELDS,
     passthrough: Collection[str] = (),
 ) -> Payload:
-    """The same request for one component: its model name, its defaults, within its bounds.
+    """The request for one component: with its model name and defaults, within its bounds.
 
-    Of the fields those of `known` that reach components are left, and what the component lists as
-    its `passthrough`. A stream always reports its usage, whether or not the client wants to see it.
+    It keeps the fields of `known` that reach components, and those in the component's
+    `passthrough`. A stream always reports its usage, whether or not the client asked for it.
     """
     body = {**fields.passed(payload, known, passthrough), "model": model}
     options = payload.get("stream_options") or {}
@@ -143,15 +143,15 @@ def component_body(
 
 
 def response_tokens(body: Payload) -> int:
-    """How many tokens the response to a component's body may have; 0 where it does not say."""
+    """The token limit in a component's body for its response; 0 if there is none."""
     limit = body.get(_MAX_TOKENS_ALIAS) or body.get("max_tokens") or 0
     return int(limit)
 
 
 def most_tokens(payload: Payload, sampling: Sampling) -> int:
-    """The most tokens that a component generates for a request, in all of its choices.
+    """The most tokens that a component generates for a request, over all choices.
 
-    0 for each choice where nothing bounds them.
+    0 for each choice that has no limit.
     """
     body = {name: payload.get(name) for name in ("max_tokens", _MAX_TOKENS_ALIAS, "n")}
     for name in ("max_tokens", "n"):
@@ -160,7 +160,7 @@ def most_tokens(payload: Payload, sampling: Sampling) -> int:
 
 
 def prompts(payload: Payload) -> list[Any]:
-    """The prompts of a request, each a text or token ids; a chat has one, None."""
+    """The prompts of a request, each a text or token ids; for a chat the only one is None."""
     prompt = payload.get("prompt")
     return prompt if _is_batch(prompt) else [prompt]
 
@@ -193,7 +193,7 @@ def _is_prompt(prompt: Any) -> bool:
 
 
 def _is_batch(prompt: Any) -> TypeGuard[list[Any]]:
-    """Whether it is a list of prompts, not one."""
+    """Whether the value is a list of prompts, not one prompt."""
     return isinstance(prompt, list) and bool(prompt) and isinstance(prompt[0], str | list)
 
 

@@ -1,4 +1,4 @@
-"""The ASGI response that carries a component's answer to the client and ends it in one way."""
+"""The ASGI response that relays a component's answer to the client, and ends in one way."""
 
 import asyncio
 import logging
@@ -24,13 +24,13 @@ logger = logging.getLogger(__name__)
 State = Literal["finished", "cancelled", "refused", "failed"]
 Headers = list[tuple[bytes, bytes]]
 
-# The second asks proxies in front not to collect a stream before they pass it on.
+# The second header asks proxies in front not to buffer a stream.
 _STREAM_HEADERS = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
 
 
 @dataclass(frozen=True)
 class Ending:
-    """How a response ended, and what is known of it then."""
+    """How a response ended, with the data known at its end."""
 
     state: State
     inquiry: Inquiry
@@ -40,13 +40,12 @@ class Ending:
 
 @dataclass(frozen=True)
 class RelayedResponse:
-    """An ASGI response that finds an answer when the server runs it, and passes it on.
+    """An ASGI response that finds an answer when the server runs it, and relays it.
 
-    Every request ends in exactly one way: finished; failed, of which the client hears by an HTTP
-    error or, after the first byte, by an SSE error event; refused by the component, in its words;
-    or cancelled, because the client left.
-    `on_end` hears of it too. `headers` are sent with the answer; `keep` keeps its bytes for whoever
-    hears of the end.
+    Every request ends in exactly one way: finished; failed, with an HTTP error or, after the first
+    byte, an SSE error event; refused by the component, with its message; or cancelled, because the
+    client left. `on_end` is called with the ending. `headers` are sent with the answer; `keep`
+    keeps the answer's bytes for `on_end`.
     """
 
     session: aiohttp.ClientSession
@@ -124,7 +123,7 @@ class RelayedResponse:
         await send({"type": "http.response.body", "body": end})
 
     def _seen(self, document: bytes) -> bytes:
-        """What the client may see of it: nothing of a prefix cache that others fill."""
+        """The document as the client may see it: without counts of a cache that others can fill."""
         choice, blend = self.attempts.choice, self.inquiry.blend
         answering = blend.upstreams[choice.component] if choice else None
         if cache_salt.is_own(answering, blend.config.api, self.inquiry.key_name):
@@ -139,7 +138,7 @@ class RelayedResponse:
         return sse.error_event(str(exc))
 
     def _ids(self) -> dict[str, str | None]:
-        """What every line of the log about a response carries."""
+        """The ids in every log line about a response."""
         inquiry = self.inquiry
         ids = {"response_id": inquiry.response_id, "request_id": inquiry.request_id}
         return {**ids, "trace_id": self.attempts.trace.id}
@@ -169,7 +168,7 @@ class RelayedResponse:
         return bool((self.inquiry.payload.get("stream_options") or {}).get("include_usage"))
 
     def _concealed(self, complaint: upstream.Complaint) -> upstream.Complaint:
-        """The complaint as the client may hear it; the log keeps what a member says of accounts."""
+        """The complaint as the client may see it; the log keeps a member's text on its account."""
         blend, model = self.inquiry.blend, self.inquiry.payload["model"]
         keys = [u.key for u in blend.upstreams.values() if u.key]
         message = complaints.without_secrets(complaint.message, keys)
@@ -183,6 +182,6 @@ class RelayedResponse:
         return upstream.Complaint(complaint.status, message, complaint.code, param)
 
     def _is_asked_of_a_member(self) -> bool:
-        """Whether the component that was asked last is somebody else's API."""
+        """Whether the component that was asked last is a remote API."""
         asked = self.attempts.asked
         return asked is not None and not self.inquiry.blend.upstreams[asked].is_ours

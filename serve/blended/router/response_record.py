@@ -1,4 +1,4 @@
-"""The journal's record of a response, from what the router knows when it ends."""
+"""The journal's record of a response, from the router's data when the response ends."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -14,9 +14,9 @@ from blended.router.turns import Lineage, lineage_of
 
 
 def response_record(ending: Ending, is_kept: bool) -> ResponseRecord:
-    """Everything that there is to say of a response; its texts if its bytes were kept.
+    """The full record of a response; with its texts if its bytes were kept.
 
-    Where no journal keeps it, what was said before is left out.
+    Without a journal to keep it, the record leaves out the messages before the response.
     """
     inquiry, attempts = ending.inquiry, ending.attempts
     turn, payload, choice, timing = inquiry.turn, inquiry.payload, attempts.choice, attempts.timing
@@ -75,7 +75,7 @@ def described(record: ResponseRecord) -> str:
 
 
 def state(ending: Ending) -> records.State:
-    """How the response ended; a failure by whether the client had got anything before."""
+    """How the response ended; failures differ by whether the client had got a byte."""
     if ending.state != "failed":
         return ending.state
     begun = ending.attempts.choice is not None
@@ -83,7 +83,7 @@ def state(ending: Ending) -> records.State:
 
 
 def _tokens(ending: Ending) -> tuple[int | None, int | None, int | None]:
-    """Prompt, cached and response: as reported, or at least as many as passed before a cut."""
+    """Prompt, cached and response tokens: as reported, or at least those before a cut."""
     usage = ending.passage.usage
     if usage is None:
         return None, None, ending.passage.events or None
@@ -101,7 +101,7 @@ def _content(ending: Ending) -> dict[str, Any]:
 
 
 def texts(kept: Iterable[bytes]) -> list[str]:
-    """The texts of a response, one for each of its choices, from its document or its events."""
+    """The texts of a response, one for each choice, from its document or its events."""
     found = dict[int, str]()
     for document in _documents(b"".join(kept)):
         for choice in document.get("choices") or ():

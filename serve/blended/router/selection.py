@@ -28,15 +28,15 @@ class SelectionDistribution:
 
     @cached_property
     def version(self) -> str:
-        """A hash: equal distributions have equal versions, wherever and whenever they are used."""
+        """A hash of the distribution: equal distributions have equal versions everywhere."""
         return hashlib.blake2b(repr(self.by_component).encode(), digest_size=6).hexdigest()
 
 
 @dataclass(frozen=True)
 class Draw:
-    """One draw with all that is needed to replay it.
+    """One draw with everything needed to replay it.
 
-    `propensity` is the probability that `component` had; `uniform`, in [0, 1), decided.
+    `propensity` is the probability of `component`; `uniform` is the number in [0, 1) that decided.
     """
 
     component: str
@@ -65,7 +65,7 @@ def normalise(weights: Mapping[str, float]) -> SelectionDistribution:
 def exclude(
     distribution: SelectionDistribution, excluded: Collection[str]
 ) -> SelectionDistribution | None:
-    """The distribution over the other components, their weights in proportion; None without any."""
+    """The distribution over the other components, in proportion; None if no component is left."""
     if not excluded:
         return distribution
     weights = zip(distribution.components, distribution.probabilities, strict=True)
@@ -76,7 +76,7 @@ def exclude(
 def uniform(seed: str, conversation: str, turn: int, nonce: str) -> float:
     """A number in [0, 1) from a keyed hash: the same arguments give the same number.
 
-    `nonce` makes every request a draw of its own; a repeated nonce repeats the draw.
+    A new `nonce` gives each request its own draw; a repeated nonce repeats the draw.
     """
     return unit_interval(seed, conversation, str(turn), nonce)
 

@@ -1,9 +1,8 @@
-"""What passes through the router: its name and id put right, usage and end taken note of.
+"""Rewrites the name and id in a response on its way to the client; records its usage and end.
 
-A response is JSON or a stream of SSE events. A chunk of a stream is looked at as a whole, as bytes,
-because most streams come a token at a time; it is parsed only where it says what the router needs.
-Quotes and line breaks inside JSON texts are escaped, so that what is sought can only be the real
-thing.
+A response is JSON or a stream of SSE events. A chunk of a stream is scanned as a whole, as bytes,
+because most streams come a token at a time; it is parsed only if it may hold what the router needs.
+Quotes and line breaks inside JSON texts are escaped, so that a match is never inside a text.
 """
 
 import json
@@ -28,7 +27,7 @@ _NO_CHOICES = re.compile(rb'"choices"\s*:\s*\[\s*\]')
 def conceal(document: bytes, model: str) -> bytes:
     """Put `model` where a JSON document or SSE events name a model, and blank their fingerprints.
 
-    An engine's fingerprint differs from component to component as its name does.
+    An engine's fingerprint, like its name, differs between components.
     """
     if _FINGERPRINT_KEY in document:
         document = _FINGERPRINT.sub(_FINGERPRINT_KEY + b":null", document)
@@ -40,14 +39,14 @@ def conceal(document: bytes, model: str) -> bytes:
 class Passage:
     """One response on its way to the client.
 
-    `model` is the name to show instead of the component's, None to leave it; `response_id` likewise
-    takes the place of the component's id, which an engine takes over from the router and somebody
-    else's API does not. Without `keep_usage` the event of a stream that only reports usage is kept
-    from the client, who did not ask for it.
+    `model` is the name to show instead of the component's, None to keep it. `response_id` replaces
+    the component's id: an engine takes the router's id, a remote API does not. Without
+    `keep_usage`, the event of a stream that only reports usage is dropped, because the client did
+    not ask for it.
 
-    `usage`, `finish_reason` and `complete` are what the response has said so far; `failed` is set
-    once the component has reported an error in it, which does not pass. `events` counts the events
-    of a stream that carry a piece of it, each of them at least one token. `kept` are the bytes that
+    `usage`, `finish_reason` and `complete` come from the response so far; `failed` is set once the
+    component has reported an error in it, which is not passed on. `events` counts the events of a
+    stream that carry a piece of the response, each at least one token. `kept` are the bytes that
     passed, if `keep` is set.
     """
 
@@ -78,13 +77,13 @@ class Passage:
         return self._completed(self._framer.feed(chunk))
 
     def flush(self) -> bytes:
-        """Return what the stream left when it ended: an event that lacks its blank line."""
+        """Return the rest of an ended stream: an event that lacks its blank line."""
         return self._completed(self._framer.flush())
 
     def _completed(self, events: bytes) -> bytes:
         if not events:
             return b""
-        # On bytes `find` takes half the time of `in`, and this is done for every token.
+        # On bytes `find` takes half the time of `in`, and this runs for every token.
         if events.find(ERROR_KEY) >= 0 or events.find(DONE) >= 0 or _USAGE.search(events):
             quiet = _quiet(events)
             events = events[:quiet] + b"".join(self._noted(events[quiet:]))
@@ -108,7 +107,7 @@ class Passage:
         return document.replace(*self._ids)
 
     def _noted(self, events: bytes) -> Iterator[bytes]:
-        """The events that pass, one by one, of some that say more than the next token."""
+        """The events that pass, one by one, where some may hold more than the next token."""
         for item in sse.parse(events):
             if isinstance(item, sse.Event):
                 if sse.is_error(item):
@@ -119,7 +118,7 @@ class Passage:
             yield item.raw
 
     def _passes(self, data: bytes) -> bool:
-        """Take note of an event's data; returns whether the client gets it."""
+        """Record an event's data; returns whether the client gets the event."""
         if data == DONE:
             self.complete = True
             self.events -= 1
@@ -132,7 +131,7 @@ class Passage:
         return self.keep_usage
 
     def _concealed(self, events: bytes, model: str) -> bytes:
-        # A component writes its name in every event alike: the first one tells how.
+        # A component writes its name in the same way in every event: use that of the first one.
         if self._names is None and (found := _MODEL.search(events)):
             self._names = found[0], _named(model)
         theirs, ours = self._names or (_MODEL_KEY, _MODEL_KEY)
@@ -154,7 +153,7 @@ class Passage:
 
 
 def _quiet(events: bytes) -> int:
-    """How many bytes come before the first block that may say more than the next token."""
+    """The bytes before the first block that may hold more than the next token."""
     usage = _USAGE.search(events)
     found = (events.find(ERROR_KEY), events.find(DONE), usage.start() if usage else -1)
     end = events.rfind(BLANK_LINE, 0, min(at for at in found if at >= 0))

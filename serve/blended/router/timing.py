@@ -1,4 +1,4 @@
-"""When things happened to one response, and the durations that follow."""
+"""The times of one response's steps, and the durations between them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,11 +9,11 @@ from time import perf_counter, time
 
 @dataclass
 class Timing:
-    """The moments of one response, in seconds on one monotonic clock.
+    """The times of one response, in seconds on one monotonic clock.
 
-    `started_at` is the first of them, when the request arrived, in Unix seconds to the millisecond.
-    `asked` is when the component was asked that answered, or the last one; `came` is when bytes of
-    its answer came last, `pieces` when those came that hold a piece of it: one if it is no stream.
+    `started_at` is the arrival of the request, in Unix seconds to the millisecond. `asked` is when
+    the component that answered, or the last one, was asked. `came` is when the last bytes of its
+    answer came; `pieces` are the times of bytes that hold a piece of it: one if it is no stream.
     """
 
     clock: Callable[[], float] = perf_counter
@@ -28,36 +28,36 @@ class Timing:
         self.arrived = self.clock()
 
     def ask(self) -> None:
-        """A component is asked now."""
+        """Record that a component is asked now."""
         self.asked = self.clock()
 
     def come(self) -> None:
-        """Bytes of the answer have come."""
+        """Record that bytes of the answer have come."""
         self.came = self.clock()
 
     def piece(self) -> None:
-        """What came last holds a piece of the answer."""
+        """Record that the last bytes hold a piece of the answer."""
         assert self.came is not None, "nothing has come"
         self.pieces.append(self.came)
 
     def end(self) -> None:
-        """Nothing comes any more."""
+        """Record the end of the response."""
         self.ended = self.clock()
 
     @property
     def ttft_s(self) -> float | None:
-        """From the request to the first piece; None if there was none."""
+        """Seconds from the request to the first piece; None if there was none."""
         return self.pieces[0] - self.arrived if self.pieces else None
 
     @property
     def e2e_s(self) -> float:
-        """From the request to the end."""
+        """Seconds from the request to the end."""
         assert self.ended is not None, "the response has not ended"
         return self.ended - self.arrived
 
     @property
     def router_s(self) -> float:
-        """What of it was not spent waiting for the component that answered."""
+        """The seconds of `e2e_s` not spent waiting for the component that answered."""
         if self.asked is None or self.came is None:
             return self.e2e_s
         return self.e2e_s - (self.came - self.asked)

@@ -1,4 +1,4 @@
-"""Whose request it is, in which conversation and turn, from what the client sends with it."""
+"""The user, conversation and turn of a request, from its body and headers."""
 
 import hashlib
 import json
@@ -16,9 +16,8 @@ class Turn:
 
     `conversation` is a hash of fixed length: equal for all turns of one conversation, fit for a
     header. `number` counts the user's messages so far; completions are always turn 0. `user` is
-    who the client says it is, `since` when they came first in Unix seconds. `is_one_persons` tells
-    a conversation that belongs to somebody from one that is merely derived, as which the first
-    words of strangers may look alike.
+    the user that the client names, `since` their first visit in Unix seconds. `is_one_persons` is
+    false for a conversation that is only derived: the first words of different users may be equal.
     """
 
     conversation: str
@@ -29,16 +28,16 @@ class Turn:
 
 
 def turn_of(payload: Mapping[str, Any], headers: Mapping[str, str], key_name: str) -> Turn:
-    """Take the conversation the client names, else derive it from what no later turn changes.
+    """Take the conversation that the client names, else derive it from what no later turn changes.
 
-    Named by the header `X-Conversation-ID`, `metadata.conversation_id` or `prompt_cache_key`;
-    derived from the system prompt and the first user message, because a history only grows.
+    It is named by the header `X-Conversation-ID`, `metadata.conversation_id` or `prompt_cache_key`,
+    or derived from the system prompt and the first user message, because a history only grows.
     Clients with different keys have different conversations. The user is named by the header
-    `X-User-ID`, `metadata.user_id`, `safety_identifier` or `user`; since when there is such a user
-    is told by `X-User-Since` or `metadata.user_since`.
+    `X-User-ID`, `metadata.user_id`, `safety_identifier` or `user`; `X-User-Since` or
+    `metadata.user_since` gives the time of the user's first visit.
 
     Raises:
-        ApiError: 400, since when is no time.
+        ApiError: 400, that time is not valid.
     """
     messages = payload.get("messages") or []
     number = sum(message["role"] == "user" for message in messages)
@@ -67,11 +66,11 @@ def turn_of(payload: Mapping[str, Any], headers: Mapping[str, str], key_name: st
 
 @dataclass(frozen=True)
 class Lineage:
-    """Hashes of the history that a request asks to answer, and of the one answered before it.
+    """Hashes of the history that a request continues (`history`), and of its beginning (`parent`).
 
-    The second is the beginning of the first, up to the response that the user's last messages
-    follow; None where there is none. Equal histories of one person in one conversation have equal
-    hashes, so that a record tells which responses it replaces or continues.
+    The beginning ends before the response that the user's last messages follow; its hash is None if
+    there is no such response. Equal histories of one user in one conversation have equal hashes, so
+    that a record shows which responses it replaces or continues.
     """
 
     history: str | None
@@ -79,7 +78,7 @@ class Lineage:
 
 
 def lineage_of(turn: Turn, messages: Sequence[Mapping[str, Any]]) -> Lineage:
-    """The lineage of a turn; empty where it may be anybody's."""
+    """The lineage of a turn; empty if the turn may belong to any user."""
     if not turn.is_one_persons or not messages:
         return Lineage(None, None)
     roles = [message["role"] for message in messages]
@@ -117,7 +116,7 @@ def _first_text(*candidates: Any) -> str | None:
 
 
 def _beginning(messages: list[Mapping[str, Any]]) -> list[Any]:
-    """The messages up to the first of the user's, that one included."""
+    """The messages up to and including the first user message."""
     first = next((i for i, m in enumerate(messages) if m["role"] == "user"), len(messages) - 1)
     return [[message["role"], message.get("content")] for message in messages[: first + 1]]
 

@@ -1,7 +1,7 @@
-"""One request to one component, up to its first bytes and then its bytes as they come.
+"""One request to one component: waits for the first bytes, then yields bytes as they come.
 
-The first bytes of the body are awaited before anything is promised to the client, because vLLM
-sends its headers before it knows whether it can answer.
+The router awaits the first bytes of the body before it answers the client, because vLLM sends its
+headers before it knows whether it can answer.
 """
 
 import json
@@ -22,7 +22,7 @@ CONTEXT_EXCEEDED = "context_length_exceeded"
 
 Reason = Literal["full", "unavailable", "late", "refused"]
 
-# 402: a member wants to be paid before it answers anybody.
+# 402: a member requires payment before it answers.
 _REASONS: dict[int, Reason] = {
     429: "full",
     404: "unavailable",
@@ -30,15 +30,15 @@ _REASONS: dict[int, Reason] = {
     402: "refused",
     403: "refused",
 }
-# Some APIs say 200 and then that they failed.
+# Some APIs send status 200 and then an error.
 _ERROR_DOCUMENT = re.compile(rb'\s*\{\s*"error"\s*:\s*\{')
 
 
 @dataclass(frozen=True)
 class Question:
-    """What one component is asked: an OpenAI request, ready to post.
+    """A request to one component: an OpenAI request, ready to post.
 
-    `session` picks the component's replica; an engine makes `request_id` a part of its response's
+    `session` selects the component's replica; an engine makes `request_id` a part of its response's
     id; `context` are headers that join its spans to the response's trace.
     """
 
@@ -50,7 +50,7 @@ class Question:
     context: Mapping[str, str]
 
     def headers(self) -> dict[str, str]:
-        """The headers that the component gets: nothing of the client's is among them."""
+        """The headers for the component; none of them comes from the client."""
         return {
             "content-type": "application/json",
             SESSION_HEADER: self.session,
@@ -65,7 +65,7 @@ class Answer:
     """A component's answer whose first bytes have arrived.
 
     `stream` yields the chunks of an SSE stream, the first included; `whole` is the body of an
-    answer that is no stream. Exactly one of them is set. `replica` answers, where it says so.
+    answer that is no stream. Exactly one of them is set. `replica` is the replica, if it is named.
     """
 
     content_type: str
@@ -75,11 +75,11 @@ class Answer:
 
 
 class Unanswered(Exception):
-    """A component gave no byte of an answer: another may be asked, for nobody has seen anything.
+    """A component gave no byte of an answer: another may be asked, as the client has got nothing.
 
     `reason` is `full` (its replicas take no more), `unavailable` (not there, or failing), `late`
-    (no first byte within its budget, or before a check failed) or `refused` (it does not take the
-    router's key, or wants to be paid).
+    (no first byte within its budget, or before a check failed) or `refused` (it refuses the
+    router's key, or requires payment).
     """
 
     def __init__(self, reason: Reason) -> None:
@@ -88,7 +88,7 @@ class Unanswered(Exception):
 
 
 class Complaint(ApiError):
-    """A component's own words about a request, which it refuses."""
+    """A component refuses a request; this error has its words."""
 
 
 class Interrupted(Exception):
@@ -102,7 +102,7 @@ async def ask(session: aiohttp.ClientSession, question: Question) -> AsyncIterat
     Leaving the context closes an unfinished connection, which ends the generation.
 
     Raises:
-        Unanswered: nothing came that could be an answer.
+        Unanswered: no bytes came that could be an answer.
         Complaint: the component refuses the request; nothing has reached the client.
     """
     upstream, timeouts = question.upstream, question.upstream.timeouts
@@ -138,8 +138,8 @@ async def _first(response: aiohttp.ClientResponse, idle_s: float) -> Answer:
         raise Unanswered("unavailable")
     _check_first_event(first)
     if (connection := response.connection) and connection.protocol is not None:
-        # From now on aiohttp's timer between reads, which was the budget of the first byte, is for
-        # the time between bytes. Once everything has arrived there is no connection any more.
+        # aiohttp's timer between reads was the budget of the first byte; from now on it limits the
+        # time between bytes. Once everything has arrived there is no connection any more.
         connection.protocol.read_timeout = idle_s
         connection.protocol.start_timeout()
     return Answer(content_type, replica, stream=_chunks(response, first, idle_s))
@@ -160,7 +160,7 @@ async def _chunks(
 
 
 def _check_status(status: int, body: bytes) -> None:
-    """Tell an answer for the client from a complaint about its request and from a failure."""
+    """Separate an answer for the client from a complaint about its request and from a failure."""
     if status == 200:
         return
     if 400 <= status < 500 and status not in _REASONS:
@@ -169,7 +169,7 @@ def _check_status(status: int, body: bytes) -> None:
 
 
 def _check_first_event(chunk: bytes) -> None:
-    """A stream may begin with an error, long after its status was sent: judge it by its code."""
+    """A stream may begin with an error, long after its status: classify it by its code."""
     framer = sse.Framer()
     first = next(sse.parse(framer.feed(chunk) + framer.flush()), None)
     if isinstance(first, sse.Event) and sse.is_error(first):
@@ -177,7 +177,7 @@ def _check_first_event(chunk: bytes) -> None:
 
 
 def _check_error(document: bytes) -> None:
-    """An error under status 200 is judged by the code in its document."""
+    """Classify an error under status 200 by the code in its document."""
     try:
         code = json.loads(document)["error"]["code"]
     except (ValueError, KeyError, TypeError):
@@ -186,7 +186,7 @@ def _check_error(document: bytes) -> None:
 
 
 def _complaint(status: int, body: bytes) -> Complaint:
-    """What a component says about the request, in the shape that OpenAI gives it."""
+    """A component's error about the request, in OpenAI's shape."""
     try:
         error = json.loads(body)["error"]
         message, param = str(error["message"]), error.get("param")

@@ -1,4 +1,4 @@
-"""Kinds of values that a field of a request may have: in words, as JSON Schema, and as a test."""
+"""Kinds of values for a request's fields: each has words, a JSON Schema and a test."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -8,11 +8,11 @@ from typing import Any
 Json = Any
 
 _LARGEST = 2**31 - 1
-# What a grammar's compiler is spared: its work grows faster than a schema does.
+# Limits for a grammar's compiler: its work grows faster than the schema.
 _SCHEMA_BYTES, _SCHEMA_NODES, _SCHEMA_DEPTH = 2**17, 5000, 40
 _ENUM_VALUES = 1000
 _EXPRESSION = 2000
-# A token id, and how much it may be favoured.
+# The most token ids with a bias, and the largest bias.
 _BIASES, _BIAS = 1024, 100
 
 
@@ -51,7 +51,7 @@ def whole(low: int, high: int = _LARGEST) -> Kind:
 def one_of(*values: str | bool) -> Kind:
     """One of a few values."""
     shown = " or ".join(json.dumps(value) for value in values)
-    # Not `in`, for which True is 1.
+    # Not `in`, which takes True for 1.
     return Kind(
         shown,
         {"enum": list(values)},
@@ -65,7 +65,7 @@ def only(value: Json) -> Kind:
 
 
 def anything(words: str) -> Kind:
-    """Whatever JSON holds; what the router cannot use is passed over."""
+    """Any JSON value; the router ignores values that it cannot use."""
     return Kind(words, {}, lambda value: True)
 
 
@@ -94,7 +94,7 @@ def token_ids(most: int) -> Kind:
 
 
 def flags(*names: str) -> Kind:
-    """An object that has nothing but some of these, each true or false."""
+    """An object that has only some of these names, each true or false."""
     properties = {name: {"type": "boolean"} for name in names}
     return Kind(
         f"an object of {', '.join(names)}, each true or false",
@@ -107,7 +107,7 @@ def flags(*names: str) -> Kind:
 
 
 def biases() -> Kind:
-    """Token ids as texts, with how much each is favoured."""
+    """Token ids as texts, each with its bias."""
     value = {"type": "number", "minimum": -_BIAS, "maximum": _BIAS}
     schema = {
         "type": "object",
@@ -129,7 +129,7 @@ def biases() -> Kind:
 
 
 def format_of(*types: str) -> Kind:
-    """An object with one of these types, with a schema that can be compiled in reasonable time."""
+    """An object with one of these types, and a schema that compiles in reasonable time."""
     schema = {"type": "object", "required": ["type"], "properties": {"type": {"enum": list(types)}}}
 
     def holds(value: Json) -> bool:
@@ -139,7 +139,7 @@ def format_of(*types: str) -> Kind:
 
 
 def constraints(*names: str) -> Kind:
-    """An object that has nothing but some of these, and can be compiled in reasonable time."""
+    """An object that has only some of these names, and compiles in reasonable time."""
     schema = {
         "type": "object",
         "properties": {name: {} for name in names},
@@ -153,7 +153,7 @@ def constraints(*names: str) -> Kind:
 
 
 def tools(most: int) -> Kind:
-    """Definitions of functions, whose parameters can be compiled in reasonable time."""
+    """Definitions of functions, whose parameters compile in reasonable time."""
     schema = {"type": "array", "items": {"type": "object"}, "maxItems": most}
 
     def holds(value: Json) -> bool:
@@ -168,7 +168,7 @@ def tools(most: int) -> Kind:
 
 
 def choice_of_tool() -> Kind:
-    """Whether tools are called, or which one is."""
+    """Whether the model may call tools, or which one."""
     modes = ("none", "auto", "required")
     return Kind(
         "none, auto, required or an object that names a tool",
@@ -178,10 +178,10 @@ def choice_of_tool() -> Kind:
 
 
 def is_compilable(schema: Json, times: int = 1) -> bool:
-    """Whether a JSON schema, or what holds one, is of a size that a grammar's compiler takes.
+    """Whether a JSON schema, or a value that holds one, is small enough for a grammar's compiler.
 
-    Counted are values, members of one `enum`, levels, characters of texts and of each expression;
-    `times` widens all but the levels.
+    The limits are on values, members of one `enum`, levels, characters of texts and of each
+    expression; `times` multiplies all but the levels.
     """
     characters = 0
     for nodes, (name, value, depth) in enumerate(_walk(schema), start=1):
@@ -204,7 +204,7 @@ def are_token_ids(value: list[Json]) -> bool:
 
 
 def _walk(value: Json) -> Iterator[tuple[str, Json, int]]:
-    """Every value, with the name that it stands under and its depth."""
+    """Every value, with its name and its depth."""
     waiting: list[tuple[str, Json, int]] = [("", value, 0)]
     while waiting:
         name, found, depth = waiting.pop()

@@ -1,4 +1,4 @@
-"""Who may call the API and how often: the gate in front of everything that the router answers."""
+"""Access to the API: the gate checks keys and rate limits before the router answers."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Access:
 
 
 def access(api: config.Api, environ: Mapping[str, str]) -> Access:
-    """What a configuration and the environment grant.
+    """The access that a configuration and the environment grant.
 
     Raises:
         ConfigError: there are no keys, or the keys file or the store's address is bad.
@@ -35,12 +35,11 @@ def access(api: config.Api, environ: Mapping[str, str]) -> Access:
 
 
 class Gate:
-    """An ASGI middleware that refuses every request without a key before anything of it is read.
+    """An ASGI middleware that refuses a request without a key before reading its body.
 
-    Every request of a key counts, whatever it asks for. Only the health check is open to everybody,
-    and counts for nobody. Behind it, the scope holds the key and its allowance under `KEY` and
-    `ALLOWANCE`.
-    `current` gives the access of the moment, None before there is any.
+    Every request of a key counts, for any path. Only the health check is open to all clients, and
+    counts for no key. Behind the gate, the scope holds the key and its allowance under `KEY` and
+    `ALLOWANCE`. `current` gives the access of the moment, None before the first configuration.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
-"""Clients' API keys: who may call the router, checked by the hashes of the keys.
+"""Clients' API keys: which keys may call the router, checked by their hashes.
 
-Keys are long random strings, not passwords, so that one fast SHA-256 leaves nothing to guess.
+Keys are long random strings, not passwords, so that one fast SHA-256 cannot be guessed.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ _CHECK_EVERY_S = 1
 
 @dataclass(frozen=True)
 class Key:
-    """Who calls: a name for limits and logs, never the secret. None means no limit, no end."""
+    """A client's key: a name for limits and logs, never the secret. None means no limit, no end."""
 
     name: str
     requests_per_minute: int | None = None
@@ -32,12 +32,12 @@ class Key:
     expires: datetime | None = None
 
 
-# All clients of an API that needs no key.
+# The key of all clients of an API that needs no key.
 ANONYMOUS = Key("anonymous")
 
 
 class Keys(Protocol):
-    """Decides who may call the API."""
+    """Decides which clients may call the API."""
 
     def find(self, authorization: bytes) -> Key:
         """The key in an `Authorization` header; b"" stands for a request without the header.
@@ -48,7 +48,7 @@ class Keys(Protocol):
 
 
 class OpenKeys:
-    """Accepts everybody as the key `anonymous`, which has no limits."""
+    """Accepts all clients under the key `anonymous`, which has no limits."""
 
     def find(self, authorization: bytes) -> Key:
         """The same key for every header."""
@@ -56,11 +56,11 @@ class OpenKeys:
 
 
 class KeyRing:
-    """Keys from a file, one plain key of the name `default`, or both.
+    """Keys from a file, one plain key with the name `default`, or both.
 
-    The file is looked at once a second at most, and read again when it has changed. While it is
-    bad or missing the keys read before stay valid, so that a slip in an edit locks nobody out.
-    `clock` gives seconds since the epoch.
+    The file is checked once a second at most, and read again when it has changed. While it is bad
+    or missing the earlier keys stay valid, so that a wrong edit locks no client out. `clock` gives
+    seconds since the epoch.
 
     Raises:
         ConfigError: the file is bad or missing from the start.
@@ -80,7 +80,7 @@ class KeyRing:
         self._keys = self._read()
 
     def find(self, authorization: bytes) -> Key:
-        """See `Keys`. Looking a digest up takes a time that tells nothing about the keys."""
+        """See `Keys`. The lookup time of a digest reveals nothing about the keys."""
         now = self._clock()
         self._refresh(now)
         scheme, _, secret = authorization.partition(b" ")
@@ -95,7 +95,7 @@ class KeyRing:
         return key
 
     def _refresh(self, now: float) -> None:
-        # The lower bound counts where somebody sets the clock back.
+        # The lower bound matters when the clock is set back.
         if self._path is None or 0 <= now - self._checked_at < _CHECK_EVERY_S:
             return
         self._checked_at = now
@@ -119,7 +119,7 @@ def key_ring(api: Api, environ: Mapping[str, str], clock: Callable[[], float] = 
     """The keys that a configuration and the environment give.
 
     Raises:
-        ConfigError: there is no key, without the configuration wanting that, or a bad file.
+        ConfigError: the file is bad, or there is no key and the configuration does not allow that.
     """
     if api.dangerously_serve_without_keys:
         if api.keys_file is not None:
@@ -146,7 +146,7 @@ def _digest(secret: bytes) -> bytes:
 
 
 def _signature(path: str | None) -> tuple[int, int, int] | None:
-    """What changes with the file; a mounted secret changes by a symlink to another inode."""
+    """Values that change with the file; a mounted secret changes by a link to another inode."""
     if path is None:
         return None
     try:

@@ -1,6 +1,6 @@
 """The file of the clients' API keys: YAML with their names, hashes and limits.
 
-No message repeats a value of the file: it may be a secret that stands in the wrong place.
+No message repeats a value of the file: the value may be a secret in the wrong place.
 """
 
 import difflib
@@ -64,7 +64,7 @@ def parse(text: str, source: str) -> tuple[KeyEntry, ...]:
     Raises:
         ConfigError: with one line for each mistake.
     """
-    # Causes are cut off everywhere, because their own messages quote the file.
+    # Every error drops its cause, because the causes' messages quote the file.
     try:
         data = yaml.load(text, Loader=StrictLoader)
     except (yaml.YAMLError, ValueError) as exc:

@@ -1,10 +1,10 @@
 """Requests and tokens per minute of every API key, counted by the `limits` library.
 
-The window is its sliding window counter: two counts per key, whatever the limit. A moving window
-would keep an entry for every single token, a fixed one would let twice the limit through around
-the turn of a minute. The price: what was used in the minute before counts as evenly spread.
+The window is its sliding window counter, which keeps two counts per key for any limit. A moving
+window would keep an entry for every token; a fixed one would let twice the limit through around the
+turn of a minute. The cost: use in the minute before counts as evenly spread.
 
-A response's tokens are charged before it is generated, as many as it may have, and corrected once
+The most tokens that a response may have are charged before it is generated, and corrected once
 they are known. So requests that run at once, and clients that leave early, are counted as well.
 
 With `memory://` every router replica counts alone, so that n replicas grant up to n times the
@@ -23,16 +23,16 @@ from blended.router.access.keys import Key
 from blended.router.access.rate_limits_store import LimitsStore
 
 _MINUTE_S = 60
-# What has been spent is counted, whatever the limit; the limit itself is given with each charge.
+# The library counts use without a limit of its own; each charge gives the limit.
 _TOKENS = RateLimitItemPerMinute(10**15, namespace="tokens")
 
 
 @dataclass(frozen=True)
 class Window:
-    """What a key has used of `limit`, as two counts.
+    """The used part of a key's `limit`, as two counts.
 
-    `previous` fades away evenly over a minute, of which `previous_ttl_s` are left. `current` stays
-    whole until a minute is left of `current_ttl_s`, and fades then.
+    `previous` fades evenly over a minute, of which `previous_ttl_s` are left. `current` stays whole
+    until a minute of `current_ttl_s` is left, and then fades.
     """
 
     limit: int
@@ -49,14 +49,14 @@ class Window:
 
     @property
     def resets_in_s(self) -> float:
-        """Seconds until the whole limit is there again."""
+        """Seconds until the whole limit is available again."""
         if self.current:
             return self.current_ttl_s
         return self.previous_ttl_s if self.previous else 0
 
     @property
     def opens_in_s(self) -> float:
-        """Seconds until something remains, if nothing more is used."""
+        """Seconds until something remains, without further use."""
         if self.remaining:
             return 0
         if self.current < self.limit:
@@ -74,17 +74,17 @@ class Window:
 
 @dataclass(frozen=True)
 class Allowance:
-    """A request that was admitted; `headers` belong on its response."""
+    """An admitted request; `headers` belong on its response."""
 
     headers: Mapping[str, str]
 
 
 @dataclass(frozen=True)
 class Charge:
-    """Tokens that a key was charged for a response which is yet to come.
+    """Tokens charged to a key for a response before it is generated.
 
-    They count in a window that moves on at `until_s` of the limiter's clock. `headers` belong on
-    the response. None are charged to a key without a limit, or while the store fails.
+    They count in a window that ends at `until_s` on the limiter's clock. `headers` belong on the
+    response. A key without a limit is charged none, and so is any key while the store fails.
     """
 
     key: Key
@@ -103,12 +103,12 @@ class RateLimited(ApiError):
 
 
 class Limiter:
-    """Counts what every key uses. While a shared store fails, everything is admitted, uncounted.
+    """Counts the use of every key. While a shared store fails, requests are admitted uncounted.
 
-    `timeout_s` is the longest that a request waits for the store, `clock` gives seconds.
+    `timeout_s` is the longest wait of a request for the store, `clock` gives seconds.
 
     Raises:
-        ConfigError: `store_url` is no address of a store.
+        ConfigError: `store_url` is not the address of a store.
     """
 
     def __init__(
@@ -121,9 +121,9 @@ class Limiter:
         self._clock = clock
 
     async def admit(self, key: Key) -> Allowance:
-        """Count a request of `key`, whatever it asks for.
+        """Count a request of `key`, for any path.
 
-        A key without a limit of requests costs nothing, else a shared store is asked twice.
+        A key without a request limit causes no call of the store; other keys cause two.
 
         Raises:
             RateLimited: the key's requests are used up.
@@ -143,7 +143,7 @@ class Limiter:
     async def charge(self, key: Key, tokens: int) -> Charge:
         """Charge `key` the tokens that a response may cost, prompt and completion.
 
-        It is charged as long as anything remains, so that a response may cost more than that.
+        The charge succeeds while any tokens remain, so that a response may cost more than that.
 
         Raises:
             RateLimited: the key's tokens are used up; nothing is charged.
@@ -162,7 +162,7 @@ class Limiter:
         return Charge(key, tokens, until_s, window.headers("tokens"))
 
     async def settle(self, charge: Charge, tokens: int) -> None:
-        """Correct a charge to the tokens that the response did cost."""
+        """Correct a charge to the tokens that the response cost."""
         if charge.key.tokens_per_minute is not None and tokens != charge.tokens:
             await self._store.ask(lambda: self._correct(charge, tokens - charge.tokens))
 
@@ -181,22 +181,22 @@ class Limiter:
         if difference < 0:
             window = Window(0, *await self._store.counts(_TOKENS, name))
             refund = -difference * self._weight(charge, window)
-            # Never more than counts: a count below 0 would grant more than the limit.
+            # Give back at most the current count: a count below 0 would grant more than the limit.
             difference = -min(math.floor(refund), window.current)
         if difference:
             await self._store.hit(_TOKENS, name, difference)
 
     def _weight(self, charge: Charge, window: Window) -> float:
-        """How much of a charge is given back for each token of it."""
+        """The part of a charge that is given back for each of its tokens."""
         late_s = self._clock() - charge.until_s
         if late_s < 0:
             return 1
-        # It fades by itself: half of what is left of it is what it will weigh on average.
+        # The charge fades by itself: on average it weighs half of its rest.
         return window.previous_ttl_s / _MINUTE_S / 2 if late_s < _MINUTE_S else 0
 
 
 def duration(seconds: float) -> str:
-    """As OpenAI writes it, in whole seconds rounded up: `0s`, `59s`, `1m30s`."""
+    """A duration as OpenAI writes it, in whole seconds rounded up: `0s`, `59s`, `1m30s`."""
     minutes, rest = divmod(math.ceil(seconds), 60)
     return f"{minutes}m{rest}s" if minutes else f"{rest}s"
 

@@ -1,4 +1,4 @@
-"""Where the limits are counted, and what happens while that place cannot be reached."""
+"""The store that counts rate limits, and the behaviour while it cannot be reached."""
 
 import asyncio
 import logging
@@ -26,11 +26,11 @@ _CALLS_AT_ONCE = 16
 class LimitsStore:
     """Sliding windows in `memory://` or `redis://`, by the `limits` library.
 
-    While the store fails, `ask` answers None: one call a second waits for it, `timeout_s` at most,
-    the others do not wait. `clock` gives seconds.
+    While the store fails, `ask` answers None: one call a second waits for the store, `timeout_s` at
+    most, and other calls do not wait. `clock` gives seconds.
 
     Raises:
-        ConfigError: `url` is no address of a store.
+        ConfigError: `url` is not the address of a store.
     """
 
     def __init__(self, url: str, timeout_s: float, clock: Callable[[], float]) -> None:
@@ -39,7 +39,7 @@ class LimitsStore:
         self._place = urlsplit(url).netloc.rpartition("@")[2]
         self._timeout_s = timeout_s
         self._clock = clock
-        # More at once would wait for each other only, and make a fast store look slow.
+        # More connections would only wait for each other, and make a fast store look slow.
         self._slots = asyncio.Semaphore(_CALLS_AT_ONCE)
         self._fails = False
         self._retry_at = 0.0
@@ -47,21 +47,21 @@ class LimitsStore:
     async def hit(
         self, item: RateLimitItem, name: str, amount: int = 1, limit: int | None = None
     ) -> bool:
-        """Count `amount`, unless that exceeds the limit; returns whether it was counted.
+        """Count `amount` unless that exceeds the limit; returns whether it was counted.
 
-        `limit` takes the place of the item's own. A negative amount gives back. Reading and
-        counting are one step, also on a store that others share.
+        `limit` replaces the item's own. A negative amount gives back. Reading and counting are one
+        step, also on a store that router replicas share.
         """
         most = item.amount if limit is None else limit
         key, expiry_s = item.key_for(name), item.get_expiry()
         return await self._storage.acquire_sliding_window_entry(key, most, expiry_s, amount)
 
     async def counts(self, item: RateLimitItem, name: str) -> tuple[int, float, int, float]:
-        """The count of the window before, seconds until it is gone, and both of the current one."""
+        """The previous window's count, seconds until it is gone, and both of the current window."""
         return await self._storage.get_sliding_window(item.key_for(name), item.get_expiry())
 
     async def ask(self, call: Callable[[], Awaitable[T]]) -> T | None:
-        """What `call`, which uses the methods above, returns; None while the store fails."""
+        """The result of `call`, which uses the methods above; None while the store fails."""
         if self._pool is None:
             return await call()
         async with self._slots:
@@ -104,14 +104,14 @@ def _pool(url: str, timeout_s: float) -> ConnectionPool | None:
     try:
         return ConnectionPool.from_url(
             url,
-            # A call may use two at a time.
+            # One call may use two connections at a time.
             max_connections=2 * _CALLS_AT_ONCE,
             socket_timeout=timeout_s,
             socket_connect_timeout=timeout_s,
             retry=Retry(NoBackoff(), 0),
         )
     except ValueError as exc:
-        # Neither the address nor the cause is shown: it may hold a password.
+        # The message shows neither address nor cause: they may hold a password.
         raise ConfigError(f"api.limits_store is no address of a store: {exc}") from None
 
 

@@ -1,4 +1,4 @@
-"""What messages say: texts, and lists of parts, put together. Pure functions."""
+"""Joins the contents of messages: texts, and lists of parts. Pure functions."""
 
 from collections.abc import Iterable, Iterator
 from itertools import chain, groupby
@@ -10,7 +10,7 @@ _BLANK_LINE = "\n\n"
 
 
 def joined(contents: Iterable[Any]) -> str | list[Message]:
-    """Texts and lists of parts one after another, blank lines between texts."""
+    """Texts and lists of parts one after another, with blank lines between texts."""
     said = [content for content in contents if content]
     if all(isinstance(content, str) for content in said):
         return _BLANK_LINE.join(said)
@@ -19,8 +19,8 @@ def joined(contents: Iterable[Any]) -> str | list[Message]:
 
 
 def _as_parts(contents: Iterable[Any]) -> Iterator[list[Message]]:
-    # Neighbouring texts become one part: engines may put a line break between parts, and what was
-    # joined before a part followed must read the same after.
+    # Neighbouring texts become one part: engines may put a line break between parts, and joined
+    # texts must read the same once a part follows.
     for are_texts, run in groupby(contents, key=lambda content: isinstance(content, str)):
         if are_texts:
             yield [{"type": "text", "text": _BLANK_LINE.join(run)}]

@@ -1,6 +1,6 @@
-"""Legal history: what one component's chat template accepts of what other models wrote.
+"""Legal history: the shared history in a form that one component's chat template accepts.
 
-Pure functions over the OpenAI messages that `check_chat` lets pass.
+Pure functions over the OpenAI messages that `check_chat` accepts.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,27 +12,27 @@ from blended.router.history import tool_calls
 from blended.router.history.content import Message, joined
 
 SYSTEM_ROLES = ("system", "developer")
-# What the user says where a template wants to hear the user and the history has nothing.
+# The user message where a template needs one and the history has none.
 PADDING = "Begin."
 
 
 def legal(messages: Sequence[Message], history: History) -> list[Message]:
-    """The same history as the component's template accepts it; the messages stay untouched.
+    """The history in a form that the component's template accepts; `messages` stay unchanged.
 
     - `developer` becomes `system`. Folded system text goes in front of the user message that
-      follows at once, or stands as a user message where none does.
+      follows at once; without one it becomes a user message.
     - Kept tool calls are those whose results follow at once, one for each; other calls, other
       results, refusals and the old `function_call` are written out as text.
-    - `alternate` leaves a user's and an assistant's message in turn, after a system message at
-      most: it folds later system messages, and writes out all calls and results.
-    - Without `reasoning`, its fields, its parts and `<think>` blocks go, closed or not.
-    - Assistant messages that say nothing are left out, except the last message of all, which may be
-      one that the component is to continue.
+    - `alternate` leaves user and assistant messages in turn, after one system message at most: it
+      folds later system messages, and writes out all calls and results.
+    - Without `reasoning`, its fields, parts and `<think>` blocks are removed, closed or not.
+    - Assistant messages without content are left out, except the last message of all, which the
+      component may be asked to continue.
 
-    Whatever is appended to `messages`, all of the result but its last message stays, and that one
-    at most grows by what follows in its role. Only three endings are made differently once more
-    follows: an assistant message that says nothing, tool calls of which results are still missing,
-    and `PADDING` where there is nothing but system messages.
+    When messages are appended, all of the result but its last message stays, and the last one at
+    most grows by following messages in its role. Only three endings change once more follows: an
+    assistant message without content, tool calls whose results are still missing, and `PADDING`
+    where there are only system messages.
     """
     stream = _placed(_tidied(messages, history), history)
     result = list(_taking_turns(stream) if history.alternate else stream)
@@ -42,7 +42,7 @@ def legal(messages: Sequence[Message], history: History) -> list[Message]:
 
 
 def _tidied(messages: Sequence[Message], history: History) -> Iterator[Message]:
-    """Each message without what other models left in it, or not at all if that was everything."""
+    """Each message without the traces of other models, or no message if nothing else is left."""
     keep_calls = history.tools == "keep" and not history.alternate
     names: dict[str, str] = {}
     kept_until, last = 0, len(messages) - 1
@@ -70,7 +70,7 @@ def _tidied(messages: Sequence[Message], history: History) -> Iterator[Message]:
 
 
 def _placed(messages: Iterator[Message], history: History) -> Iterator[Message]:
-    """System messages where the component takes them."""
+    """System messages in the places that the component accepts."""
     if history.system == "drop":
         return (message for message in messages if message["role"] != "system")
     if history.alternate:
@@ -79,7 +79,7 @@ def _placed(messages: Iterator[Message], history: History) -> Iterator[Message]:
 
 
 def _as_users(messages: Iterable[Message], begun: bool) -> Iterator[Message]:
-    """System messages as the user's, once the history has begun with something else."""
+    """System messages as user messages, once the history has begun with another role."""
     for message in messages:
         begun = begun or message["role"] != "system"
         yield message | {"role": "user"} if begun and message["role"] == "system" else message
@@ -117,7 +117,7 @@ def _padding() -> Message:
 
 
 def _merged(role: str, run: Sequence[Message]) -> Message:
-    """One message for several; of fields that more than one has, the first one's stays."""
+    """One message for several; a field in more than one keeps its first value."""
     if len(run) == 1 and run[0]["role"] == role:
         return run[0]
     fields: Message = {}

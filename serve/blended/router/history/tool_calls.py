@@ -1,4 +1,4 @@
-"""What other models leave in a history: reasoning, tool calls, results. One message at a time."""
+"""The traces of other models in a message: reasoning, tool calls and results."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,7 +6,7 @@ from typing import Any
 
 from blended.router.history.content import Message, joined
 
-# The fields of an assistant's message that stand for text.
+# The fields of an assistant's message that are written out as text.
 WRITTEN_OUT = frozenset(("tool_calls", "function_call", "refusal"))
 
 _REASONING = frozenset(("reasoning_content", "reasoning", "reasoning_details", "thinking_blocks"))
@@ -35,7 +35,7 @@ def _spoken_part(part: Message) -> Message | None:
 
 
 def _without_thoughts(text: str) -> str:
-    """Cut `<think>` blocks; templates may open or end one, so that either mark can be missing."""
+    """Cut `<think>` blocks; a template may open or end one, so either mark can be missing."""
     if "<think>" not in text and "</think>" not in text:
         return text
     *closed, last = text.split("</think>")
@@ -45,7 +45,7 @@ def _without_thoughts(text: str) -> str:
 
 
 def calls_of(message: Message) -> list[Any]:
-    """The assistant's tool calls, in whatever shape they are."""
+    """The assistant's tool calls, in any shape."""
     calls = message.get("tool_calls") or []
     return calls if isinstance(calls, list) else [calls]
 
@@ -56,7 +56,7 @@ def names(calls: Iterable[Any]) -> dict[str, str]:
 
 
 def are_answered(calls: Sequence[Any], following: Sequence[Message]) -> bool:
-    """Whether the messages that follow are the results of the calls, one for each."""
+    """Whether the next messages are the results of the calls, one for each."""
     ids = {_id(call) for call in calls}
     results = {
         answered
@@ -67,7 +67,7 @@ def are_answered(calls: Sequence[Any], following: Sequence[Message]) -> bool:
 
 
 def _id(call: Any) -> str | None:
-    """The id of a call in the shape that templates read; None where it has another shape."""
+    """The id of a call in the shape that templates read; None in another shape."""
     if not isinstance(call, Mapping) or call.get("type", "function") != "function":
         return None
     function, id_ = call.get("function"), call.get("id")
@@ -103,7 +103,7 @@ def with_calls_as_text(message: Message, calls: Sequence[Any]) -> Message:
 
 
 def result_as_text(message: Message, names: Mapping[str, str]) -> Message:
-    """A tool's message as the user's; `names` are the functions' names by the ids of calls."""
+    """A tool's message as a user message; `names` are the functions' names by call id."""
     answered = message.get("tool_call_id")
     name = names.get(answered) if isinstance(answered, str) else None
     title = f"[Result of {name or message.get('name') or 'a tool'}]"
@@ -111,7 +111,7 @@ def result_as_text(message: Message, names: Mapping[str, str]) -> Message:
 
 
 def is_silent(message: Message) -> bool:
-    """Whether the assistant's message has nothing to read, hear or call."""
+    """Whether the assistant's message has no text, media or call."""
     content = message.get("content")
     if content and isinstance(content, str) and not content.isspace():
         return False

@@ -1,12 +1,12 @@
-"""The window of a long history that a component gets: its beginning moves rarely, and by blocks.
+"""The window of a long history for a component: its beginning moves rarely, and by blocks.
 
 A prefix cache helps as long as the beginning of a prompt stays the same. So turns are not dropped
-one by one: the history is cut only where the next user message follows a multiple of the block, and
-a cut serves until that much more has been said. Cuts depend on the history alone, so that every
-router replica makes the same.
+one by one: the history is cut only at the first user message after a multiple of the block, and a
+cut serves until the history has grown by that much. Cuts depend on the history alone, so that every
+router replica makes the same cuts.
 
 The window comes first and `legal_form.legal` after it: system messages at the beginning are pinned,
-and once they are folded into a user message nothing could tell them from what may be dropped.
+and once folded into a user message they could not be told from messages that may be dropped.
 """
 
 import json
@@ -19,12 +19,12 @@ from blended.router.history.legal_form import SYSTEM_ROLES
 
 # English has about 4.5 bytes a token, most scripts and code between 2.5 and 6.
 _BYTES_PER_TOKEN = 3
-# A template's marks around a message.
+# The marks that a template puts around a message.
 _MESSAGE_BYTES = 16
-# An image, or any other part that is not text.
+# An image, or any other part except text.
 _MEDIA_BYTES = 1024 * _BYTES_PER_TOKEN
 
-# Estimates in shares of the room: what is taken to fit, and what is taken not to, uncounted.
+# Shares of the room by estimate: below the first a prompt fits, above the second it does not.
 _SAFE = 0.6
 _HOPELESS = 3.0
 
@@ -40,10 +40,10 @@ async def fit(
 ) -> list[Message]:
     """The longest of the `candidates` that fits into `room_tokens`, else the shortest.
 
-    `count` gives the tokens of a candidate's prompt, tool definitions and all. It is asked as
-    seldom as possible: never below 0.6 of the room by estimate, else for about log2(3 / block)
-    candidates. An estimate can be wrong for unusual text: when the component then refuses the
-    prompt, `sure` has the choice counted. A room that changes from turn to turn moves the cuts.
+    `count` gives the tokens of a candidate's prompt, with tool definitions. It is called rarely:
+    never below 0.6 of the room by estimate, else for about log2(3 / block) candidates. An estimate
+    can be wrong for unusual text: if the component then refuses the prompt, `sure` has the choice
+    counted. A room that changes from turn to turn moves the cuts.
     """
     if not sure and estimate(messages) <= _SAFE * room_tokens:
         return list(messages)
@@ -68,30 +68,30 @@ async def fit(
 def candidates(
     messages: Sequence[Message], room_tokens: int, block: float
 ) -> Iterator[list[Message]]:
-    """What may be sent of a history, the longest first; the history itself is the first.
+    """The possible windows of a history, the longest first; the first is the whole history.
 
     All begin with the pinned messages. The k-th then begins with the first user message at or after
-    k blocks, the last with the last user message; those that are equal come once. Appending a turn
-    changes none of the cuts but the last.
+    k blocks, the last with the last user message; equal ones come once. Appending a turn changes
+    only the last cut.
     """
     return (_from(messages, start) for start in _starts(messages, room_tokens, block))
 
 
 def block_bytes(messages: Sequence[Message], room_tokens: int, block: float) -> int:
-    """The size of a block: `block` times the room that the pinned messages leave, as estimated."""
+    """The size of a block: `block` times the room after the pinned messages, as estimated."""
     room = room_tokens * _BYTES_PER_TOKEN
     pinned = sum(map(_size, messages[: _pinned(messages)]))
-    # Pinned messages that fill the room leave no good choice, only a block that is not too small.
+    # If pinned messages fill the room there is no good size; avoid one that is too small.
     return max(int(block * max(room - pinned, room / 8)), 1)
 
 
 def estimate(messages: Sequence[Message]) -> int:
-    """About how many tokens the messages take in a prompt; too many for most vocabularies."""
+    """The estimated tokens of the messages in a prompt; too high for most vocabularies."""
     return -(-sum(map(_size, messages)) // _BYTES_PER_TOKEN)
 
 
 def _starts(messages: Sequence[Message], room_tokens: int, block: float) -> list[int]:
-    """Where the unpinned messages of each candidate begin."""
+    """The index at which each candidate's unpinned messages begin."""
     pinned = _pinned(messages)
     step = block_bytes(messages, room_tokens, block)
     starts, position, boundary, last_user = [pinned], 0, step, pinned
@@ -110,12 +110,12 @@ def _from(messages: Sequence[Message], start: int) -> list[Message]:
 
 
 def _pinned(messages: Sequence[Message]) -> int:
-    """How many system messages the history begins with."""
+    """The number of system messages at the beginning of the history."""
     return sum(1 for _ in takewhile(lambda message: message["role"] in SYSTEM_ROLES, messages))
 
 
 def _size(message: Message) -> int:
-    """Estimated bytes of one message, whatever stands around it."""
+    """Estimated bytes of one message, independent of its neighbours."""
     content = message.get("content")
     size = _MESSAGE_BYTES
     if isinstance(content, str):
