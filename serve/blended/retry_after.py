@@ -1,9 +1,9 @@
 """When a client may try again after an error: the Retry-After header, in seconds.
 
-Three more depend on the cause: a component is asked again by the next health check
-(`router/attempts.py`), a key's limit ends with its window (`router/access/rate_limits.py`), and a
-router has its configuration within a second (`router/access/gate.py`).
+Three other values depend on the cause: the period of a component's health checks
+(`router/attempts.py`), the end of a key's rate limit window (`router/access/rate_limits.py`), and
+one second for a router that waits for its configuration (`router/access/gate.py`).
 """
 
-# By the error's code.
+# By error code.
 RETRY_AFTER_S = {"overloaded": 1, "record_not_found": 2, "journal_unavailable": 5}
