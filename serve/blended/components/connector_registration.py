@@ -1,7 +1,7 @@
-"""Ray's registration of KV connectors, which replicas that start at one moment do for one another.
+"""Ray's registration of KV connectors, safe for replicas that start at the same time.
 
-On import Ray asks the cluster's store for each connector and registers those that are not there; in
-between another replica may have done so, and the import would fail.
+On import Ray asks the cluster's store for each connector and registers the missing ones. If another
+replica registers one in between, the import would fail.
 """
 
 from contextlib import suppress

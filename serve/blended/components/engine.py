@@ -1,7 +1,7 @@
-"""Ray's LLM server and vLLM's engine, in as few processes as they need.
+"""Ray's LLM server and vLLM's engine, in as few processes as possible.
 
-The only module that imports ray.serve.llm and vLLM: in a replica, because it takes seconds. What is
-private of them and changed here stands here only.
+The only module that imports ray.serve.llm and vLLM: in a replica, because the import takes seconds.
+It alone changes their private parts.
 """
 
 import builtins
@@ -28,7 +28,7 @@ from vllm.v1.engine import utils as launching
 
 
 class Server(LLMServer):
-    """Ray's server without its telemetry, which keeps a process for what nobody is told."""
+    """Ray's server without its telemetry, which would keep a process whose data nothing reads."""
 
     async def _start_engine(self) -> None:
         engine: Any = self.engine
@@ -36,7 +36,7 @@ class Server(LLMServer):
 
 
 class CpuEngine(VLLMEngine):
-    """vLLM's engine on a CPU, where nothing has been initialised that only one process may have."""
+    """vLLM's engine on a CPU, where no initialised state prevents a copy of the process."""
 
     def _prepare_engine_config(self, *args: Any) -> Any:
         with _replaced(registry, "_run_in_subprocess", lambda inspect: inspect()):
@@ -45,10 +45,10 @@ class CpuEngine(VLLMEngine):
     def _start_async_llm_engine(self, arguments: Any, config: Any, *args: Any) -> Any:
         if config.parallel_config.world_size_across_dp > 1:
             return super()._start_async_llm_engine(arguments, config, *args)
-        # Ray and vLLM would have a process for the only worker, to set its number of threads: the
+        # Ray and vLLM would start a process for the only worker, to set its number of threads; the
         # environment sets it here.
         config.parallel_config.distributed_executor_backend = "uni"
-        # What is loaded stays for good, so that both processes can keep one copy of it.
+        # The loaded objects stay for good, so that both processes can share one copy of them.
         gc.collect()
         gc.freeze()
         with _replaced(launching, "get_mp_context", _Context):
@@ -56,10 +56,10 @@ class CpuEngine(VLLMEngine):
 
 
 def server(arguments: Mapping[str, Any]) -> Any:
-    """The server of one component, by the arguments of Ray's LLMConfig; `start` is still to come.
+    """The server of one component, from the arguments of Ray's LLMConfig; call `start` next.
 
     Raises:
-        ValueError: the arguments are none of Ray's or vLLM's.
+        ValueError: Ray or vLLM does not accept the arguments.
     """
     config = LLMConfig(**arguments)
     return Server.sync_init(config, engine_cls=engine_class(config))
@@ -68,7 +68,7 @@ def server(arguments: Mapping[str, Any]) -> Any:
 def engine_class(config: LLMConfig) -> type[VLLMEngine]:
     """The class of a component's engine: Ray's own unless it runs on a CPU, in one thread.
 
-    OpenMP's threads would not be there in a copy of the process that has started them.
+    A copy of a process would lack the OpenMP threads that the process has started.
     """
     kind = config.accelerator_config.kind if config.accelerator_config else None
     alone = os.environ.get("OMP_NUM_THREADS") == "1"
@@ -76,13 +76,14 @@ def engine_class(config: LLMConfig) -> type[VLLMEngine]:
 
 
 class _Core(ForkProcess):
-    """The engine's own process: a copy of the replica instead of another load of vLLM.
+    """The engine's own process: a copy of the replica instead of a second load of vLLM.
 
-    vLLM spawns it in Ray's actors, whose connections a copy would keep open after their death.
+    In Ray's actors vLLM spawns the process, because a copy would keep their connections open after
+    their death.
     """
 
     def run(self) -> None:
-        # vLLM's own way to set it fails in a process whose title Ray has set before.
+        # vLLM's own way to set the title fails in a process whose title Ray has set before.
         _raylet.setproctitle("VLLM::EngineCore")  # type: ignore[attr-defined]
         _let_go_of_connections()
         _speak_for_itself()
@@ -94,7 +95,7 @@ class _Context(ForkContext):
 
 
 def _speak_for_itself() -> None:
-    # Serve has made the replica's output part of its own log, and tracebacks one line.
+    # Serve has redirected the replica's output to its log, and joined tracebacks to one line.
     builtins.print = logging_utils.buildin_print
     sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
     for output in logging.getLogger("vllm").handlers:
@@ -103,7 +104,7 @@ def _speak_for_itself() -> None:
 
 
 def _let_go_of_connections() -> None:
-    # Their numbers stay taken, so that nothing that was copied can close another one's file.
+    # Their numbers stay taken, so that no copied object can close another object's file.
     nothing = os.open(os.devnull, os.O_RDWR)
     for number in map(int, os.listdir("/proc/self/fd")):
         with suppress(OSError):

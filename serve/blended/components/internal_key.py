@@ -1,4 +1,4 @@
-"""What stands before a component: it answers to nobody but the router, and says which replica."""
+"""The guard of a component: it admits only the router, and names the replica."""
 
 import hmac
 
@@ -9,9 +9,9 @@ from blended.internal import REPLICA_HEADER
 
 
 class Guard:
-    """An ASGI middleware that gives 401 to every request without the internal key.
+    """An ASGI middleware that answers 401 to every request without the internal key.
 
-    The key is sent as `Authorization: Bearer KEY`. Every answer names `replica`, if there is one.
+    The key is sent as `Authorization: Bearer KEY`. Every answer names `replica`, if it is given.
     """
 
     def __init__(self, app: ASGIApp, key: str, replica: str | None) -> None:

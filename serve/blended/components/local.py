@@ -1,4 +1,4 @@
-"""A vLLM component as a Ray Serve application, described without loading vLLM, or Ray before it."""
+"""A vLLM component as a Ray Serve application, described without vLLM; only the build loads Ray."""
 
 import gc
 import os
@@ -20,10 +20,10 @@ from blended.tracing import ENDPOINT_ENV, environment
 if TYPE_CHECKING:
     from ray.serve import Application
 
-# What an engine logs goes to a file, which vLLM takes for a terminal where Serve redirects output.
-# vLLM would pin the threads of all replicas to the same cores, and import a compiler that eager
-# mode never uses with the first request. oneDNN would keep its kernels for a thousand sizes of a
-# batch, which are most of a GiB; with fewer of them a tiny model is as fast.
+# Engines log to a file; where Serve redirects output, vLLM takes the file for a terminal.
+# vLLM would pin the threads of all replicas to the same cores, and import a compiler with the first
+# request that eager mode never uses. oneDNN would cache its kernels for a thousand batch sizes,
+# which take most of a GiB; with fewer of them a tiny model is as fast.
 _CPU_ENV = {
     "VLLM_LOGGING_COLOR": "0",
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
@@ -32,8 +32,8 @@ _CPU_ENV = {
     "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "128",
 }
 
-# An engine that sees would fetch any address which a client gives it, also from inside the cluster.
-# Images in `data:` addresses need no domain; vLLM takes an empty list for every domain there is.
+# A vision engine would fetch any address in a request, also from inside the cluster. Images in
+# `data:` addresses need no domain; vLLM takes an empty list for all domains.
 _NO_DOMAIN = "set-allowed_media_domains.invalid"
 
 _ON_DISK = "blended.components.skip_download.ModelOnDisk"
@@ -41,7 +41,7 @@ _GUARD = "blended.components.local.EngineGuard"
 
 
 class EngineGuard(Guard):
-    """The guard as vLLM makes it, which asks for the key only under /v1 by itself."""
+    """The guard as vLLM creates it; vLLM itself checks the key only under /v1."""
 
     def __init__(self, app: ASGIApp) -> None:
         from ray import serve
@@ -51,13 +51,13 @@ class EngineGuard(Guard):
 
 
 class EngineReplica:
-    """One replica of a component: Ray's LLMServer, which is loaded here and nowhere before.
+    """One replica of a component: Ray's LLMServer, loaded only here.
 
-    Ray's own builder loads vLLM as well, in another process and only to describe the application.
+    Ray's own builder also loads vLLM, in another process, only to describe the application.
     """
 
     async def __init__(self, arguments: Mapping[str, Any]) -> None:  # type: ignore[misc]
-        # A third of a million objects are made by imports and stay: not worth looking for garbage.
+        # Imports make a third of a million objects that stay: do not search them for garbage.
         gc.disable()
         try:
             from blended.components.engine import server
@@ -72,12 +72,12 @@ class EngineReplica:
         return app
 
     async def check_health(self) -> None:
-        """Ray Serve's hook; raises what is wrong with the engine."""
+        """Ray Serve's hook; raises the engine's error."""
         await self._server.check_health()
 
 
 class VllmArgs(BaseModel):
-    """What the application of one component is built from: a change of it restarts the engine."""
+    """The arguments of one component's application: a change of them restarts the engine."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -114,7 +114,7 @@ def llm_config(component: str, engine: Engine, tracing: Tracing | None = None) -
     """The arguments of Ray's LLMConfig for one component.
 
     Raises:
-        ConfigError: the model is a path where there is nothing.
+        ConfigError: the model is a path that does not exist.
     """
     cpu = engine.accelerator == "cpu"
     folder = _folder(component, engine.model)
@@ -161,7 +161,7 @@ def _engine_kwargs(engine: Engine, tracing: Tracing | None) -> dict[str, Any]:
         "chat_template": engine.chat_template,
     }
     kwargs = {name: value for name, value in given.items() if value is not None}
-    # Usage then says how much of a prompt the prefix cache held.
+    # Usage then reports the cached tokens of a prompt.
     kwargs["enable_prompt_tokens_details"] = True
     kwargs["allowed_media_domains"] = [_NO_DOMAIN]
     if tracing is not None and (collector := os.environ.get(ENDPOINT_ENV)):

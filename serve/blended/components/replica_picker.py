@@ -1,8 +1,8 @@
-"""Who picks the replica of a component for each request, in a process of its own beside the engine.
+"""Picks a component's replica for each request, in a process of its own beside the engine.
 
-HAProxy asks it by HTTP and is told a replica. It does for one model without adapters what Ray's
-LLMRouter does, which loads torch for that. Ray has no public API for either: what is private of it
-and needed for it stands in this module.
+HAProxy asks it by HTTP and gets a replica. For one model without adapters it replaces Ray's
+LLMRouter, which loads torch. Ray has no public API for either: this module holds the private parts
+of Ray that it needs.
 """
 
 from typing import Any
@@ -18,15 +18,15 @@ from starlette.types import ASGIApp
 
 from blended.internal import SESSION_HEADER
 
-# The name by which Serve configs know it: that of Ray's own.
+# The deployment's name in Serve configs, the same as that of Ray's own.
 DEPLOYMENT = "LLMRouter"
 
 
 class Picker:
-    """Asks the engine's own request router, which keeps a session with its replica."""
+    """Asks the engine's own request router, which keeps a session at its replica."""
 
     def __init__(self, engine: Any) -> None:
-        # Gives the handle its router now, which learns of the replicas before the first request.
+        # Creates the handle's router now, so that it knows the replicas before the first request.
         self._engine = engine.options()
 
     async def __serve_build_asgi_app__(self) -> ASGIApp:
@@ -34,11 +34,11 @@ class Picker:
         return Starlette(routes=[Route("/internal/route", self.pick, methods=["POST"])])
 
     async def pick(self, request: Request) -> JSONResponse:
-        """The answer that HAProxy takes: 200 with a replica, or 503."""
+        """The answer for HAProxy: 200 with a replica, or 503."""
         session = request.headers.get(SESSION_HEADER)
         engine = self._engine.options(session_id=session) if session else self._engine
         try:
-            # The request itself goes past Serve, so that no place is to be kept for it.
+            # The request itself bypasses Serve, so that no place is reserved for it.
             async with engine.choose_replica(_reserve=False) as selection:
                 replica = selection._replica.replica_id.to_full_id_str()
         except (RuntimeError, DeploymentUnavailableError) as exc:
@@ -47,7 +47,7 @@ class Picker:
 
 
 def picked(engine: Application) -> Application:
-    """An engine's application, with the picker of its replicas beside it."""
+    """An engine's application, with the picker of its replicas."""
     deployment = serve.deployment(
         name=DEPLOYMENT, max_ongoing_requests=1000, ray_actor_options={"num_cpus": 0}
     )

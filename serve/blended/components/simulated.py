@@ -1,6 +1,6 @@
 """A simulated component: an OpenAI-compatible ASGI application that has timing and no model.
 
-For rehearsing load, not for talking: its model entry and its words say that it is simulated.
+It rehearses load and does not chat: its model entry and its words say that it is simulated.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ _WORD = " simulated"
 
 @dataclass(frozen=True)
 class TokenSchedule:
-    """What is drawn for one response: for each token how much later than the mean it comes."""
+    """The random draws for one response: for each token the factor of its time over the mean."""
 
     lateness: tuple[float, ...]
     finish_reason: str
@@ -51,7 +51,7 @@ def plan(simulation: Simulation, rng: random.Random, max_tokens: int | None) -> 
 
 
 def mean_s(simulation: Simulation, first: bool, running: int, prompt: int) -> float:
-    """Mean seconds until the first token, or between two, while so many responses run."""
+    """Mean seconds until the first token, or between two, with `running` responses at once."""
     if not first:
         return (simulation.itl_ms + simulation.itl_ms_per_running * running) / 1e3
     load = simulation.ttft_ms_per_running * running
@@ -59,7 +59,7 @@ def mean_s(simulation: Simulation, first: bool, running: int, prompt: int) -> fl
 
 
 class Simulated:
-    """The component `name`, of which this is one `replica`; `key` is what the router must send.
+    """One `replica` of the component `name`; requests must have the internal `key`.
 
     `running`, `waiting`, `finished` and `cancelled` count responses, for tests and for scaling.
     """
@@ -101,7 +101,7 @@ class Simulated:
         body = await request.json()
         limit = body.get("max_completion_tokens") or body.get("max_tokens")
         prefix = "chatcmpl" if kind == "chat.completion" else "cmpl"
-        # As vLLM does, which takes the id of the request.
+        # vLLM, too, takes the request's id.
         name = f"{prefix}-{request.headers.get('x-request-id') or uuid.uuid4().hex}"
         return _SimulatedResponse(self, kind, name, body, plan(self._simulation, self._rng, limit))
 
@@ -115,14 +115,14 @@ class Simulated:
         self.running += 1
 
     def leave(self, finished: bool) -> None:
-        """Give the place back; `finished` tells a whole response from one broken off."""
+        """Release the place; `finished` is true for a whole response, false for one broken off."""
         self._slots.release()
         self.running -= 1
         self.finished += finished
         self.cancelled += not finished
 
     def mean_s(self, first: bool, prompt: int) -> float:
-        """Mean seconds until the first token, or between two, with what runs now."""
+        """Mean seconds until the first token, or between two, with the responses that run now."""
         return mean_s(self._simulation, first, self.running, prompt)
 
     @property
@@ -172,7 +172,7 @@ class _SimulatedResponse:
         await send({"type": "http.response.body", "body": end})
 
     async def _tokens(self) -> AsyncIterator[int]:
-        """The index of each token, when it is due: a wake-up that is late makes no later one so."""
+        """The index of each token at its due time; a late wake-up delays no later token."""
         due, prompt = asyncio.get_running_loop().time(), self._prompt_tokens()
         for index, lateness in enumerate(self.plan.lateness):
             due += lateness * self.component.mean_s(index == 0, prompt)

@@ -1,14 +1,14 @@
-"""A callback of Ray's LLM engines for models that already lie on the disk of every node."""
+"""A callback of Ray's LLM engines for models that are on the disk of every node."""
 
 from ray.llm._internal.common.callbacks.base import CallbackBase
 
 
 class ModelOnDisk(CallbackBase):
-    """Skips the download step, which costs a process with all of vLLM in it for each replica.
+    """Skips the download step, which loads all of vLLM in a process for each replica.
 
-    Ray documents callbacks as the way to do this, and keeps their base class in this module.
+    Ray documents callbacks for this purpose, and keeps their base class in this module.
     """
 
     async def on_before_node_init(self) -> None:
-        """Tell Ray that there is nothing to fetch."""
+        """Tell Ray that there is nothing to download."""
         self.ctx.run_init_node = False
