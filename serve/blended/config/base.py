@@ -1,4 +1,4 @@
-"""What all configuration is made of: frozen pydantic models that refuse unknown keys."""
+"""The base of all configuration: frozen pydantic models that refuse unknown keys."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -16,7 +16,7 @@ Json = Any
 
 
 def _moment(value: Json) -> Json:
-    """YAML reads times and days by itself, but knows no zone that is not written."""
+    """Take a time without a zone as UTC; YAML parses times and days itself."""
     try:
         return in_utc(value.isoformat() if isinstance(value, date) else value)
     except (TypeError, ValueError):

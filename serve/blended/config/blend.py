@@ -36,7 +36,7 @@ class BlendConfig(Frozen):
     @model_validator(mode="wrap")
     @classmethod
     def _report_everything_at_once(cls, data: Json, handler: Any) -> Self:
-        # Pydantic would check between fields only once every field is right by itself.
+        # Pydantic would check between fields only once every single field is right.
         if isinstance(data, cls):
             return data
         errors = [_inconsistency(*found) for found in inconsistencies(data)]
@@ -57,13 +57,13 @@ class BlendConfig(Frozen):
 
     @property
     def hardware(self) -> dict[str, Hardware]:
-        """What a replica takes of every component that is served here."""
+        """The hardware of one replica, for every component that is served here."""
         served = (c for c in self.components if not isinstance(c, RemoteComponent))
         return {component.id: component.hardware for component in served}
 
     @property
     def replica_groups(self) -> tuple[str, ...]:
-        """The groups of nodes that the router and components are held to, each once."""
+        """The groups of nodes to which the router and components are restricted, each once."""
         named = [self.router.replica_group, *(h.replica_group for h in self.hardware.values())]
         return tuple(dict.fromkeys(group for group in named if group is not None))
 

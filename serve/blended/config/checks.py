@@ -1,6 +1,6 @@
-"""What must hold between the fields of a blend's configuration, checked on the raw data.
+"""Checks between the fields of a blend's configuration, on the raw data.
 
-The data may be wrong in other ways, which others report: every check looks only at what it can use.
+The data may have other mistakes, which are reported elsewhere: every check skips unusable data.
 """
 
 from collections import Counter
@@ -15,7 +15,7 @@ from blended.config.service import RouterReplicas
 
 
 def inconsistencies(data: Any) -> list[Inconsistency]:
-    """Every contradiction in a blend's raw data: its path, the value, and what is wrong."""
+    """Every contradiction in a blend's raw data: its path, the value, and the mistake."""
     if not isinstance(data, Mapping):
         return []
     components = data.get("components")

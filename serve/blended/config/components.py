@@ -64,7 +64,7 @@ class Health(Frozen):
 
 
 def _rising(capacity: tuple[float, ...]) -> tuple[float, ...]:
-    """A capacity, whose last replica has to add something, as all that come after it will."""
+    """Check that no rate falls and that the last one rises, as all further replicas add as much."""
     steps = [after - before for before, after in pairwise((0.0, *capacity))]
     if min(steps) < 0:
         raise ValueError("more replicas answer no less; write rates that do not fall")

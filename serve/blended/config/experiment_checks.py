@@ -1,4 +1,4 @@
-"""What must hold between the fields of the experiments in a blend's configuration."""
+"""Checks between the fields of the experiments in a blend's configuration."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,7 +10,7 @@ from blended.config.inconsistency import Inconsistency, Path, error, is_number
 
 
 def of_data(data: Mapping[str, Any], components: Sequence[str]) -> Iterator[Inconsistency]:
-    """The contradictions that raw data show; whatever is wrong in other ways is passed over."""
+    """The contradictions in raw data; data with other mistakes are skipped."""
     given = data.get("experiments")
     rows = given if isinstance(given, list | tuple) else ()
     experiments = [(i, e) for i, e in enumerate(rows) if isinstance(e, Mapping)]

@@ -7,8 +7,8 @@ from pydantic import Field
 
 from blended.config.base import Frozen, Identifier, Moment, Seconds, Share, Weight
 
-# What stands in records and metrics in place of an arm: users kept out of every experiment, and
-# responses that belong to none.
+# Values of records and metrics in place of an arm: for users kept out of every experiment, and for
+# responses without an experiment.
 HOLDOUT, NO_ARM = "holdout", "none"
 
 

@@ -1,4 +1,4 @@
-"""From a preset's name or a YAML file to a BlendConfig, with every mistake named at once."""
+"""Loads a BlendConfig from a preset's name or a YAML file, and names all mistakes at once."""
 
 import difflib
 from collections import Counter
@@ -31,7 +31,7 @@ def load(source: str) -> BlendConfig:
     """Read a preset by name, or a YAML file by path.
 
     Raises:
-        ConfigError: the file is missing or unreadable, is no YAML, or describes no valid blend.
+        ConfigError: the file is missing, unreadable, not YAML, or not a valid blend.
     """
     return parse(_read(source), source)
 
@@ -46,7 +46,7 @@ def parse(text: str, source: str) -> BlendConfig:
 
 
 def parse_as(model: type[Model], text: str, source: str) -> Model:
-    """The same for a file of another kind.
+    """Check YAML text of another kind of file and make its `model`.
 
     Raises:
         ConfigError: with one line for each mistake.
@@ -82,10 +82,10 @@ def _read(source: str) -> str:
 
 
 class StrictLoader(SafeLoader):
-    """PyYAML keeps the last of two equal keys without a word; this one refuses them."""
+    """Refuses equal keys, of which PyYAML would silently keep the last."""
 
     def construct_document(self, node: yaml.Node) -> Any:
-        """A document, of which no mapping has a key twice."""
+        """A document whose mappings have no key twice."""
         _refuse_twice(node, set())
         return super().construct_document(node)
 
@@ -106,7 +106,7 @@ def _refuse_twice(node: yaml.Node, seen: set[int]) -> None:
 
 
 def _problem(error: Any, model: type[BaseModel]) -> Problem:
-    # The discriminator's tag is a step of pydantic's path, not of the file.
+    # The discriminator's tag is a step in pydantic's path, not in the file.
     steps = [s for i, s in enumerate(error["loc"]) if not (i == 2 and s in _KINDS)]
     path = field_path(steps)
     if error["type"] == "extra_forbidden":
@@ -125,7 +125,7 @@ def _unknown_key(key: str, model: type[BaseModel]) -> str:
 
 
 def _known_keys(model: Any) -> set[str]:
-    """Every key that may stand anywhere below a model."""
+    """Every key that may occur anywhere below a model."""
     if isinstance(model, type) and issubclass(model, BaseModel):
         fields = model.model_fields
         return set(fields).union(*(_known_keys(f.annotation) for f in fields.values()))

@@ -27,12 +27,12 @@ _BOUNDS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤", "min_length": "at lea
 
 
 def page() -> str:
-    """All models in the order in which a file meets them, each with its fields."""
+    """All models in the order of a file, each with its fields."""
     return "\n".join([_HEAD, *(_section(model) for model in _models(BlendConfig, set()))])
 
 
 def _models(model: Any, seen: set[Any]) -> Iterator[type[BaseModel]]:
-    """A model, and every other one below it, each once."""
+    """A model, and every other model below it, each once."""
     if isinstance(model, type) and issubclass(model, Frozen):
         if model not in seen:
             seen.add(model)
@@ -61,7 +61,7 @@ def _row(name: str, field: FieldInfo) -> str:
 
 
 def _bounds(metadata: Sequence[Any]) -> Iterator[str]:
-    """What a number, a text or a list has to be, in words."""
+    """The bounds of a number, a text or a list, in words."""
     for item in metadata:
         if isinstance(item, FieldInfo):
             yield from _bounds(item.metadata)
@@ -73,7 +73,7 @@ def _bounds(metadata: Sequence[Any]) -> Iterator[str]:
 
 
 def _words(kind: Any) -> str:
-    """A type, as one says it."""
+    """A type, in words."""
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Annotated:
         bounds = ", ".join(_bounds(arguments[1:]))
