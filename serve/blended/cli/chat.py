@@ -13,7 +13,7 @@ _COLOURS = ("cyan", "magenta", "yellow", "green", "blue", "red")
 
 
 class Chat:
-    """A conversation with the blend, or with one component, whoever wrote the turns before."""
+    """A conversation with the blend or with one component; a change of model keeps the history."""
 
     def __init__(self, client: Client, console: Console, model: str | None) -> None:
         self._client = client
@@ -115,8 +115,8 @@ def converse(
 ) -> list[Reply]:
     """Play the user's side of a conversation and show both sides.
 
-    After `turns` it goes on, as far as `going_on` reaches, until all `components` have answered;
-    those that have not are named.
+    After `turns` it takes turns from `going_on` until all `components` have answered; it names
+    those that have not.
     """
     names = [entry["id"] for entry in client.models()]
     history: list[Message] = []

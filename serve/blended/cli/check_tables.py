@@ -16,7 +16,7 @@ _BYTES = {"float32": 4, "float": 4, "fp8": 1}
 
 @dataclass(frozen=True)
 class ComponentRow:
-    """One component's share and its cost; None where it is not known or not ours."""
+    """One component's share and its cost; None if a value is unknown or the component is remote."""
 
     id: str
     kind: str
@@ -39,7 +39,7 @@ def rows(blend: BlendConfig) -> list[ComponentRow]:
 
 
 def resident_parameters(rows: list[ComponentRow]) -> float | None:
-    """Parameters in memory at once, one replica of every local component; None if not known."""
+    """Parameters in memory at once, one replica of every local component; None if unknown."""
     return _total([row.parameters for row in rows if row.replicas is not None])
 
 

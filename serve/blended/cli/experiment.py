@@ -1,4 +1,4 @@
-"""`blended experiment`: who gets what, how many users it takes, and what came of it."""
+"""`blended experiment`: the users' arms, the number of users needed, and the results."""
 
 import json
 import os
@@ -43,7 +43,7 @@ def preview(
         datetime | None, typer.Option(parser=moment, metavar="TIME", help="Now without it.")
     ] = None,
 ) -> None:
-    """Show who gets what, without enrolling anybody: arms by shares, and the arms of users."""
+    """Show the arms, their shares and the arms of users, without enrolling any user."""
     config = loading.load(source)
     if not config.experiments:
         raise ConfigError(f"'{source}' has no experiments; add some under 'experiments:'.")
@@ -57,7 +57,7 @@ def preview(
 
 
 def _counts(config: BlendConfig, experiment: Experiment, users: list[str]) -> Counter[str]:
-    """How many made-up users land in each arm, when the experiment runs."""
+    """The number of made-up users in each arm while the experiment runs."""
     from blended.experiments.assignment import assign
 
     at = experiment.start.timestamp()
@@ -119,7 +119,7 @@ def report(
         datetime | None, typer.Option(parser=moment, metavar="TIME", help="Now without it.")
     ] = None,
 ) -> None:
-    """Retention, engagement and everything beside them by arm, read from the journal."""
+    """Retention, engagement and the other measures by arm, from the journal."""
     from blended.experiments.report import document
 
     now = time.time() if until is None else until.timestamp()
@@ -148,7 +148,7 @@ def _report(name: str, url: str | None, now: float) -> "Report":
     try:
         store.migrate()
         known = experiments.find(store, name)
-        # Progress goes where it does not mix with what is asked for.
+        # Progress is printed apart from the requested output.
         with Progress(console=Console(stderr=True), transient=True) as progress:
             task = progress.add_task("reading the journal", total=1.0)
             panel = read(

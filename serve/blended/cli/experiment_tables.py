@@ -1,4 +1,4 @@
-"""What the command line prints of experiments."""
+"""The tables that the command line prints of experiments."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -59,7 +59,7 @@ def plan_table(needs: Mapping[tuple[str, str], Any], lift: float, day: int, powe
 
 
 def report_parts(document: Mapping[str, Any]) -> Iterator[RenderableType]:
-    """The report as tables, the verdict last, where it is seen."""
+    """The report as tables; the verdict is last, where users see it."""
     yield _head(document)
     yield _arms(document)
     if document["paper"]:

@@ -1,4 +1,4 @@
-"""`blended journal`: take records out of the journal, and remove them from it."""
+"""`blended journal`: export records from the journal, and remove records."""
 
 import os
 import time
@@ -25,7 +25,7 @@ _DAY_S = 86_400.0
 
 
 class Format(StrEnum):
-    """Kinds of files."""
+    """File formats."""
 
     PARQUET = "parquet"
     JSONL = "jsonl"
@@ -56,7 +56,7 @@ def export(
     contents: Annotated[bool, typer.Option("--contents", help="Texts, too.")] = False,
     database: Url = None,
 ) -> None:
-    """Write responses and feedback to files, of any number in little memory."""
+    """Write responses and feedback to files; memory does not grow with their number."""
     from blended.journal import export as exporting
 
     end = (until or datetime.now(UTC)).timestamp()
@@ -72,7 +72,7 @@ def prune(
     contents_older_than: TextsOlderThan = None,
     database: Url = None,
 ) -> None:
-    """Remove what is too old."""
+    """Remove old records, or only their texts."""
     if older_than is None and contents_older_than is None:
         raise typer.BadParameter("Give --older-than, --contents-older-than, or both.")
     now = time.time()
@@ -93,9 +93,9 @@ def forget(
         Path | None, typer.Option(help="journal.spool.folder, if not this user's own.")
     ] = None,
 ) -> None:
-    """Delete all that is kept of one user: in the database, and in the spool of this machine.
+    """Delete all data of one user: in the database, and in the spool of this machine.
 
-    Exports are the business of those who made them.
+    It does not touch exported files.
     """
     from blended.journal.forgetting import forget_waiting
 
@@ -109,7 +109,7 @@ def forget(
 
 @contextmanager
 def _store(url: str | None) -> Iterator["Store"]:
-    # These imports take a while that the other commands of `blended` need not wait for.
+    # These imports take a while; the other commands of `blended` do not need them.
     from blended.journal.from_config import open_store
 
     store = open_store(os.environ, url)

@@ -39,7 +39,7 @@ def new(
     tokens_per_minute: PerMinute = None,
     expires: Expires = None,
 ) -> None:
-    """Make a key, add its hash to the file, and print the key: once, for it is kept nowhere."""
+    """Make a key, add its hash to the file, and print the key once: it is stored nowhere."""
     key = f"sk-blend-{secrets.token_urlsafe(32)}"
     fields = {
         "name": name,
@@ -72,7 +72,7 @@ def remove(name: Name, file: File) -> None:
 
 
 def _update(file: Path, change: Callable[[str], str], create: bool = False) -> None:
-    # A link stays a link: what it points to is replaced.
+    # A link stays a link: the file that it points to is replaced.
     target = file.resolve()
     try:
         with _locked(target.parent):
@@ -84,7 +84,7 @@ def _update(file: Path, change: Callable[[str], str], create: bool = False) -> N
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Lets one command at a time change files here, so that none undoes another's change."""
+    """Let only one command at a time change files here, so that no change is lost."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -94,7 +94,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _replace(target: Path, text: str) -> None:
-    """Write in one step, so that a router sees the old file or the new one, with its old access."""
+    """Write in one step: a router reads the old file or the new one, with unchanged access."""
     draft = target.with_name(f".{target.name}.new")
     draft.unlink(missing_ok=True)
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:

@@ -1,4 +1,4 @@
-"""Edits of a keys file's text that leave everything else in it as it is, comments too."""
+"""Edits of a keys file's text that keep everything else in it, comments too."""
 
 from collections.abc import Mapping
 from io import StringIO
@@ -16,8 +16,8 @@ from blended.router.access import keys_file
 
 EMPTY = "keys: []\n"
 
-# Where ruamel keeps comments beside a key or an item: those behind it and below, or, of a field
-# whose value is a list, those above the list's first item.
+# The indices at which ruamel keeps the comments of a key or an item: those behind and below it, or,
+# for a field whose value is a list, those above the list's first item.
 _BEHIND, _ABOVE_ITEMS = 2, 3
 
 
@@ -68,13 +68,13 @@ def without_entry(text: str, name: str, source: str) -> str:
 
 
 def _loaded(text: str) -> tuple[YAML, CommentedMap]:
-    """The file's document, and what writes it as it was."""
+    """The file's document, and a writer that keeps its form."""
     writer = YAML()
     writer.preserve_quotes, writer.width = True, 10**6
     root = writer.load(text)
     keys = root["keys"]
     if keys and not keys.fa.flow_style():
-        # The column of the dash, and that of what comes after it.
+        # The column of the dash, and that of its item.
         writer.indent(sequence=keys[0].lc.col, offset=keys.lc.col)
     return writer, root
 
@@ -86,13 +86,13 @@ def _dumped(writer: YAML, root: CommentedMap) -> str:
 
 
 def _scalar(value: Any) -> Any:
-    """Quoted where the router, which reads YAML 1.1, would take a text for something else: `on`."""
+    """The value, quoted if the router, which reads YAML 1.1, would not read it as text: `on`."""
     is_plain = not isinstance(value, str) or yaml.safe_load(value) == value
     return value if is_plain else DoubleQuotedScalarString(value)
 
 
 def _comments(root: CommentedMap, index: int) -> tuple[list[Any], int]:
-    """Where the comments below an entry are kept; those above the first are below index -1."""
+    """The slot of the comments below an entry; index -1 is for those above the first."""
     if index < 0:
         slots = root.ca.items.setdefault("keys", [None] * 4)
         return slots, _BEHIND
@@ -103,7 +103,7 @@ def _comments(root: CommentedMap, index: int) -> tuple[list[Any], int]:
 
 
 def _take_comments_below(root: CommentedMap, index: int) -> str:
-    """Take away what stands between an entry, with a comment behind it, and the next one."""
+    """Remove and return the lines between an entry, with a comment behind it, and the next one."""
     slots, at = _comments(root, index)
     if slots[at] is None:
         return ""
@@ -125,7 +125,7 @@ def _put_comments_below(root: CommentedMap, index: int, below: str) -> None:
 
 
 def _empty(root: CommentedMap) -> None:
-    """Write `[]` behind `keys:`, and below it what stood above the first entry."""
+    """Write `[]` behind `keys:`, and below it the comments above the first entry."""
     slots, at = _comments(root, -1)
     behind, above = slots[at], slots[_ABOVE_ITEMS] or []
     text = "".join([behind.value if behind else "\n", *(token.value for token in above)])

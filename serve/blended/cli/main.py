@@ -100,7 +100,7 @@ def up(
             "With --restart this process watches the cluster of this machine, so that it goes "
             "neither with --detach nor with --address; run it as a service of systemd instead."
         )
-    # Ray's imports take a second that the other commands need not wait for.
+    # Ray's imports take a second; the other commands do not need them.
     from blended.launch import rest
     from blended.launch import up as launch
 
@@ -114,7 +114,7 @@ def up(
     if detach:
         _say_where(_start(blend, port, timeout))
     else:
-        # The file is read again, because `apply` may have changed what runs since.
+        # Read the file again, because `apply` may have changed the running blend since.
         _serve_until_interrupted(lambda: _start(loading.load(source), port, timeout), restart)
 
 
@@ -167,7 +167,7 @@ def apply(
     yes: Annotated[bool, typer.Option("--yes", help="Do it without asking.")] = False,
     timeout: Timeout = 1800,
 ) -> None:
-    """Change the blend that runs into the one in a file, while it serves."""
+    """Change the running blend into the one in a file, while it serves."""
     from blended.launch import apply as live
 
     blend = loading.load(source)
@@ -242,7 +242,7 @@ def demo(
 def _start(blend: BlendConfig, port: int, timeout: float) -> Running:
     from blended.launch import up as launch
 
-    # Both stop what was started, also where a shell has told its children to ignore Ctrl-C.
+    # Both signals stop the blend, also where a shell has told its children to ignore Ctrl-C.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     with _progress() as report:
@@ -250,7 +250,7 @@ def _start(blend: BlendConfig, port: int, timeout: float) -> Running:
 
 
 def _serve_until_interrupted(start: Callable[[], Running], restart: bool = False) -> None:
-    """Serve; a cluster that ends by itself is an error, unless it is to be started again."""
+    """Serve; a cluster that ends by itself is an error, unless it should be started again."""
     from blended.launch import node, supervision
 
     serving = list[Running]()
@@ -290,7 +290,7 @@ def _remembered() -> Running:
 
 @contextmanager
 def _progress() -> Iterator[Callable[[str], None]]:
-    """Print every change with the seconds since the start; between them, show that it goes on."""
+    """Print every change with the seconds since the start; between changes, show progress."""
     start = time.monotonic()
     with console.status("starting") as status:
 
@@ -302,7 +302,7 @@ def _progress() -> Iterator[Callable[[str], None]]:
 
 
 def _cluster(address: str | None) -> tuple[Running | None, "rest.ServeApi"]:
-    """The cluster at an address, or the one of this machine with what is remembered of it."""
+    """The cluster at an address, or the one on this machine with its remembered blend."""
     from blended.launch import node, rest
 
     if address is not None:

@@ -1,4 +1,4 @@
-"""What the command line prints about a running blend: its models, and where it listens."""
+"""The tables and hints that the command line prints about a running blend."""
 
 from collections.abc import Iterable
 from typing import Any

@@ -8,10 +8,10 @@ from blended.timestamps import in_utc
 
 
 def moment(text: str) -> datetime:
-    """A time as people write it, in UTC unless it says otherwise.
+    """A time as people write it, in UTC unless the text gives an offset.
 
     Raises:
-        typer.BadParameter: it is none.
+        typer.BadParameter: the text is not a time.
     """
     try:
         return in_utc(text)
