@@ -33,7 +33,7 @@ class Received:
 
 @dataclass
 class Collector:
-    """Where it listens, and what it has got."""
+    """The collector's address, and the spans that it has received."""
 
     url: str
     spans: list[Received] = field(default_factory=list)
@@ -47,10 +47,10 @@ def collecting() -> Iterator[Collector]:
         protocol_version = "HTTP/1.1"
 
         def log_message(self, *_: Any) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
         def do_POST(self) -> None:
-            """Take spans at /v1/traces."""
+            """Receive spans at /v1/traces."""
             body = self.rfile.read(int(self.headers["content-length"]))
             if self.headers.get("content-encoding") == "gzip":
                 body = gzip.decompress(body)

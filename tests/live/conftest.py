@@ -24,7 +24,7 @@ START_TIMEOUT_S = 600
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share a cluster run in one process, where pytest has several (`-n`)."""
+    """Run tests that share a cluster in one process, if pytest has several (`-n`)."""
     here = Path(__file__).parent
     for item in items:
         if item.path.is_relative_to(here):
@@ -34,7 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @dataclass(frozen=True)
 class Live:
-    """A running blend: what `blended up` remembers of it, and its keys."""
+    """A running blend: its state from `blended up`, and its keys."""
 
     running: Running
     env: dict[str, str]
@@ -44,12 +44,12 @@ class Live:
 
     @property
     def url(self) -> str:
-        """Where the API answers, without a path."""
+        """The API's address, without a path."""
         return self.running.url
 
     @property
     def logs(self) -> Path:
-        """The folder of what Ray and everything on it writes."""
+        """The folder with the logs of Ray and of all processes on it."""
         return self.running.logs
 
     def cli(self, *arguments: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
@@ -57,21 +57,21 @@ class Live:
         return run_cli(self.env, *arguments, stdin=stdin)
 
     def applications(self) -> dict[str, Any]:
-        """Ray Serve's own account of the applications."""
+        """Ray Serve's report on the applications."""
         headers = {"Authorization": f"Bearer {self.ray_token}"}
         url = f"{self.running.dashboard_url}/api/serve/applications/"
         applications: dict[str, Any] = httpx.get(url, headers=headers, timeout=30).json()
         return applications["applications"]  # type: ignore[no-any-return]
 
     def deploy(self, blend: BlendConfig) -> None:
-        """Make `blend` what runs, as KubeRay would; returns before it does."""
+        """Deploy `blend`, as KubeRay would; returns before it runs."""
         config = serve_config(blend, int(self.url.rsplit(":", 1)[1]))
         headers = {"Authorization": f"Bearer {self.ray_token}"}
         url = f"{self.running.dashboard_url}/api/serve/applications/"
         httpx.put(url, json=config, headers=headers, timeout=60).raise_for_status()
 
     def pids(self, app: str, deployment: str) -> list[int]:
-        """The processes of a deployment's running replicas; none while it is being described."""
+        """The processes of a deployment's running replicas; none until Serve reports it."""
         deployments = self.applications()[app]["deployments"]
         replicas = deployments[deployment]["replicas"] if deployment in deployments else []
         return [r["pid"] for r in replicas if r["state"] == "RUNNING"]
@@ -125,7 +125,7 @@ def running(
 
 
 def deploy_application_of_others(live: Live) -> None:
-    """Add an application to the cluster that this project did not deploy; returns once it runs."""
+    """Add an application that this project did not deploy; returns once it runs."""
     url = f"{live.running.dashboard_url}/api/serve/applications/"
     headers = {"Authorization": f"Bearer {live.ray_token}"}
     configs: list[Any] = [app["deployed_app_config"] for app in live.applications().values()]

@@ -24,7 +24,7 @@ _POLL_S = 0.5
 
 @dataclass
 class Prometheus:
-    """A server that runs, and what it says."""
+    """A running server, and its results."""
 
     client: httpx.Client
     _asked_at: float = 0.0
@@ -37,7 +37,7 @@ class Prometheus:
         return [(labels, value) for labels, value in samples if math.isfinite(value)]
 
     def firing(self) -> frozenset[tuple[str, str]]:
-        """The alerts that fire, each with what it is about; asked for twice a second at most."""
+        """The alerts that fire, each with its subject; read twice a second at most."""
         if time.monotonic() - self._asked_at > _POLL_S:
             alerts = self._get("alerts")["alerts"]
             self._firing = frozenset(_about(a["labels"]) for a in alerts if a["state"] == "firing")

@@ -1,4 +1,4 @@
-"""Conversations with real engines, some at a time, and what prefix caches made of each turn."""
+"""Conversations with real engines, several at a time, with the cached tokens of each turn."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -11,7 +11,7 @@ import httpx
 from blended.demo import CONVERSATION
 from tests.live.conftest import Live
 
-# Tokens that a prefix cache holds together, or not at all.
+# The tokens of a block, which a prefix cache holds as a whole or not at all.
 BLOCK = 32
 QUESTIONS = [*CONVERSATION, "What is my name again?", "Tell me more about that.", "And why?"]
 _AT_ONCE = 6
@@ -19,7 +19,7 @@ _AT_ONCE = 6
 
 @dataclass(frozen=True)
 class Served:
-    """One response: who generated it, and the tokens of its prompt, all and those cached."""
+    """One response: its component and replica, and its prompt's tokens, all and cached."""
 
     conversation: int
     component: str
@@ -39,9 +39,9 @@ async def client(live: Live) -> AsyncIterator[httpx.AsyncClient]:
 async def ask(
     http: httpx.AsyncClient, number: int, messages: list[dict[str, str]], **fields: Any
 ) -> tuple[Served, str]:
-    """One turn of conversation `number`; also returns what was answered.
+    """One turn of conversation `number`; also returns the answer's text.
 
-    The key makes the draws of a conversation the same in every run.
+    The idempotency key gives a conversation the same draws in every run.
     """
     body = {"model": "demo", "messages": messages, "return_token_ids": True, **fields}
     headers = {"X-Conversation-ID": f"conversation {number}", "Idempotency-Key": f"seed {number}"}
@@ -62,7 +62,7 @@ async def ask(
 async def everybody(
     count: int, talk: Callable[[int], Awaitable[list[Served]]]
 ) -> list[list[Served]]:
-    """So many conversations, some at a time."""
+    """Run a number of conversations, several at a time."""
     places = asyncio.Semaphore(_AT_ONCE)
 
     async def one(number: int) -> list[Served]:

@@ -1,4 +1,4 @@
-"""Live changes of a blend on a cluster, under load, beside an application of somebody else."""
+"""Live changes of a blend on a cluster, under load, beside an application of another project."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ from tests.live.conftest import Live, deploy_application_of_others, running
 pytestmark = pytest.mark.ray
 
 HELLO = [{"role": "user", "content": "Hello!"}]
-# Ray gives a replica that goes 30 s at least, in which nothing needs to be waited for here.
+# Ray gives a replica at least 30 s to end; no test here needs such a wait.
 SOONER = {"RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "5"}
 LONG_STREAM_TOKENS = 120
 CLIENTS = 4
@@ -35,13 +35,13 @@ class Cluster:
     folder: Path
 
     def write(self, *components: dict[str, Any], **fields: Any) -> str:
-        """A file with a blend of these components, by its path."""
+        """Write a file with a blend of these components; returns its path."""
         path = self.folder / "blend.yaml"
         path.write_text(json.dumps(blend(*components, **fields)))
         return str(path)
 
     async def apply(self, *components: dict[str, Any], **fields: Any) -> str:
-        """Apply a blend, which has to succeed; returns what was printed."""
+        """Apply a blend, which must succeed; returns the printed text."""
         path = self.write(*components, **fields)
         done = await asyncio.to_thread(self.live.cli, "apply", path, "--yes")
         assert done.returncode == 0, done.stdout + done.stderr
@@ -60,7 +60,7 @@ class Cluster:
         }
 
     def configs(self) -> dict[str, Any]:
-        """What each application is configured to be."""
+        """The configuration of each application."""
         return {n: app["deployed_app_config"] for n, app in self.live.applications().items()}
 
 
@@ -73,7 +73,7 @@ class Load:
 
     async def answered(self, count: int) -> list[str]:
         """Wait for more responses; returns the components of those that began from now on."""
-        # Every client may have one request on its way already.
+        # Every client may already have one request under way.
         begun = len(self.components) + CLIENTS
         while len(self.components) < begun + count:
             assert not self.failures
@@ -83,7 +83,7 @@ class Load:
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """Two components behind two router replicas, and somebody else's application."""
+    """Two components behind two router replicas, and another project's application."""
     folder = tmp_path_factory.mktemp("apply")
     (folder / "first").write_text(json.dumps(blend(component("a"), component("b"))))
     with running(str(folder / "first"), folder / "state", SOONER) as live:
@@ -103,14 +103,14 @@ def blend(*components: dict[str, Any], **fields: Any) -> dict[str, Any]:
 
 
 def component(name: str, **simulation: Any) -> dict[str, Any]:
-    """A simulated component without an end of its own: requests say how long it talks."""
+    """A simulated component without a length of its own: requests limit the response."""
     fields = {"ttft_ms": 5, "itl_ms": 5, "jitter": 0, "tokens": 100_000, **simulation}
     return {"id": name, "kind": "simulated", "simulation": fields}
 
 
 @asynccontextmanager
 async def load(live: Live) -> AsyncIterator[Load]:
-    """A few clients that ask the blend one question after another, until the block ends."""
+    """Clients that ask the blend one question after another, until the block ends."""
     seen = Load()
     async with client(live) as http:
         tasks = [asyncio.create_task(_ask(http, seen)) for _ in range(CLIENTS)]
@@ -140,7 +140,7 @@ async def _ask(http: httpx.AsyncClient, seen: Load) -> None:
 
 
 async def long_stream(live: Live, model: str, started: asyncio.Event) -> list[str]:
-    """The data of a stream that outlives the least time that Serve gives a replica to go."""
+    """The data of a stream that outlives the least time that Serve gives an ending replica."""
     body = {"model": model, "messages": HELLO, "max_tokens": LONG_STREAM_TOKENS, "stream": True}
     chunks = list[bytes]()
     async with client(live) as http, http.stream("POST", "/v1/chat/completions", json=body) as got:
@@ -168,7 +168,7 @@ async def test_weights_reach_every_response_at_once(cluster: Cluster) -> None:
 
 
 async def test_nothing_changes_unasked(cluster: Cluster) -> None:
-    """A bad file, a key that the cluster lacks, nobody to ask and a no leave all as it is."""
+    """A bad file, a missing key, no terminal for the question and a "no" leave all as it is."""
     a, b = component("a"), component("b")
     await cluster.apply(a, b)
     before, pids = cluster.configs(), cluster.pids()
@@ -221,7 +221,7 @@ async def test_a_component_joins_and_leaves(cluster: Cluster) -> None:
 
 
 async def test_replicas_change_without_a_restart(cluster: Cluster) -> None:
-    """More replicas of a component join the one that is there."""
+    """More replicas of a component join the existing one."""
     a, b = component("a"), component("b")
     await cluster.apply(a, b)
     before = cluster.pids()
@@ -236,7 +236,7 @@ async def test_replicas_change_without_a_restart(cluster: Cluster) -> None:
 
 
 async def test_another_engine_restarts_its_component_alone(cluster: Cluster) -> None:
-    """The processes of everything else stay, and so does the service."""
+    """The processes of all other applications stay, and so does the service."""
     a, b = component("a"), component("b")
     await cluster.apply(a, b)
     before = cluster.pids()
@@ -252,7 +252,7 @@ async def test_another_engine_restarts_its_component_alone(cluster: Cluster) -> 
 
 
 def answer(live: Live, reply: str, *arguments: str) -> int:
-    """Run the command line on a terminal where a question is answered; returns its exit status."""
+    """Run the command line on a terminal and answer its question; returns the exit status."""
     command = [str(Path(sys.executable).with_name("blended")), *arguments]
     ours, its = pty.openpty()
     try:

@@ -18,7 +18,7 @@ ARGS = "dtype: float32, enforce_eager: true, kv_cache_memory_bytes:"
 
 
 def failure(tmp_path: Path, engine: str) -> str:
-    """Bring a blend with one broken component up; returns what the command line says."""
+    """Start a blend with one broken component; returns the command line's message."""
     path = tmp_path / "bad.yaml"
     path.write_text(f"{HEAD}  - {{id: broken, kind: vllm, engine: {{{engine}}}}}\n")
     env = own_state(tmp_path / "state")
@@ -33,7 +33,7 @@ def failure(tmp_path: Path, engine: str) -> str:
 
 
 def test_a_folder_that_does_not_exist(tmp_path: Path) -> None:
-    """The component and the folder are named, before anything is started."""
+    """The message names component and folder, before anything is started."""
     message = failure(tmp_path, f"model: /nowhere/at/all, {ENGINE}")
 
     assert "Component 'broken' cannot start" in message
@@ -41,7 +41,7 @@ def test_a_folder_that_does_not_exist(tmp_path: Path) -> None:
 
 
 def test_weights_that_cannot_be_read(tmp_path: Path) -> None:
-    """A cut file is the engine's own error, dug out of the engine's log."""
+    """For a truncated file the message shows the engine's own error, from the engine's log."""
     folder = tmp_path / "model"
     shutil.copytree(model_path("ember"), folder)
     with (folder / "model.safetensors").open("r+b") as file:
@@ -53,7 +53,7 @@ def test_weights_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 def test_too_little_memory(tmp_path: Path) -> None:
-    """A cache larger than the machine's memory is named as such."""
+    """The message says that the cache is larger than the machine's memory."""
     args = f"args: {{{ARGS} 900000000000000}}"
     message = failure(tmp_path, f"model: demo:ember, {ENGINE}, {args}")
 
@@ -70,7 +70,7 @@ def test_more_gpus_than_there_are(tmp_path: Path) -> None:
 
 
 def test_a_port_that_is_taken(tmp_path: Path) -> None:
-    """The port and the option for another are named."""
+    """The message names the port and the option for another one."""
     import socket
 
     with socket.socket() as other:

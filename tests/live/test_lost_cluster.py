@@ -1,4 +1,4 @@
-"""A cluster whose own store (GCS) is killed, which it does not outlive: the blend comes back."""
+"""The store (GCS) of a cluster is killed, and the cluster dies with it: the blend comes back."""
 
 import os
 import signal
@@ -28,7 +28,7 @@ components: [{id: p, kind: simulated}]
 
 @contextmanager
 def serving(folder: Path, port: int, *options: str) -> Iterator["subprocess.Popen[bytes]"]:
-    """`blended up` in a process of its own, until it is told to end."""
+    """`blended up` in a process of its own, until it gets the signal to end."""
     (folder / "blend.yaml").write_text(BLEND)
     blended = str(Path(sys.executable).with_name("blended"))
     command = [blended, "up", str(folder / "blend.yaml"), "--port", str(port), *options]
@@ -45,7 +45,7 @@ def serving(folder: Path, port: int, *options: str) -> Iterator["subprocess.Pope
 
 
 def until(condition: Callable[[], bool], process: "subprocess.Popen[bytes]") -> None:
-    """Wait for it while the process runs."""
+    """Wait for a condition while the process runs."""
     deadline = time.monotonic() + START_TIMEOUT_S
     while not condition():
         assert process.poll() is None, "blended up has ended"
@@ -76,7 +76,7 @@ def said(folder: Path) -> str:
 
 
 def test_a_blend_whose_store_is_killed_is_started_again(tmp_path: Path) -> None:
-    """With --restart it answers again at the same address, with the same key; nothing is left."""
+    """With --restart it answers again at the same address and key, and leaves nothing behind."""
     port = free_ports.port()
     with serving(tmp_path, port, "--restart") as process:
         until(lambda: answers(tmp_path, port), process)
@@ -97,7 +97,7 @@ def test_a_blend_whose_store_is_killed_is_started_again(tmp_path: Path) -> None:
 
 
 def test_without_that_the_loss_is_a_failure(tmp_path: Path) -> None:
-    """A service manager sees it by the exit status; `down` removes what is left."""
+    """The exit status shows it to a service manager; `down` removes the rest."""
     port = free_ports.port()
     with serving(tmp_path, port) as process:
         until(lambda: answers(tmp_path, port), process)

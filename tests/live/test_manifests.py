@@ -24,7 +24,7 @@ WITHIN_S = 300
 
 
 def node_of(groups: tuple[str, ...]) -> Document:
-    """A blend that needs one node with the labels of these groups, and next to no time to start."""
+    """A blend on one node with the labels of these groups, which starts almost at once."""
     components = [
         {"id": f"on-{group}", "kind": "simulated", "simulation": {"replica_group": group}}
         for group in groups
@@ -34,7 +34,7 @@ def node_of(groups: tuple[str, ...]) -> Document:
 
 
 def rendered(port: int) -> Document:
-    """The Serve config in k8s/demo, but for its port, which may be somebody else's here."""
+    """The Serve config in k8s/demo with another port, because its own may be taken here."""
     (service,) = load_file(K8S / "demo" / "rayservice.yaml")
     config = serve_config(service)
     (router,) = config["applications"][-1]["deployments"]
@@ -47,7 +47,7 @@ def rendered(port: int) -> Document:
 
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    """Ray on one node that has the labels of all groups, and what is rendered on it."""
+    """Ray on one node with the labels of all groups, and the rendered config on it."""
     folder = tmp_path_factory.mktemp("manifests")
     path: Path = folder / "blend.yaml"
     path.write_text(yaml.safe_dump(node_of(COMPONENTS)))
@@ -69,7 +69,7 @@ def statuses(live: Live) -> dict[str, str]:
 
 
 def ask(live: Live, model: str) -> httpx.Response:
-    """One question to a model; HAProxy may learn of a new replica a moment later than Serve."""
+    """Ask a model one question; HAProxy may know a new replica a moment later than Serve."""
     body = {"model": model, "messages": [{"role": "user", "content": "Hello! How are you?"}]}
     headers = {"Authorization": f"Bearer {live.api_key}"}
     deadline = time.monotonic() + 30
@@ -84,7 +84,7 @@ def ask(live: Live, model: str) -> httpx.Response:
 
 @pytest.mark.parametrize("component", COMPONENTS)
 def test_every_component_answers_as_rendered(live: Live, component: str) -> None:
-    """A real engine says something, for which it has loaded the model from the package."""
+    """A real engine answers with text, from the model in the package."""
     response = ask(live, component)
 
     assert response.status_code == 200, response.text
@@ -94,7 +94,7 @@ def test_every_component_answers_as_rendered(live: Live, component: str) -> None
 
 
 def test_the_readiness_probe_passes_where_replicas_are(live: Live) -> None:
-    """The pods' own command, at this node's ports, run by bash with wget."""
+    """The pods' own command, run by bash with wget against this node's ports, succeeds."""
     program("wget", "wget")
     (service,) = load_file(K8S / "demo" / "rayservice.yaml")
     (probe,) = {
@@ -114,7 +114,7 @@ def test_the_readiness_probe_passes_where_replicas_are(live: Live) -> None:
 
 
 def test_the_blend_answers_as_rendered(live: Live) -> None:
-    """All applications run, and the blend's name is answered by one of its components."""
+    """All applications run, and one of the components answers for the blend's name."""
     response = ask(live, "demo")
 
     assert response.status_code == 200, response.text

@@ -1,4 +1,4 @@
-"""Dashboard and alerts on a real Prometheus: all is well, then one thing after another breaks."""
+"""Dashboard and alerts on a real Prometheus: all is well, then one part after another fails."""
 
 import asyncio
 import json
@@ -45,13 +45,13 @@ SHARES_OFF = {("BlendedShareOff", "ember"), ("BlendedShareOff", "far")}
 
 
 class Far:
-    """Somebody else's API, in the trouble that the test wants: slow, failing, full, or normal."""
+    """A remote API in the mode that the test sets: slow, failing, full, or normal."""
 
     def __init__(self) -> None:
         self.mode = "normal"
 
     def application(self) -> Starlette:
-        """The API; `failing`, it has not even a list of models."""
+        """The API; when `failing`, it does not even list its models."""
         chat = Route("/v1/chat/completions", self._chat, methods=["POST"])
         return Starlette(routes=[Route("/v1/models", self._models), chat])
 
@@ -78,7 +78,7 @@ async def _pieces() -> AsyncIterator[bytes]:
 
 @dataclass(frozen=True)
 class Site:
-    """A blend with everything around it that may break, and who watches it."""
+    """A blend with its monitoring, and all parts that may fail."""
 
     live: Live
     far: Far
@@ -134,7 +134,7 @@ def values(site: Site, expression: str) -> dict[str, float]:
 
 
 async def test_every_panel_shows_something_and_no_alert_fires(site: Site) -> None:
-    """While all is well, each query of the dashboard has a number, and each component its share."""
+    """While all is well, each dashboard query gives a number, and each component its share."""
     results = await load(site.live, RATE_PER_S, CALM_S, BLEND)
     window = LEVELS.share_window
     asked = [expr for _, panels in rows() for panel in panels for expr, _ in panel.targets]
@@ -167,14 +167,14 @@ async def test_every_panel_shows_something_and_no_alert_fires(site: Site) -> Non
 async def test_a_component_in_trouble_is_told_of(
     site: Site, mode: str, bodies: list[dict[str, Any]], alerts: set[tuple[str, str]]
 ) -> None:
-    """The alerts of that trouble fire, and in the end no others, whatever was wrong before."""
+    """The alerts of that trouble fire, and in the end no others, after any earlier trouble."""
     site.far.mode = mode
     async with steady(site.live, RATE_PER_S, bodies):
         await only(site, alerts)
 
 
 async def test_a_journal_without_its_database_is_told_of(site: Site) -> None:
-    """Records wait too long, then texts are lost, then records; with the database it is over."""
+    """Records wait too long, then texts are lost, then records; the database ends the alerts."""
     waits = {("BlendedSpoolOld", "")}
     lost = {("BlendedRecordsDropped", "content"), ("BlendedRecordsDropped", "records")}
     await asyncio.to_thread(site.database.stop)
@@ -189,6 +189,6 @@ async def test_a_journal_without_its_database_is_told_of(site: Site) -> None:
 
 
 async def test_silence_is_told_of(site: Site) -> None:
-    """When nothing of the blend is left, that alone is what fires."""
+    """When nothing of the blend is left, only the alert for that fires."""
     await asyncio.to_thread(site.live.cli, "down")
     await only(site, {("BlendedSilent", "")})

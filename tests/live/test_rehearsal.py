@@ -1,6 +1,6 @@
 """A rendered RayService on real raylets with fake GPUs, scaled by Ray's own autoscaler.
 
-Engines are simulated, as `python -m cluster.local` does; what is looked at is who runs where.
+Engines are simulated, as in `python -m cluster.local`; the tests check where replicas run.
 """
 
 import copy
@@ -38,16 +38,16 @@ pytestmark = pytest.mark.ray
 ROOT = Path(__file__).parents[2]
 GROUPS = ("router", "small", "large", "decoy")
 WITHIN_S = 180
-# Between two requests of a client, whose load is not the subject.
+# The pause between two requests of a client, whose load is not under test.
 PAUSE_S = 0.05
-# Longer than any test waits: what ends earlier has ended by itself.
+# Longer than the wait of any test: a node that ends earlier has ended by itself.
 DRAIN_S = 600
-# How the ids of nodes begin that the autoscaler has added.
+# The prefix of the ids of nodes that the autoscaler has added.
 FAKE = "fff"
 
 
 def blend(small: int = 1) -> BlendConfig:
-    """`small` takes one GPU and has so many replicas, `large` takes two GPUs."""
+    """`small` has so many replicas of one GPU, `large` has one replica of two GPUs."""
     replicas = {"min": small, "max": small, "upscale_delay_s": 1, "downscale_delay_s": 1}
     small_engine = {"model": "example/small", "accelerator": "L40S"}
     large_engine = {"model": "example/large", "accelerator": "H100", "tensor_parallel_size": 2}
@@ -64,7 +64,7 @@ def blend(small: int = 1) -> BlendConfig:
 
 
 def rayservice(small: int = 1) -> Document:
-    """Room for three nodes of `small`, and a group that nobody wants, with the most GPUs."""
+    """Room for three nodes of `small`, and an unused group with the most GPUs."""
     settings = Settings.model_validate({"idle_timeout_s": 5, "components": {"small": {"gpus": 3}}})
     service, _ = manifests(blend(small), settings)
     groups = service["spec"]["rayClusterConfig"]["workerGroupSpecs"]
@@ -78,7 +78,7 @@ def rayservice(small: int = 1) -> Document:
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """A cluster that rehearses, and Serve's REST API of it."""
+    """A rehearsal cluster, with its Serve REST API."""
 
     running: Running
     key: str
@@ -86,12 +86,12 @@ class Rehearsal:
     http: httpx.Client
 
     def nodes(self) -> dict[str, int]:
-        """How many nodes there are, by group."""
+        """The number of nodes, by group."""
         there = Counter(g for found in self.api.nodes() for g in groups_of(found.labels))
         return {group: there[group] for group in GROUPS}
 
     def replicas(self) -> dict[str, list[Document]]:
-        """Serve's account of the replicas that run, by application."""
+        """The running replicas by application, as Serve reports them."""
         apps = self.http.get("/api/serve/applications/").raise_for_status().json()["applications"]
         return {
             name: [
@@ -104,7 +104,7 @@ class Rehearsal:
         }
 
     def deploy(self, service: Document) -> None:
-        """Hand over the Serve config of another RayService, as the operator does."""
+        """Deploy the Serve config of another RayService, as the operator does."""
         port = int(self.running.url.rsplit(":", 1)[1])
         self.api.deploy(rehearsed(service, port))
 
@@ -145,7 +145,7 @@ def rehearsal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearsal]:
 
 @dataclass
 class Talk:
-    """What a client that keeps asking has got: who answered, and what else came."""
+    """The results of a client that keeps asking: the components that answered, and the failures."""
 
     answered: Counter[str] = field(default_factory=Counter)
     failed: list[str] = field(default_factory=list)
@@ -153,7 +153,7 @@ class Talk:
 
 @contextmanager
 def talking(rehearsal: Rehearsal) -> Iterator[Talk]:
-    """A client that asks one question after the other meanwhile."""
+    """A client that asks one question after another until the block ends."""
     talk, over = Talk(), threading.Event()
 
     def ask() -> None:
@@ -177,7 +177,7 @@ def talking(rehearsal: Rehearsal) -> Iterator[Talk]:
 
 
 def becomes(condition: Callable[[], bool]) -> None:
-    """Wait until a condition holds, which the cluster is asked for."""
+    """Wait until a condition on the cluster holds."""
     deadline = time.monotonic() + WITHIN_S
     while not condition():
         assert time.monotonic() < deadline, f"not within {WITHIN_S} s"
@@ -213,7 +213,7 @@ def test_tensor_parallelism_lands_on_one_node(rehearsal: Rehearsal) -> None:
 
 
 def test_replicas_and_nodes_follow_the_config(rehearsal: Rehearsal) -> None:
-    """From one to three and back by the Serve config alone, and everybody answers meanwhile."""
+    """From one to three and back by the Serve config alone, and every request is answered."""
     before = rehearsal.replicas()
     with talking(rehearsal) as talk:
         rehearsal.deploy(rayservice(small=3))
@@ -233,7 +233,7 @@ def test_replicas_and_nodes_follow_the_config(rehearsal: Rehearsal) -> None:
 
 @contextmanager
 def another_node(rehearsal: Rehearsal, folder: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    """A node of `small` that `ray start` has started, as it starts every pod of a RayService."""
+    """A node of `small`, started by `ray start` as in every pod of a RayService."""
     head = psutil.Process(rehearsal.running.pid)
     (gcs,) = (word for word in head.cmdline() if word.startswith("--port="))
     fakes = ("RAY_CLOUD_INSTANCE_ID", "RAY_OVERRIDE_NODE_ID_FOR_TESTING", "RAY_NODE_TYPE_NAME")
@@ -290,7 +290,7 @@ def stream(rehearsal: Rehearsal, began: threading.Barrier) -> bytes:
 def test_a_node_that_is_told_to_end_finishes_its_responses(
     rehearsal: Rehearsal, tmp_path: Path
 ) -> None:
-    """Its replica moves, the streams it had begun go on to their end, and nobody is refused."""
+    """Its replica moves, its streams go on to their end, and no request is refused."""
     port = int(rehearsal.running.url.rsplit(":", 1)[1])
     with another_node(rehearsal, tmp_path) as process:
         becomes(lambda: rehearsal.nodes()["small"] == 2)
@@ -316,7 +316,7 @@ def places(rehearsal: Rehearsal) -> set[str]:
 
 
 def drain(rehearsal: Rehearsal, node_id: str) -> None:
-    """Tell Ray that a node is going to end, as a pod does that Kubernetes ends."""
+    """Tell Ray that a node will end, as a pod does when Kubernetes ends it."""
     environment = psutil.Process(rehearsal.running.pid).environ()
     head = psutil.Process(rehearsal.running.pid).cmdline()
     (gcs,) = (word.removeprefix("--port=") for word in head if word.startswith("--port="))
@@ -335,7 +335,7 @@ def home(rehearsal: Rehearsal, app: str) -> set[str]:
 
 
 def most_nodes_until(rehearsal: Rehearsal, group: str, condition: Callable[[], bool]) -> int:
-    """The most nodes that a group has had at once until a condition holds."""
+    """The most nodes that a group has at once until a condition holds."""
     seen = {0}
 
     def watched() -> bool:
@@ -347,9 +347,9 @@ def most_nodes_until(rehearsal: Rehearsal, group: str, condition: Callable[[], b
 
 
 def test_a_spare_pod_takes_the_replica_of_one_that_drains(rehearsal: Rehearsal) -> None:
-    """The router's group has room for one; the old node ends when it is idle, long before it must.
+    """The router's group has room for one replica; the old node ends once idle, before it must.
 
-    Nobody is refused meanwhile.
+    No request is refused meanwhile.
     """
     (old,) = home(rehearsal, "blended")
     with talking(rehearsal) as talk:
@@ -366,7 +366,7 @@ def test_a_spare_pod_takes_the_replica_of_one_that_drains(rehearsal: Rehearsal) 
 def test_a_group_at_its_budget_has_no_new_node_before_the_old_one_has_gone(
     rehearsal: Rehearsal,
 ) -> None:
-    """`large` may have one node, and no spare one; the blend goes on without it."""
+    """`large` may have one node and no spare; the blend goes on without it."""
     (old,) = home(rehearsal, "component-large")
     with talking(rehearsal) as talk:
         drain(rehearsal, old)

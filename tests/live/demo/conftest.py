@@ -1,6 +1,6 @@
-"""The demo blend on a cluster that this folder's tests share: none of them breaks it.
+"""The demo blend on a cluster that this folder's tests share; no test breaks it.
 
-Each has users, conversations and words of its own, and takes back what it applies.
+Each test has its own users, conversations and words, and reverts the changes that it applies.
 """
 
 from collections.abc import Iterator
@@ -17,14 +17,14 @@ from tests.live.conftest import Live, running
 
 
 def blend(**changes: Any) -> str:
-    """The demo, in which only clients' own traces are sampled, and these changes; as YAML."""
+    """The demo with these changes, as YAML; it samples only clients' own traces."""
     demo = loading.load("demo").model_dump(mode="json")
     return yaml.safe_dump(demo | {"tracing": {"sampling_ratio": 0}} | changes)
 
 
 @pytest.fixture(scope="package")
 def collector() -> Iterator[Collector]:
-    """Where the spans of the cluster arrive."""
+    """The collector of the cluster's spans."""
     with collecting() as collector:
         yield collector
 
@@ -46,7 +46,7 @@ def demo(collector: Collector, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @contextmanager
 def applied(demo: Live, folder: Path, **changes: Any) -> Iterator[str]:
-    """The cluster with these changes of its blend, until the block is left; what `apply` said."""
+    """Apply these changes of the blend until the block is left; yields the output of `apply`."""
     changed, usual = folder / "blend.yaml", folder / "usual.yaml"
     changed.write_text(blend(**changes))
     usual.write_text(blend())

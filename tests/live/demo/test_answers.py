@@ -1,4 +1,4 @@
-"""What only real engines and a real cluster can show."""
+"""Properties that only real engines and a real cluster can show."""
 
 import asyncio
 import itertools
@@ -47,7 +47,7 @@ async def test_one_response_is_one_generation(demo: Live) -> None:
 
 
 async def settled(value: Callable[[], float], pushes_s: float = 6) -> None:
-    """Wait until `value` has stood still for longer than Ray takes to push its metrics."""
+    """Wait until `value` stays the same for longer than Ray takes to push its metrics."""
     last = value()
     while True:
         await asyncio.sleep(pushes_s)
@@ -57,7 +57,7 @@ async def settled(value: Callable[[], float], pushes_s: float = 6) -> None:
 
 
 def test_each_prompt_is_the_components_own_template_over_the_shared_history(demo: Live) -> None:
-    """All three engines got the whole history, each in its own template."""
+    """All three engines get the whole history, each in its own template."""
     history = [
         {"role": "user", "content": CONVERSATION[0]},
         {"role": "assistant", "content": "Nice to meet you, says ember."},
@@ -77,7 +77,7 @@ def test_each_prompt_is_the_components_own_template_over_the_shared_history(demo
 
 
 def rendered(live: Live, component: str, history: list[dict[str, str]]) -> str:
-    """The prompt that the engine of `component` got for a request through the router."""
+    """The prompt that the engine of `component` gets for a request through the router."""
     response = post(live, model=component, messages=history, max_tokens=1, return_token_ids=True)
     tokens = response.json()["prompt_token_ids"]
     back = httpx.post(
@@ -91,7 +91,7 @@ def rendered(live: Live, component: str, history: list[dict[str, str]]) -> str:
 
 
 def test_all_components_take_part_in_a_conversation(demo: Live) -> None:
-    """Over a few conversations every component answers, in text that ends by itself."""
+    """Over a few conversations every component answers, with text that ends by itself."""
     names, texts = set(), []
     for seed in range(4):
         history: list[dict[str, str]] = []
@@ -117,7 +117,7 @@ def test_components_answer_only_to_the_router(demo: Live) -> None:
 
 
 def test_the_router_process_has_no_engine_in_it(demo: Live) -> None:
-    """No library of torch, on which vLLM stands, is mapped into a router replica."""
+    """A router replica maps no library of torch, on which vLLM depends."""
 
     def libraries(pid: int) -> list[str]:
         return [Path(mapping.path).name for mapping in psutil.Process(pid).memory_maps()]
@@ -131,7 +131,7 @@ def test_the_router_process_has_no_engine_in_it(demo: Live) -> None:
 
 
 def test_an_engine_is_two_processes_that_share_what_they_have_loaded(demo: Live) -> None:
-    """The replica and vLLM's core, a copy of it: each keeps less by itself than it shares."""
+    """The replica and its copy, vLLM's core, each hold less private memory than shared."""
     for component in ("ember", "flint", "willow"):
         deployments = demo.applications()[f"component-{component}"]["deployments"]
         (replica,) = deployments[f"LLMServer:{component}"]["replicas"]
@@ -144,7 +144,7 @@ def test_an_engine_is_two_processes_that_share_what_they_have_loaded(demo: Live)
 
 
 def test_strange_requests_are_never_a_500(demo: Live) -> None:
-    """Combinations of odd values are answered or refused, and the engines live on."""
+    """Combinations of odd values are answered or refused, and the engines stay alive."""
     odd: dict[str, list[Any]] = {
         "messages": [
             [{"role": "user", "content": "\ud800"}],
@@ -190,7 +190,7 @@ def test_models_and_chat_from_the_command_line(demo: Live) -> None:
 
 
 def test_a_second_blend_is_refused_while_one_runs(demo: Live) -> None:
-    """`blended up` says what already runs and how to stop it."""
+    """`blended up` names the running blend and says how to stop it."""
     again = demo.cli("up", "demo")
 
     assert again.returncode == 1

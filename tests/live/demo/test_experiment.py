@@ -1,4 +1,4 @@
-"""An experiment on real engines, from the file that adds it to the report, with simulated users."""
+"""An experiment on real engines with simulated users, from its file to its report."""
 
 import json
 import re
@@ -18,12 +18,12 @@ from tests.live.demo.conftest import applied
 
 pytestmark = pytest.mark.ray
 
-# An arm of fewer than 20 users, of whom nothing would be said, comes once in 5,000 runs.
+# An arm with fewer than 20 users, too few for a report, occurs once in 5,000 runs.
 DAY_S, DAYS, USERS = 24, 3, 70
 
 
 def experiment() -> dict[str, Any]:
-    """All three components together against one of them, on days of some seconds."""
+    """All three components together against one of them, with days of some seconds."""
     now = datetime.now(UTC)
     return {
         "name": "together",
@@ -38,7 +38,7 @@ def experiment() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def rehearsed(demo: Live, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
-    """What the simulated users say of the experiment that the demo takes in while it serves."""
+    """The simulated users' account of the experiment, applied to the demo while it serves."""
     folder = tmp_path_factory.mktemp("experiment")
     with applied(demo, folder, experiments=[experiment()]) as printed:
         assert "Experiment 'together' is added" in printed
@@ -46,7 +46,7 @@ def rehearsed(demo: Live, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 def simulate(demo: Live, file: Path) -> dict[str, Any]:
-    """Let users live their days at the API, short visits for a busy machine to keep up with."""
+    """Simulate the users' days at the API, with short visits that a busy machine can serve."""
     arms = ["ember:engagement=0.2", "all:retention=1.5,engagement=0.2"]
     options = {
         "--url": demo.url,
@@ -67,13 +67,13 @@ def simulate(demo: Live, file: Path) -> dict[str, Any]:
 
 
 def report(demo: Live, *options: str) -> "subprocess.CompletedProcess[str]":
-    # The last day is over when the next one has begun; records are in the database by then.
+    # The last day is over when the next one has begun; by then the database has its records.
     until = datetime.now(UTC) + timedelta(seconds=DAY_S)
     return demo.cli("experiment", "report", "together", "--until", until.isoformat(), *options)
 
 
 def complete(demo: Live, requests: int) -> dict[str, Any]:
-    """The report on all requests, whose last records reach the database some seconds later."""
+    """The report on all requests; the last records reach the database some seconds later."""
     deadline = time.monotonic() + 60
     while True:
         document: dict[str, Any] = json.loads(report(demo, "--json").stdout)
@@ -84,8 +84,8 @@ def complete(demo: Live, requests: int) -> dict[str, Any]:
 
 
 def test_simulated_users_are_answered_by_their_arms(demo: Live, rehearsed: dict[str, Any]) -> None:
-    """The report knows the users of each arm as they were sent, and all of their requests; in each
-    arm nobody was drawn but its components. A busy machine may refuse a few requests."""
+    """The report has the users of each arm as sent, and all of their requests; each arm draws only
+    its own components. A busy machine may refuse a few requests."""
     assert rehearsed["finished"] >= 0.97 * rehearsed["requests"]
     document = complete(demo, rehearsed["requests"])
 
@@ -100,7 +100,7 @@ def test_simulated_users_are_answered_by_their_arms(demo: Live, rehearsed: dict[
 
 
 def test_the_report_has_its_plots(demo: Live, rehearsed: dict[str, Any], tmp_path: Path) -> None:
-    """One file that says SIMULATED, with the shares and whatever so few users tell of the arms."""
+    """One file that says SIMULATED, with the shares and the plots that so few users allow."""
     assert rehearsed["requests"]
     page = tmp_path / "report.html"
     done = report(demo, "--json", "--html", str(page))

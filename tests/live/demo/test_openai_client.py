@@ -35,14 +35,14 @@ def test_chat(client: openai.OpenAI) -> None:
 
 
 def test_the_header_names_the_component(client: openai.OpenAI) -> None:
-    """The demo reveals its component in a header, and it is the one in the body."""
+    """The demo names its component in a header, and the body names the same one."""
     raw = client.chat.completions.with_raw_response.create(model="demo", messages=HELLO)
 
     assert raw.headers["x-blended-component"] == raw.parse().model
 
 
 def test_stream(client: openai.OpenAI) -> None:
-    """A stream comes in many chunks and ends with a finish reason; usage comes when asked for."""
+    """A stream has many chunks and ends with a finish reason; usage comes on request."""
     chunks = list(
         client.chat.completions.create(
             model="demo", messages=HELLO, stream=True, stream_options={"include_usage": True}
@@ -78,7 +78,7 @@ def test_models(client: openai.OpenAI) -> None:
 
 @pytest.mark.parametrize("component", sorted(COMPONENTS))
 def test_a_component_by_name(client: openai.OpenAI, component: str) -> None:
-    """A component's id as the model is answered by that component."""
+    """A component whose id is the model answers the request."""
     response = client.chat.completions.create(model=component, messages=HELLO)
 
     assert response.model == component
@@ -115,7 +115,7 @@ def test_a_seed_repeats_the_text(client: openai.OpenAI) -> None:
 
 
 def test_logprobs_come_with_the_tokens(client: openai.OpenAI) -> None:
-    """Each token carries its log probability and the asked alternatives."""
+    """Each token has its log probability and the requested alternatives."""
     response = client.chat.completions.create(
         model="demo", messages=HELLO, logprobs=True, top_logprobs=2
     )
@@ -127,7 +127,7 @@ def test_logprobs_come_with_the_tokens(client: openai.OpenAI) -> None:
 
 
 def test_max_tokens_is_kept(client: openai.OpenAI) -> None:
-    """A limit cuts the text and says so."""
+    """A limit cuts the text, and the finish reason says so."""
     response = client.chat.completions.create(model="demo", messages=HELLO, max_tokens=2)
 
     assert response.choices[0].finish_reason == "length"
@@ -145,7 +145,7 @@ def test_a_response_format_is_kept(client: openai.OpenAI) -> None:
 
 
 def test_errors_by_type(client: openai.OpenAI) -> None:
-    """Each kind of error is the exception that users of the client expect, with its code."""
+    """Each kind of error raises the client's exception for it, with its code."""
     with pytest.raises(openai.NotFoundError) as unknown:
         client.chat.completions.create(model="nobody", messages=HELLO)
     with pytest.raises(openai.AuthenticationError) as stranger:
@@ -162,7 +162,7 @@ def test_errors_by_type(client: openai.OpenAI) -> None:
 
 
 def test_a_history_beyond_the_window_is_refused_with_the_limit(client: openai.OpenAI) -> None:
-    """More than the component's window gives 400 and names the limit."""
+    """A history longer than the component's window gives 400 and names the limit."""
     with pytest.raises(openai.BadRequestError) as error:
         client.chat.completions.create(
             model="demo", messages=[{"role": "user", "content": "hello " * 5000}]

@@ -1,4 +1,4 @@
-"""Every port that the processes of a blend listen on: nothing but the API answers on Serve's."""
+"""All ports on which a blend's processes listen: Serve's ports answer only the API."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,20 +30,20 @@ PATHS = (
     "/-/routes",
     "/-/healthz",
 )
-# The router's health, and Serve's, by which HAProxy knows whom to ask; both say no more than that.
+# The health checks of the router and of Serve, which HAProxy reads; both reveal only that.
 HEALTH = {("/healthz", '{"status":"ok"}'), ("/-/healthz", "success")}
 
 
 @dataclass(frozen=True)
 class Port:
-    """A port that a process listens on, and what the process does."""
+    """A port on which a process listens, and the process's role."""
 
     number: int
     process: str
 
 
 def ports(live: Live) -> Iterator[Port]:
-    """The ports of all processes of the cluster that other machines can reach."""
+    """The ports of all the cluster's processes that other machines can reach."""
     root = psutil.Process(live.running.pid)
     for process in (root, *root.children(recursive=True)):
         for connection in process.net_connections("inet"):
@@ -52,7 +52,7 @@ def ports(live: Live) -> Iterator[Port]:
 
 
 def open_paths(port: Port, key: str | None = None) -> set[tuple[str, str]]:
-    """The paths that a port answers with success, and what it says; nothing if it is no HTTP."""
+    """The paths that a port answers with success, and the answers; none if it is not HTTP."""
     found = set()
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     with httpx.Client(base_url=f"http://127.0.0.1:{port.number}", timeout=10) as http:
@@ -70,7 +70,7 @@ def open_paths(port: Port, key: str | None = None) -> set[tuple[str, str]]:
 
 
 def test_replicas_answer_nobody_without_a_key(demo: Live) -> None:
-    """Straight to the ports of router, engines and pickers: health checks, and no more."""
+    """The ports of router, engines and pickers answer direct requests only for health checks."""
     replicas = [port for port in ports(demo) if "ServeReplica" in port.process]
     answering = {port: found for port in replicas if (found := open_paths(port))}
 
@@ -80,13 +80,13 @@ def test_replicas_answer_nobody_without_a_key(demo: Live) -> None:
     assert len(routers) == 1
     assert len(engines) == len(pickers) == 3
     for port in pickers:
-        # All that it says is the address of a replica, which asks for the key.
+        # The picker reveals only the address of a replica, which needs the key.
         answering[port] = {(p, text) for p, text in answering[port] if p != "/internal/route"}
     assert all(found <= HEALTH for found in answering.values()), answering
 
 
 def test_engines_refuse_the_clients_key(demo: Live) -> None:
-    """A client's key opens the router's port alone; the internal key is not the client's."""
+    """A client's key opens the router's port alone; it differs from the internal key."""
     engines = [port for port in ports(demo) if ":LLMServer:" in port.process]
 
     assert all(open_paths(port, demo.api_key) <= HEALTH for port in engines)
@@ -94,7 +94,7 @@ def test_engines_refuse_the_clients_key(demo: Live) -> None:
 
 
 def test_the_front_and_the_fallback_show_no_more(demo: Live) -> None:
-    """HAProxy, and Serve's own proxy behind it."""
+    """HAProxy, and Serve's own proxy behind it, answer the API only."""
     front = Port(int(demo.url.rsplit(":", 1)[1]), "haproxy")
     proxies = [port for port in ports(demo) if "ProxyActor" in port.process]
 

@@ -1,4 +1,4 @@
-"""The price of blending, by what the prefix caches of real engines say."""
+"""The cost of blending, by the cached tokens that real engines report."""
 
 import json
 from collections.abc import Iterator
@@ -17,9 +17,9 @@ LONG_TALKS, LONG_TURNS, STEADY_FROM, RESPONSE_TOKENS = 20, 11, 5, 48
 
 
 async def long_talk(http: httpx.AsyncClient, number: int) -> list[Served]:
-    """A conversation in which every user message and every response is about as long.
+    """A conversation whose user messages, and whose responses, all have about the same length.
 
-    A response without chance is text that its tokenizer reads as the tokens that were generated.
+    A greedy response is text that its tokenizer reads as the tokens that were generated.
     """
     length = {"min_tokens": RESPONSE_TOKENS, "max_tokens": RESPONSE_TOKENS, "temperature": 0}
     messages, found = list[dict[str, str]](), []
@@ -34,7 +34,7 @@ async def long_talk(http: httpx.AsyncClient, number: int) -> list[Served]:
 
 @dataclass(frozen=True)
 class Again:
-    """A response of a component that had answered `turns` before, when its prompt was shorter."""
+    """A response whose component answered before, `turns` ago, when its prompt was shorter."""
 
     served: Served
     turns: int
@@ -52,10 +52,10 @@ def again(talk: list[Served]) -> Iterator[Again]:
 
 
 async def test_the_price_of_blending_is_bounded(demo: Live) -> None:
-    """A prompt is computed anew from where its component answered last: k turns ago, k·U + (k-1)·R.
+    """A prompt is computed anew from its component's last answer: k turns ago, k·U + (k-1)·R.
 
-    The draw makes k the number of components on average, so that the price is N·U + (N-1)·R. That
-    blocks are cached whole or not at all adds half a block.
+    The draw makes k the number of components on average, so the price is N·U + (N-1)·R. Because
+    only whole blocks are cached, half a block is added.
     """
     async with client(demo) as http:
         talks = await everybody(LONG_TALKS, lambda n: long_talk(http, n))

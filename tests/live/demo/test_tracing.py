@@ -24,7 +24,7 @@ OF_THE_COMPONENT = "replica_handle_request LLMServer:ember __call__"
 
 @pytest.fixture(scope="module")
 def live(demo: Live, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    """The demo when all of its responses are ember's, and a component that nobody can reach."""
+    """The demo with all weight on ember, and a component that cannot be reached."""
     components = loading.load("demo").model_dump(mode="json")["components"]
     gone = {"id": "gone", "kind": "remote", "base_url": "http://127.0.0.1:9/v1", "model": "x"}
     weights = {"ember": 1, "flint": 0, "willow": 0, "gone": 0}
@@ -47,8 +47,8 @@ async def ask(live: Live, sampled: bool, trace: str = TRACE, **fields: Any) -> h
 async def reach_the_component_by_haproxy(live: Live, collector: Collector) -> None:
     """Ask until a replica of the component has sent a span.
 
-    Serve passes requests on by its fallback proxy, which traces nothing, until HAProxy has been
-    started anew with a replica that has just come up.
+    Serve forwards requests through its fallback proxy, which traces nothing, until HAProxy has been
+    restarted with a new replica.
     """
     async with asyncio.timeout(60):
         while OF_THE_COMPONENT not in {span.name for span in collector.spans}:
@@ -57,7 +57,7 @@ async def reach_the_component_by_haproxy(live: Live, collector: Collector) -> No
 
 
 async def test_a_streamed_response_is_one_trace(live: Live, collector: Collector) -> None:
-    """Span by span: the replica of Ray Serve, the response, its component, the engine."""
+    """Its spans: the replica of Ray Serve, the response, its component, the engine."""
     await reach_the_component_by_haproxy(live, collector)
     response = await ask(live, sampled=True, stream_options={"include_usage": True})
     usage = next(e["usage"] for e in events(response.content)[::-1] if "usage" in e)
@@ -107,11 +107,11 @@ def of_trace(collector: Collector, trace: str) -> list[Received]:
 
 async def test_what_is_not_sampled_leaves_no_span(live: Live, collector: Collector) -> None:
     """A client that does not trace its request, with a ratio of 0: nothing is sent, not even by
-    the components that Ray would have begin traces of their own."""
+    the components, for which Ray would begin traces of their own."""
     collector.spans.clear()
     for model in ("ember", "flint", "demo"):
         await ask(live, sampled=False, model=model)
-    # Whatever these would have sent comes before the spans of a request that follows them.
+    # Any spans of these requests would come before the spans of the next request.
     await ask(live, sampled=True, model="flint")
     await eventually(lambda: "chat flint" in {span.name for span in collector.spans}, timeout_s=30)
 
@@ -120,7 +120,7 @@ async def test_what_is_not_sampled_leaves_no_span(live: Live, collector: Collect
 
 
 async def test_logs_are_json_with_ids_and_without_words(live: Live) -> None:
-    """A response that failed is logged with all of its ids; no text and no key is in any file."""
+    """The log of a failed response has all its ids; no file has a text or a key."""
     words = [{"role": "user", "content": "xylophone-of-mine"}]
     failed = await ask(live, sampled=True, model="gone", messages=words)
     answered = await ask(live, sampled=True, messages=words)
@@ -144,7 +144,7 @@ async def test_logs_are_json_with_ids_and_without_words(live: Live) -> None:
 
 
 def chain(span: Received, spans: dict[str, Received]) -> list[Received]:
-    """A span and its ancestors that were collected."""
+    """A span and its collected ancestors."""
     by_id = {span.id: span for span in spans.values()}
     found = [span]
     while (parent := by_id.get(found[-1].parent)) is not None:

@@ -1,4 +1,4 @@
-"""Two real components on a cluster whose engines and routers this folder's tests kill."""
+"""Two real components on a cluster; this folder's tests kill its engines and routers."""
 
 from collections.abc import Iterator
 
@@ -12,9 +12,9 @@ LONG_TOKENS = 1500
 
 
 def blend(replicas: int = 2) -> BlendConfig:
-    """The demo's ember with so many replicas, and flint beside it; responses may be very long.
+    """The demo's ember with `replicas` replicas, and flint; responses may be very long.
 
-    Contexts may be longer than the models have learnt, where only token counts matter.
+    Contexts may exceed those of the models' training, because only token counts matter.
     """
     data = loading.load("demo").model_dump(mode="json")
     ember, flint, _ = data["components"]

@@ -21,7 +21,7 @@ CONVERSATIONS, TURNS, HOMES = 60, 8, 200
 
 
 async def converse(http: httpx.AsyncClient, number: int, turns: int) -> list[Served]:
-    """A conversation whose first words are its own, so that no other's prefix helps it."""
+    """A conversation with unique first words, so that no other's prefix cache helps it."""
     messages = [{"role": "user", "content": f"{number} {number * 7} Hello! My name is {number}."}]
     found = []
     for turn in range(turns):
@@ -34,7 +34,7 @@ async def converse(http: httpx.AsyncClient, number: int, turns: int) -> list[Ser
 
 
 async def homes(http: httpx.AsyncClient, count: int) -> dict[int, str]:
-    """The replica of ember that each of so many conversations reaches now."""
+    """The replica of ember that each of `count` conversations reaches now."""
     message = [{"role": "user", "content": "Hello!"}]
 
     async def home(number: int) -> list[Served]:
@@ -45,7 +45,7 @@ async def homes(http: httpx.AsyncClient, count: int) -> dict[int, str]:
 
 
 def one_replicas_hits(served: list[Served]) -> int:
-    """The prompt tokens that one replica's cache would have held, in whole blocks."""
+    """The prompt tokens that one replica's cache would hold, in whole blocks."""
     known: dict[str, set[tuple[int, ...]]] = defaultdict(set)
     hits = 0
     for s in served:
@@ -77,13 +77,13 @@ async def test_a_conversation_meets_one_replica_of_each_component(live: Live) ->
     print(json.dumps({"pairs": len(replicas), "cached": hit, "one_replica": ideal, "moved": moved}))
     assert hit >= 0.95 * ideal > 0
     assert len(set(after.values())) == 3
-    # A third is expected to move. More than half of 200, on rings of 100 points per replica, have
-    # odds of 1 in 20,000 (simulated so many times); hashing modulo n would move two thirds.
+    # A third is expected to move. More than half of 200, on rings of 100 points per replica, has a
+    # probability of 1 in 20,000 (by simulation); hashing modulo n would move two thirds.
     assert moved <= 0.5
 
 
 async def restart_a_router(live: Live) -> None:
-    """Kill one of the two, and wait for the one that takes its place."""
+    """Kill one of the two routers, and wait for its replacement."""
     before = live.pids("blended", "Router")
     os.kill(before[0], signal.SIGKILL)
 

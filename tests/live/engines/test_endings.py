@@ -1,4 +1,4 @@
-"""Real engines whose clients leave, whose router dies, and one of which dies under load."""
+"""Real engines: clients leave, a router dies, and an engine dies under load."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ from tests.support import eventually
 pytestmark = pytest.mark.ray
 
 STREAMS = 24
-# Ray's metrics are pushed every few seconds, on a machine that may be busy.
+# Ray pushes metrics every few seconds, and the machine may be busy.
 PATIENCE_S = 120
 NO_TIMEOUT = aiohttp.ClientTimeout(total=None)
 HELLO = [{"role": "user", "content": "Hello!"}]
@@ -26,7 +26,7 @@ HELLO = [{"role": "user", "content": "Hello!"}]
 
 @asynccontextmanager
 async def long_streams(live: Live) -> AsyncIterator[list[aiohttp.ClientResponse]]:
-    """Streams of flint that have begun and would go on for long, each on its own connection."""
+    """Long streams of flint that have begun, each on its own connection."""
     headers = {"Authorization": f"Bearer {live.api_key}"}
     body = {"model": "flint", "messages": HELLO, "stream": True}
     body |= {"min_tokens": LONG_TOKENS, "max_tokens": LONG_TOKENS}
@@ -46,13 +46,13 @@ def generating(live: Live) -> float:
 
 
 def at_full_length(live: Live) -> float:
-    """How many responses the engines have generated to their full length."""
+    """The number of responses that the engines generated to their full length."""
     name = "ray_vllm_request_success_total"
     return live.metric(name, by="model_name", finished_reason="length").get("flint", 0.0)
 
 
 async def test_a_client_that_leaves_ends_its_generation(live: Live) -> None:
-    """The engine's gauge goes back to 0, and no response was generated to its end for nobody."""
+    """The engine's gauge returns to 0, and no abandoned response was generated to its end."""
     # The warm-up's response is counted once Ray has pushed its metrics.
     await eventually(lambda: at_full_length(live) > 0, PATIENCE_S)
     before = at_full_length(live)
@@ -64,7 +64,7 @@ async def test_a_client_that_leaves_ends_its_generation(live: Live) -> None:
 
 
 async def test_a_router_that_dies_ends_its_generations(live: Live) -> None:
-    """Its streams break off and are not generated further; those of the other come whole."""
+    """Its streams break off and their generation ends; the other router's streams come whole."""
     before = at_full_length(live)
     async with long_streams(live) as streams:
         os.kill(live.pids("blended", "Router")[0], signal.SIGKILL)
@@ -79,7 +79,7 @@ async def test_a_router_that_dies_ends_its_generations(live: Live) -> None:
 
 
 async def rest(stream: aiohttp.ClientResponse) -> bytes | None:
-    """What a stream still says; None when it breaks off."""
+    """The rest of a stream; None if it breaks off."""
     try:
         return await stream.read()
     except aiohttp.ClientError:
@@ -107,7 +107,7 @@ async def test_an_engine_that_dies_costs_only_streams_that_had_begun(live: Live)
 
 
 async def replaced(live: Live, killed: int, replicas: int) -> None:
-    """Wait until as many replicas of ember run as before, none of them the killed one."""
+    """Wait until as many replicas of ember run as before, and the killed one is gone."""
     async with asyncio.timeout(PATIENCE_S):
         while True:
             pids = await asyncio.to_thread(live.pids, "component-ember", "LLMServer:ember")

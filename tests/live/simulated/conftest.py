@@ -1,6 +1,6 @@
 """A cluster of simulated components that this folder's tests share, each with a blend of its own.
 
-Their components have different ids: one that is replaced would have to end its responses first.
+The blends' components have different ids: a replaced component would first end its responses.
 """
 
 import time
@@ -15,7 +15,7 @@ from loadtests.harness.postgres import Postgres, postgres
 from tests.live.conftest import Live, running
 from tests.support import HELLO
 
-# So much of the machine is reserved for any of the blends.
+# The machine's resources that are reserved for any of the blends.
 FIRST = """
 name: first
 router: {cpus: 4, replicas: {min: 1, max: 1}}
@@ -33,7 +33,7 @@ def database() -> Iterator[Postgres]:
 
 @pytest.fixture(scope="package")
 def live(database: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    """Ray, Serve, and a blend that only holds the place."""
+    """Ray, Serve, and a placeholder blend."""
     folder = tmp_path_factory.mktemp("simulated")
     path = folder / "first.yaml"
     path.write_text(FIRST)
@@ -46,7 +46,7 @@ def live(database: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 def deploy(live: Live, text: str) -> BlendConfig:
-    """Make this blend what runs, and wait until every router replica has seen all components."""
+    """Deploy this blend, and wait until every router replica has seen all components."""
     blend = loading.parse(text, "the test's blend")
     live.deploy(blend)
     deadline = time.monotonic() + _WITHIN_S

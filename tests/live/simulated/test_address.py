@@ -1,4 +1,4 @@
-"""A cluster beside another: deployed to by its address, and stopped without the other."""
+"""A second cluster: deployed to by its address, and stopped without touching the first."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -20,7 +20,7 @@ SECOND = BESIDE.replace("beside", "second").replace("]", ", {id: q, kind: simula
 
 @pytest.fixture(scope="module")
 def beside(live: Live, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    """Another cluster than the folder's own."""
+    """A second cluster beside the folder's own."""
     assert live
     folder = tmp_path_factory.mktemp("beside")
     for name, text in (("beside", BESIDE), ("second", SECOND)):
@@ -44,7 +44,7 @@ def ask(live: Live, model: str) -> httpx.Response:
 
 
 def test_two_clusters_meet_in_no_port(live: Live, beside: Live) -> None:
-    """A key of the other cluster would be refused: each client meets its own router."""
+    """The other cluster's key would be refused: each client reaches its own router."""
     other = models(live)[0]
     for cluster, model in [(beside, "beside"), (live, other)] * 10:
         assert ask(cluster, model).is_success
@@ -52,7 +52,7 @@ def test_two_clusters_meet_in_no_port(live: Live, beside: Live) -> None:
 
 
 def test_up_and_down_with_an_address(beside: Live) -> None:
-    """`--address` replaces and deletes the blend of a cluster; others' applications stay."""
+    """`--address` replaces and deletes a cluster's blend; other applications stay."""
     folder = Path(beside.env["BLENDED_STATE_DIR"]).parent
     deploy_application_of_others(beside)
     address = ("--address", beside.running.dashboard_url)
@@ -75,7 +75,7 @@ def test_up_and_down_with_an_address(beside: Live) -> None:
 
 
 def test_down_stops_what_up_started_and_nothing_else(live: Live, beside: Live) -> None:
-    """After `blended down` no process, port or file of its cluster is left; another goes on."""
+    """After `blended down` the cluster has no process, port or file; the other one goes on."""
     started = psutil.Process(beside.running.pid).children(recursive=True)
     assert len(started) > 5
     down = beside.cli("down")
@@ -95,7 +95,7 @@ Listener = tuple[str, int]
 
 
 def shared(some: set[Listener], others: set[Listener]) -> set[Listener]:
-    """Ports that both would be reached at; one number at two addresses is two ports."""
+    """Addresses and ports in both; one port at two addresses counts as two."""
     everywhere = {"0.0.0.0", "::"}
     return {
         (ip, port)

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.ray
 
 BODIES = [{"model": "scaled", "messages": [{"role": "user", "content": "Hello!"}]}]
 WITHIN_S = 120
-# Ray's own policy would never add a replica: one may have more requests under way than there are.
+# Ray's own policy would never add a replica: one takes more requests than are under way.
 BLEND = """
 name: scaled
 selection: {weights: {d: 1, e: 0}}
@@ -33,14 +33,14 @@ CHANGED = BLEND.replace("{d: 1, e: 0}", "{d: 0, e: 1}").replace("[4, 8, 12]", "[
 
 
 async def targets(live: Live) -> dict[str, int]:
-    """How many replicas of each component Serve aims at."""
+    """Serve's target number of replicas, by component."""
     apps = await asyncio.to_thread(live.applications)
     deployments = {i: apps[f"component-{i}"]["deployments"]["Simulated"] for i in "de"}
     return {i: deployment["target_num_replicas"] for i, deployment in deployments.items()}
 
 
 async def reach(live: Live, component: str, replicas: int) -> None:
-    """Wait until Serve aims at so many replicas or more."""
+    """Wait until Serve's target is at least `replicas`."""
     began, found = time.monotonic(), dict[str, int]()
     while time.monotonic() < began + WITHIN_S:
         found = await targets(live)
@@ -51,7 +51,7 @@ async def reach(live: Live, component: str, replicas: int) -> None:
 
 
 def kill_controller(live: Live) -> None:
-    """End Serve's controller, which Ray starts again."""
+    """Kill Serve's controller, which Ray restarts."""
     found = (re.fullmatch(r"controller_(\d+)\.log", p.name) for p in live.logs.glob("serve/*"))
     (pid,) = [int(match[1]) for match in found if match]
     os.kill(pid, signal.SIGKILL)
@@ -60,7 +60,7 @@ def kill_controller(live: Live) -> None:
 async def test_replicas_follow_the_rate_and_the_weights(live: Live) -> None:
     """A step in the rate, other weights, a controller that dies: the replicas follow each time.
 
-    Nobody is refused meanwhile, and no replica restarts because of its component's capacity.
+    No request is refused meanwhile, and a component's capacity restarts no replica.
     """
     await asyncio.to_thread(deploy, live, BLEND)
     before = set(await asyncio.to_thread(live.pids, "component-d", "Simulated"))

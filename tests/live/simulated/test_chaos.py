@@ -1,4 +1,4 @@
-"""Under load replicas are killed and replaced: what clients notice of it."""
+"""Replicas are killed and replaced under load: the effects that clients see."""
 
 import asyncio
 import json
@@ -36,17 +36,17 @@ components:
 
 @dataclass
 class Trouble:
-    """What kills processes of a blend that runs, one after the other.
+    """Kills processes of a running blend, one after another.
 
-    A component's next process dies when both of its replicas run again, so that one is always left,
-    however long a machine takes to start another.
+    It kills a component's next process when both replicas run again, so that one is always left,
+    however long the machine takes to start another.
     """
 
     live: Live
     killed: set[int] = field(default_factory=set)
 
     async def whole(self, app: str, deployment: str) -> list[int]:
-        """Wait until a deployment has its two replicas, none of them killed; their processes."""
+        """Wait until a deployment has two replicas, neither killed; returns the processes."""
         async with asyncio.timeout(PATIENCE_S):
             while True:
                 pids = await asyncio.to_thread(self.live.pids, app, deployment)
@@ -85,15 +85,15 @@ async def everything(live: Live, start: float) -> float:
 
 
 def redeploy(live: Live) -> None:
-    """Give component a another simulation, which replaces its replicas."""
+    """Change the simulation of component a, which replaces its replicas."""
     live.deploy(loading.parse(BLEND.replace("tokens: 20", "tokens: 21", 1), "the changed blend"))
 
 
 async def test_clients_notice_nothing_that_had_not_begun(live: Live, database: Postgres) -> None:
-    """No unary request fails; a stream that fails had begun, and says so by an error event.
+    """No unary request fails; a stream that fails had begun, and ends with an error event.
 
-    Only a killed router cannot say anything: its streams break off inside a chunk of HTTP, which
-    clients report as an error.
+    Only a killed router cannot send one: its streams break off inside an HTTP chunk, which clients
+    report as an error.
     """
     await asyncio.to_thread(deploy, live, BLEND)
     bodies = [{"model": "chaos", "messages": HELLO, "stream": s} for s in (False, True)]
@@ -113,9 +113,9 @@ async def test_clients_notice_nothing_that_had_not_begun(live: Live, database: P
 
 
 async def records(url: str, results: list[Result], killed_s: float) -> list[Any]:
-    """The journal's rows of these, once there is one for every one that had to survive the kill.
+    """The journal's rows of these results, once every one that must survive the kill has a row.
 
-    What a router had not written when it was killed is lost: at most its last second.
+    The rows that a killed router had not yet written are lost: at most those of its last second.
     """
     asked = {r.headers[ID] for r in results}
     due = {r.headers[ID] for r in results if not r.is_on_its_way(killed_s)}
@@ -124,7 +124,7 @@ async def records(url: str, results: list[Result], killed_s: float) -> list[Any]
 
 
 def agree(rows: list[Any], results: list[Result]) -> None:
-    """One record for each response, whose end is the one that the client saw."""
+    """One record for each response, with the same end as the client saw."""
     ends = {"finished": "finished", "error_event": "failed_after_first_byte"}
     seen = {r.headers[ID]: ends.get(r.end) for r in results}
     states = {row.response_id: row.state for row in rows}
@@ -137,10 +137,10 @@ def agree(rows: list[Any], results: list[Result]) -> None:
 
 
 def weigh(rows: list[Any]) -> None:
-    """Each component's responses, every one by its inverse propensity, add up to all of them.
+    """The responses of each component, weighted by inverse propensity, sum to all responses.
 
-    The sum's variance is that of sum(1{i}/p); the squared z-scores of three components, of which
-    two are free, exceed 18.4 once in 10,000 runs.
+    The variance of the sum is that of sum(1{i}/p); the squared z-scores of three components, two of
+    them free, exceed 18.4 once in 10,000 runs.
     """
     z_squared = []
     for component in "abc":

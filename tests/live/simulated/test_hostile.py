@@ -1,4 +1,4 @@
-"""Strangers who hold connections, and processes that hang or die, while clients are served."""
+"""Clients are served while others hold connections, and while processes hang or die."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ from tests.support import HELLO, eventually
 pytestmark = pytest.mark.ray
 
 RATE_PER_S, CONNECTIONS, PATIENCE_S = 20, 4100, 120
-# Another address than the clients' own.
+# An address other than that of the clients.
 STRANGER = "127.0.0.2"
 
 BLEND = """
@@ -45,7 +45,7 @@ def beset(live: Live) -> Live:
 
 @contextmanager
 def held(live: Live, count: int) -> Iterator[int]:
-    """So many connections with one byte each, as far as they are let in; how many were."""
+    """Open `count` connections with one byte each, as far as accepted; yields their number."""
     address = (urlsplit(live.url).hostname, urlsplit(live.url).port)
     with ExitStack() as stack:
         opened = 0
@@ -70,17 +70,17 @@ async def stopped(pid: int) -> AsyncIterator[None]:
 
 
 def p99_ms(results: list[Result]) -> float:
-    """Of the time until the end of a response."""
+    """The 99th percentile of the time until the end of a response."""
     return statistics.quantiles([r.took_ms for r in results], n=100)[-1]
 
 
 def longest_s(results: list[Result]) -> float:
-    """The longest that a client has waited for the end of its response."""
+    """The longest wait of a client for the end of its response."""
     return max(r.took_ms for r in results) / 1e3
 
 
 async def test_strangers_that_hold_connections_keep_nobody_out(beset: Live) -> None:
-    """4,100 connections that ask nothing, without a key: every client is answered meanwhile."""
+    """4,100 silent connections without a key: every client is answered meanwhile."""
     usual = await load(beset, RATE_PER_S, 8, BODIES)
     with ExitStack() as stack:
         opened = await asyncio.to_thread(stack.enter_context, held(beset, CONNECTIONS))
@@ -93,7 +93,7 @@ async def test_strangers_that_hold_connections_keep_nobody_out(beset: Live) -> N
 
 
 async def test_a_component_that_hangs_costs_no_response_that_had_not_begun(beset: Live) -> None:
-    """What waits for it is answered by the other component once its check has failed."""
+    """The other component answers the waiting requests once the check has failed."""
     (pid,) = await asyncio.to_thread(beset.pids, "component-t", "Simulated")
     async with steady(beset, RATE_PER_S, BODIES) as results:
         await eventually(lambda: len(results) > 40, PATIENCE_S)
@@ -108,7 +108,7 @@ async def test_a_component_that_hangs_costs_no_response_that_had_not_begun(beset
 
 
 async def test_a_router_that_hangs_costs_no_response_that_had_not_begun(beset: Live) -> None:
-    """HAProxy gives what waits for it to the other router, whose answers come as usual."""
+    """HAProxy sends the waiting requests to the other router, which answers as usual."""
     pids = await asyncio.to_thread(beset.pids, "blended", "Router")
     async with steady(beset, RATE_PER_S, BODIES) as results:
         await eventually(lambda: len(results) > 40, PATIENCE_S)
@@ -130,7 +130,7 @@ def haproxies(live: Live) -> list[psutil.Process]:
 
 
 async def test_a_proxy_that_dies_is_there_again_in_seconds(beset: Live) -> None:
-    """Serve starts another HAProxy, by which every later request is answered."""
+    """Serve starts another HAProxy, which passes on every later request."""
     (before,) = {p.pid for p in haproxies(beset)}
     async with steady(beset, RATE_PER_S, BODIES) as results:
         await eventually(lambda: len(results) > 40, PATIENCE_S)
@@ -145,7 +145,7 @@ async def test_a_proxy_that_dies_is_there_again_in_seconds(beset: Live) -> None:
 
 
 def test_no_other_user_of_the_machine_gets_in(live: Live) -> None:
-    """What Ray opens to everybody, logs and sockets among it, lies in a folder that is closed."""
+    """Logs, sockets and other files that Ray leaves open to all are in a closed folder."""
     folder = Path(live.running.temp_dir)
 
     assert folder.stat().st_mode & 0o077 == 0

@@ -36,13 +36,13 @@ components:
 
 @pytest.fixture(scope="module")
 def kept_blend(live: Live) -> Live:
-    """Two simulated components and two routers, whose journal is in that database."""
+    """Two simulated components and two routers, with the journal in that database."""
     deploy(live, BLEND)
     return live
 
 
 async def outage(database: Postgres) -> None:
-    """Take the database away for a while."""
+    """Stop the database for a while."""
     await asyncio.sleep(BEFORE_S)
     await asyncio.to_thread(database.stop)
     await asyncio.sleep(AWAY_S)
@@ -60,7 +60,7 @@ def ids(results: list[Result]) -> list[str]:
 
 
 def p99_ms(results: list[Result], begin_s: float, end_s: float) -> float:
-    """The 99th percentile of TTFT of the requests that began in a part of the load."""
+    """The 99th percentile of TTFT of the requests that began between the two times."""
     ttfts = [r.ttft_ms for r in results if begin_s <= r.started_s < end_s and r.ttft_ms]
     return quantiles(ttfts, n=100)[-1]
 
@@ -93,7 +93,7 @@ async def test_a_database_that_goes_away_costs_nothing(
 async def test_routers_that_are_told_to_end_leave_nothing_unrecorded(
     kept_blend: Live, database: Postgres
 ) -> None:
-    """SIGTERM to both router processes: what clients had seen until then is in the database."""
+    """After SIGTERM to both routers, the database has every response that clients saw."""
     results = await load(kept_blend, RATE_PER_S, 2, BODIES)
     for pid in await asyncio.to_thread(kept_blend.pids, "blended", "Router"):
         os.kill(pid, signal.SIGTERM)
@@ -107,7 +107,7 @@ async def test_routers_that_are_told_to_end_leave_nothing_unrecorded(
 
 
 def test_the_spool_is_empty_in_the_end(kept_blend: Live) -> None:
-    """Nothing is left on the machine but the folders of the writers that run."""
+    """The machine keeps only the folders of the running writers."""
     spool = Path(kept_blend.env["BLENDED_STATE_DIR"]) / "spool"
 
     assert list(spool.glob("*/*.jsonl")) == []

@@ -1,4 +1,4 @@
-"""More requests than the components can take: some are served as usual, the others hear of it."""
+"""More requests than the components can take: some are served as usual, the others refused."""
 
 import asyncio
 import json
@@ -14,8 +14,8 @@ from tests.support import HELLO
 
 pytestmark = pytest.mark.ray
 
-# Three components, two responses at once each, a second for each response: so few that the
-# requests wait for a place at a component, not for a busy machine.
+# Three components, two responses at once each, one second per response: so few that requests wait
+# for a component, not for a busy machine.
 CAPACITY_PER_S = 3 * 2 / 1.0
 DURATION_S = 20
 
@@ -31,13 +31,13 @@ components:
 
 
 def p95_ttft_ms(results: list[Result]) -> float:
-    """Of the responses that came."""
+    """The 95th percentile of TTFT of the finished responses."""
     times = [r.ttft_ms for r in results if r.end == "finished" and r.ttft_ms is not None]
     return statistics.quantiles(times, n=20)[-1]
 
 
 async def test_beyond_capacity_admitted_requests_keep_their_latency(live: Live) -> None:
-    """At three times the capacity the admitted wait little longer; the others get 429 at once."""
+    """At three times the capacity, admitted requests wait little longer; others get 429 at once."""
     await asyncio.to_thread(deploy, live, BLEND)
     body = {"model": "small", "messages": HELLO, "stream": True}
     usual = await load(live, 0.9 * CAPACITY_PER_S, DURATION_S, [body])
@@ -60,5 +60,5 @@ async def test_beyond_capacity_admitted_requests_keep_their_latency(live: Live) 
     assert len(beyond) - len(refused) > 0.6 * CAPACITY_PER_S * DURATION_S
     assert {r.status for r in refused} == {429}
     assert all(int(r.headers["retry-after"]) > 0 for r in refused)
-    # The aim is 1.3 on a machine of its own.
+    # The target on an idle machine is 1.3.
     assert ratio < 2

@@ -1,4 +1,4 @@
-"""Two router replicas on a real cluster make the draws that one would."""
+"""Two router replicas on a real cluster make the draws that one would make."""
 
 import asyncio
 import math
@@ -54,7 +54,7 @@ async def test_draws_of_two_router_replicas_follow_the_weights(live: Live) -> No
 
 
 async def one_client(live: Live) -> list[str]:
-    """Ask again and again over one connection; the components in the order of the responses."""
+    """Ask repeatedly over one connection; returns the components in the responses' order."""
     body = {"model": "rehearsal", "messages": [{"role": "user", "content": "Hello!"}]}
     headers = {"Authorization": f"Bearer {live.api_key}"}
     drawn = []
@@ -67,13 +67,13 @@ async def one_client(live: Live) -> list[str]:
 
 
 def requests_by_router(live: Live) -> dict[str, float]:
-    """How many requests each router replica has served, by Ray's own counter."""
+    """The requests that each router replica has served, by Ray's own counter."""
     name = "ray_serve_deployment_request_counter_total"
     return live.metric(name, by="replica", deployment="Router")
 
 
 async def requests_since(live: Live, before: dict[str, float]) -> dict[str, float]:
-    """How many more each has served, once all of them are counted."""
+    """The further requests that each router has served, once all are counted."""
     async with asyncio.timeout(60):
         while True:
             now = requests_by_router(live)
