@@ -20,7 +20,7 @@ REVEALED = {"api": {"reveal_component": True}}
 
 
 async def test_a_chat_is_answered_by_one_component() -> None:
-    """The response is OpenAI's, names its component, and one component generated it."""
+    """The response has OpenAI's form and names its component, and one component generated it."""
     async with rig(blend("a", "b", "c", **REVEALED)) as r:
         response = await r.chat()
 
@@ -45,7 +45,7 @@ async def test_a_stream_is_the_same_response_in_pieces() -> None:
 
 
 async def test_completions_are_answered_too() -> None:
-    """The completions endpoint takes the same way."""
+    """The completions endpoint works in the same way."""
     async with rig(blend("a")) as r:
         body = {"model": "blend", "prompt": "Once"}
         response = await r.client.post("/v1/completions", json=body)
@@ -56,7 +56,7 @@ async def test_completions_are_answered_too() -> None:
 
 
 async def test_every_response_is_a_draw_of_its_own() -> None:
-    """The same request again and again meets every component."""
+    """The same request, repeated, reaches every component."""
     async with rig(blend("a", "b", "c", **REVEALED)) as r:
         drawn = Counter([(await r.chat()).headers["x-blended-component"] for _ in range(60)])
 
@@ -66,7 +66,7 @@ async def test_every_response_is_a_draw_of_its_own() -> None:
 
 
 async def test_an_idempotency_key_repeats_the_draw() -> None:
-    """The same key in the same turn meets the same component; without it draws differ."""
+    """The same key in the same turn reaches the same component; without it draws differ."""
     async with rig(blend("a", "b", "c", **REVEALED)) as r:
         same = {
             (await r.chat(headers={"Idempotency-Key": "k"})).headers["x-blended-component"]
@@ -86,7 +86,7 @@ async def test_weights_decide_and_weight_zero_is_left_out() -> None:
 
 
 async def test_a_component_can_be_asked_by_name() -> None:
-    """A component's id is a model, even at weight 0: the arm of one component."""
+    """A component's id is a model, even at weight 0: only that component answers."""
     config = blend("a", "b", selection={"weights": {"a": 0, "b": 2}}, **REVEALED)
     async with rig(config) as r:
         response = await r.chat(model="a")
@@ -96,7 +96,7 @@ async def test_a_component_can_be_asked_by_name() -> None:
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_hidden_component_stays_hidden(stream: bool) -> None:
-    """Unless the config reveals it, no header and no field says who answered."""
+    """Unless the config reveals it, no header and no field names the component."""
     async with rig(blend("anna", "berta")) as r:
         response = await r.chat(stream=stream)
 
@@ -107,7 +107,7 @@ async def test_a_hidden_component_stays_hidden(stream: bool) -> None:
 
 
 async def test_the_whole_history_reaches_the_component_whoever_wrote_it() -> None:
-    """The component gets every message as it came, and nothing that tells who wrote it."""
+    """The component gets every message unchanged, without the name of the component behind it."""
     history = [
         {"role": "system", "content": "Be kind."},
         *HELLO,
@@ -147,7 +147,7 @@ async def test_models_lists_the_blend_and_its_components() -> None:
 
 
 async def test_a_browsers_page_is_let_in_only_from_the_origins_of_the_config() -> None:
-    """CORS is closed by default; an origin that is named may ask, and still needs a key."""
+    """CORS is closed by default; a named origin may ask, and still needs a key."""
     preflight = {"Origin": "https://chat.example", "Access-Control-Request-Method": "POST"}
     for origins, allowed in (((), False), (("https://chat.example",), True)):
         async with rig(blend("a", api={"cors_origins": origins})) as r:
@@ -162,7 +162,7 @@ async def test_a_browsers_page_is_let_in_only_from_the_origins_of_the_config() -
 
 
 async def test_a_key_has_its_limits_and_hears_of_them(tmp_path: Path) -> None:
-    """Requests and tokens per minute are counted per key, in OpenAI's headers."""
+    """Requests and tokens per minute are counted per key, and shown in OpenAI's headers."""
     keys = tmp_path / "keys.yaml"
     sha256 = hashlib.sha256(b"limited").hexdigest()
     keys.write_text(
@@ -178,7 +178,7 @@ async def test_a_key_has_its_limits_and_hears_of_them(tmp_path: Path) -> None:
     left = [int(answer.headers["x-ratelimit-remaining-requests"]) for answer in answers]
     assert left == [2, 1, 0]
     tokens = [int(answer.headers["x-ratelimit-remaining-tokens"]) for answer in answers]
-    # Each is charged the 512 tokens that it may have until it is known to have fewer.
+    # Each is charged its limit of 512 tokens until the actual number is known to be lower.
     assert 512 > tokens[0] > tokens[1] > tokens[2] > 400
     assert refused.status_code == 429
     assert refused.json()["error"]["code"] == "rate_limit_exceeded"
@@ -204,7 +204,7 @@ LIMITED = {"Authorization": "Bearer limited"}
 
 
 async def test_a_client_that_leaves_early_has_paid_for_its_prompt(tmp_path: Path) -> None:
-    """Three long prompts, left after one event, cost what the engine had to compute for them."""
+    """Three long prompts, left after one event, cost the tokens that the engine computed."""
     simulation = {"ttft_ms": 0, "itl_ms": 60_000, "tokens": 1000, "jitter": 0}
     component = {"id": "a", "kind": "simulated", "simulation": simulation}
     config = {"name": "blend", "components": [component]}
@@ -220,13 +220,13 @@ async def test_a_client_that_leaves_early_has_paid_for_its_prompt(tmp_path: Path
                 left.append(int(response.headers["x-ratelimit-remaining-tokens"]))
             await eventually(lambda: len(r.records) == len(left))
 
-    # A word of four letters and a blank is a token at least.
+    # A word of four letters and a space is at least one token.
     spent = [before - after for before, after in pairwise(left)]
     assert all(4000 < tokens < 8000 for tokens in spent)
 
 
 async def test_requests_that_run_at_once_cannot_spend_a_limit_twice(tmp_path: Path) -> None:
-    """What they may cost is charged when they begin, so that the limit holds among them."""
+    """Their highest cost is charged when they begin, so that the limit holds for all together."""
     simulation = {"ttft_ms": 60_000, "itl_ms": 0, "tokens": 4}
     component = {"id": "a", "kind": "simulated", "simulation": simulation}
     config = {"name": "blend", "components": [component]}
@@ -271,7 +271,7 @@ async def test_a_response_that_nobody_gave_costs_nothing(tmp_path: Path) -> None
     ],
 )
 async def test_every_request_of_a_key_counts(tmp_path: Path, method: str, path: str) -> None:
-    """Whatever it asks for, and whether or not it is in order."""
+    """Requests to any path count, whether valid or not."""
     config = blend("a", **limited_key(tmp_path, requests_per_minute=2))
     async with rig(config) as r:
         answers = [await r.client.request(method, path, headers=LIMITED) for _ in range(3)]
@@ -283,7 +283,7 @@ async def test_every_request_of_a_key_counts(tmp_path: Path, method: str, path: 
 
 
 async def test_without_keys_the_router_serves_only_where_the_config_says_so() -> None:
-    """The option's name says what it does; nothing else opens the API."""
+    """Only that option, named for its effect, opens the API."""
     async with (
         rig(blend("a", api={"dangerously_serve_without_keys": True})) as r,
         httpx.AsyncClient(base_url=r.url) as stranger,
@@ -293,7 +293,7 @@ async def test_without_keys_the_router_serves_only_where_the_config_says_so() ->
 
 @pytest.mark.parametrize("key", [None, "", "Bearer", "Bearer wrong", f"Basic {CLIENT_KEY}"])
 async def test_nothing_answers_without_the_key(key: str | None) -> None:
-    """Every path but the health check gives 401 in OpenAI's shape, whatever is asked."""
+    """Every path but the health check gives 401 in OpenAI's shape for any request."""
     async with rig(blend("a")) as r:
         headers = {} if key is None else {"Authorization": key}
         async with httpx.AsyncClient(base_url=r.url, headers=headers) as stranger:
@@ -319,7 +319,7 @@ async def test_nothing_answers_without_the_key(key: str | None) -> None:
     ],
 )
 async def test_errors_have_openais_shape(method: str, path: str, status: int, code: Any) -> None:
-    """Unknown models, paths and methods give an error object that names its type."""
+    """Unknown models, paths and methods give an error object with its type."""
     async with rig(blend("a")) as r:
         body = {"model": "nobody", "messages": HELLO}
         response = await r.client.request(method, path, json=body)
@@ -333,7 +333,7 @@ async def test_errors_have_openais_shape(method: str, path: str, status: int, co
 
 @pytest.mark.parametrize("model", [None, "", 7, ["blend"]])
 async def test_a_request_without_a_model_is_refused(model: Any) -> None:
-    """A missing or wrong model gives 400 and says which one to give."""
+    """A missing or wrong model gives 400, and the message names a valid one."""
     async with rig(blend("a")) as r:
         response = await r.chat(model=model)
 
@@ -343,7 +343,7 @@ async def test_a_request_without_a_model_is_refused(model: Any) -> None:
 
 @pytest.mark.parametrize("content", [b"{", b"[]", b"\xff", b'{"model": "blend"}'])
 async def test_a_malformed_body_is_the_clients_error(content: bytes) -> None:
-    """What is no chat request gives 400, never 500, and reaches no component."""
+    """A body that is not a chat request gives 400, never 500, and reaches no component."""
     async with rig(blend("a")) as r:
         response = await r.client.post("/v1/chat/completions", content=content)
 
@@ -353,7 +353,7 @@ async def test_a_malformed_body_is_the_clients_error(content: bytes) -> None:
 
 
 async def test_a_body_of_any_depth_is_answered_or_refused() -> None:
-    """A nested body is passed on or the client's error, and makes no component look broken."""
+    """A nested body is passed on or refused with 400, and marks no component as failing."""
     async with rig(blend("a")) as r:
         for depth in (50, 98, 99, 100, 500, *range(850, 1010, 10), 100_000):
             nested = "[" * depth + "]" * depth
@@ -365,7 +365,7 @@ async def test_a_body_of_any_depth_is_answered_or_refused() -> None:
 
 
 async def test_a_body_over_the_limit_is_refused() -> None:
-    """A body larger than the config allows gives 413 with the limit, not memory."""
+    """A body over the configured size gives 413 with the limit, before it fills memory."""
     async with rig(blend("a", api={"max_body_bytes": 2048})) as r:
         response = await r.chat(messages=[{"role": "user", "content": "x" * 4096}])
 
@@ -374,7 +374,7 @@ async def test_a_body_over_the_limit_is_refused() -> None:
 
 
 async def test_texts_that_are_no_unicode_do_not_break_the_router() -> None:
-    """Lone surrogates, which JSON can carry, are answered or refused, but never 500."""
+    """Lone surrogates, which JSON can carry, are answered or refused, but never give 500."""
     async with rig(blend("a")) as r:
         body = b'{"model": "blend", "messages": [{"role": "user", "content": "\\ud800"}]}'
         response = await r.client.post("/v1/chat/completions", content=body)
@@ -399,7 +399,7 @@ async def test_a_change_of_the_blend_takes_effect_with_the_next_request() -> Non
 
 
 async def test_before_its_first_configuration_the_router_asks_to_try_again() -> None:
-    """Without a blend the API answers 503 with Retry-After, and is healthy all the same."""
+    """Without a blend the API answers 503 with Retry-After, and its health check succeeds."""
     async with rig(blend("a")) as r:
         r.api.access = None
         response = await r.chat()

@@ -1,4 +1,4 @@
-"""The rates that a router replica expects, counted from the requests that its API is sent."""
+"""The rates that a router replica expects, counted from the requests to its API."""
 
 from pathlib import Path
 from typing import Any
@@ -24,14 +24,14 @@ def rates(r: Rig) -> dict[str, float]:
 
 
 def use(r: Rig, config: BlendConfig) -> None:
-    """Change the router's blend live; its components answer where they did."""
+    """Change the router's blend live; its components keep their addresses."""
     assert r.api.blend is not None
     url = r.api.blend.upstreams["a"].base_url.removesuffix("/components/a/v1")
     r.api.use(resolve(config, url, ENVIRON), access(config.api, ENVIRON), None)
 
 
 async def test_each_component_expects_its_part_of_what_is_asked() -> None:
-    """Eight requests for the blend by the weights, and one for b by its name."""
+    """Eight requests for the blend count by the weights, and one for b by its name."""
     async with rig(blend("a", "b", selection={"weights": WEIGHTS})) as r:
         for _ in range(8):
             await r.chat()
@@ -41,7 +41,7 @@ async def test_each_component_expects_its_part_of_what_is_asked() -> None:
 
 
 async def test_other_weights_are_known_before_the_first_draw() -> None:
-    """What has been asked is expected anew, and no request has to come for it."""
+    """The requests so far count by the new weights, before another request comes."""
     async with rig(blend("a", "b", selection={"weights": WEIGHTS})) as r:
         for _ in range(8):
             await r.chat()
@@ -51,7 +51,7 @@ async def test_other_weights_are_known_before_the_first_draw() -> None:
 
 
 async def test_a_component_that_is_unavailable_keeps_its_part() -> None:
-    """Those that are asked in its place expect that beside their own part."""
+    """The components asked in its place expect that beside their own part."""
     nobody = {"id": "b", "kind": "remote", "base_url": "http://127.0.0.1:1/v1", "model": "m"}
     data = blend("a", "b", selection={"weights": {"a": 0, "b": 1}}).model_dump(mode="json")
     data["components"][1] = nobody
@@ -60,12 +60,12 @@ async def test_a_component_that_is_unavailable_keeps_its_part() -> None:
         for _ in range(4):
             assert (await r.chat()).status_code == 200
 
-        # That a is drawn at all: once in 250 million tests.
+        # The probability that a is never drawn is one in 250 million.
         assert rates(r) == {"a": pytest.approx(4), "b": pytest.approx(4)}
 
 
 async def test_users_of_an_experiment_count_by_their_arm(tmp_path: Path) -> None:
-    """An arm has weights of its own; once the experiment is gone its users are the blend's."""
+    """An arm has its own weights; after the experiment its users count for the blend."""
     arms = [{"id": "all-b", "weights": {"b": 1}}, {"id": "rest", "share": 1e-9}]
     times = {"start": "2020-01-01", "end": "2100-01-01"}
     experiment = {"name": "one", **times, "control": "rest", "arms": arms}
@@ -81,7 +81,7 @@ async def test_users_of_an_experiment_count_by_their_arm(tmp_path: Path) -> None
 
 
 async def test_refused_requests_are_not_expected() -> None:
-    """One that is wrong, or asks for a model that there is not, is nobody's load."""
+    """A wrong request, or one for an unknown model, counts for no component."""
     async with rig(blend("a")) as r:
         statuses = {(await r.chat(messages=[])).status_code, (await r.chat("x")).status_code}
 
@@ -90,7 +90,7 @@ async def test_refused_requests_are_not_expected() -> None:
 
 
 def test_windows_forget() -> None:
-    """After its length a request is in no window; the short one forgets it earlier."""
+    """A request leaves each window after the window's length, the short one first."""
     now = [100.0]
     config = blend("a")
     resolved = resolve(config, "http://127.0.0.1", ENVIRON)

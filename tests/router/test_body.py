@@ -1,4 +1,4 @@
-"""Large bodies: worked on beside the event loop, so that others are answered meanwhile."""
+"""Work on large bodies runs beside the event loop, so that other requests are answered."""
 
 import asyncio
 import threading
@@ -18,7 +18,7 @@ LARGE = [{"role": "user", "content": "word " * 100_000}]
 
 
 async def test_others_go_on_while_a_large_body_is_worked_on() -> None:
-    """The work here ends once another task has had its turn, which it never has on the loop."""
+    """This work ends once another task has run, which would never happen on the event loop."""
     released = threading.Event()
     asyncio.get_running_loop().call_soon(released.set)
 
@@ -26,7 +26,7 @@ async def test_others_go_on_while_a_large_body_is_worked_on() -> None:
 
 
 async def test_small_bodies_are_worked_on_at_once() -> None:
-    """A thread would cost them more than it spares others."""
+    """For a small body a thread would cost more than it saves other requests."""
     here = threading.current_thread()
 
     assert await aside(2**10, threading.current_thread) is here
@@ -36,7 +36,7 @@ async def test_small_bodies_are_worked_on_at_once() -> None:
 async def test_all_that_takes_long_is_done_aside(
     messages: list[Any], is_aside: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Parsing, the history's legal form and the record: each walks through the whole body."""
+    """Parsing, the history's legal form and the record: each traverses the whole body."""
     seen = dict[str, bool]()
     loop_thread = threading.current_thread()
 

@@ -1,4 +1,4 @@
-"""Whose prefix cache a request meets, by a fake engine that caches whole prompts as vLLM does."""
+"""Which prefix cache a request uses, by a fake engine that caches whole prompts like vLLM."""
 
 import hashlib
 import json
@@ -25,7 +25,7 @@ DETAILS = "prompt_tokens_details"
 
 
 class Engine:
-    """Answers chats; says how much of a prompt it has met before, under the same salt."""
+    """Answers chats; reports the cached tokens of a prompt seen before with the same salt."""
 
     def __init__(self) -> None:
         self.salts = list[str | None]()
@@ -46,7 +46,7 @@ class Engine:
         prompt = body.get("cache_salt"), json.dumps(body.get("messages"))
         cached = 96 if prompt in self._cache else 0
         self._cache.add(prompt)
-        if body:  # not a check of its health
+        if body:  # not a health check
             self.salts.append(prompt[0])
         usage = {"prompt_tokens": 117, "completion_tokens": 1, "total_tokens": 118}
         details = {DETAILS: {"cached_tokens": cached, "audio_tokens": None}}
@@ -56,7 +56,7 @@ class Engine:
 
 
 def config(kind: str, url: str, **api: Any) -> BlendConfig:
-    """A blend of one component: an engine of ours, or somebody else's API."""
+    """A blend of one component: an engine of this deployment, or a remote API."""
     member = {"id": "a", "kind": "remote", "base_url": f"{url}/v1", "model": "a"}
     engine = {"id": "a", "kind": "vllm", "engine": {"model": "demo:ember"}}
     component = engine if kind == "vllm" else member
@@ -64,13 +64,13 @@ def config(kind: str, url: str, **api: Any) -> BlendConfig:
 
 
 class Front:
-    """The blend's front door: what a key hears of the engine's cache."""
+    """The blend's API, and the cached tokens that it reports to a key."""
 
     def __init__(self, client: httpx.AsyncClient, engine: Engine) -> None:
         self.client, self.engine = client, engine
 
     async def cached(self, key: str, stream: bool = False, user: str | None = None) -> Any:
-        """The cached tokens that a client with this key is told of; None where it is told none."""
+        """The cached tokens that a client with this key sees; None if the API hides them."""
         body = {"model": "blend", "messages": HELLO, "stream": stream}
         if stream:
             body["stream_options"] = {"include_usage": True}
@@ -108,7 +108,7 @@ async def front(
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_key_meets_its_own_cache_and_no_other(tmp_path: Path, stream: bool) -> None:
-    """The same prompt again is cached for the key that sent it, and new for another."""
+    """A repeated prompt is cached for the key that sent it, and new for another."""
     async with front(tmp_path) as f:
         told = [await f.cached(key, stream) for key in ("one", "one", "two", "two", "one")]
 
@@ -118,7 +118,7 @@ async def test_a_key_meets_its_own_cache_and_no_other(tmp_path: Path, stream: bo
 
 
 async def test_users_of_a_key_are_kept_apart_on_request(tmp_path: Path) -> None:
-    """With `user` each has a cache; requests that name none share that of the key."""
+    """With `user` each user has a cache; requests that name none share that of the key."""
     users = ["ada", "ada", "bob", None, None, "ada"]
     async with front(tmp_path, cache_salt="user") as f:
         told = [await f.cached("one", user=user) for user in users]
@@ -130,7 +130,7 @@ async def test_users_of_a_key_are_kept_apart_on_request(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_shared_cache_is_nobodys_to_hear_of(tmp_path: Path, stream: bool) -> None:
-    """With `none` the engine caches for all, and its usage says nothing of that."""
+    """With `none` the engine caches for all, and usage does not report it."""
     async with front(tmp_path, cache_salt="none") as f:
         told = [await f.cached(key, stream) for key in ("one", "two")]
 
@@ -139,7 +139,7 @@ async def test_a_shared_cache_is_nobodys_to_hear_of(tmp_path: Path, stream: bool
 
 
 async def test_without_keys_nobody_hears_of_the_cache(tmp_path: Path) -> None:
-    """All clients are one key then, strangers to each other."""
+    """All clients then have one key, though they do not know each other."""
     async with front(tmp_path, dangerously_serve_without_keys=True) as f:
         told = [await f.cached("whatever") for _ in range(2)]
 
@@ -148,7 +148,7 @@ async def test_without_keys_nobody_hears_of_the_cache(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_members_cache_is_that_of_its_account(tmp_path: Path, stream: bool) -> None:
-    """Somebody else's API gets no salt, and tells no client what others of ours have sent."""
+    """A remote API gets no salt, and its usage tells a client nothing of other clients' prompts."""
     async with front(tmp_path, kind="remote") as f:
         told = [await f.cached("one", stream), await f.cached("two", stream)]
 
@@ -160,7 +160,7 @@ async def test_a_members_cache_is_that_of_its_account(tmp_path: Path, stream: bo
 async def test_a_record_tells_no_more_than_the_response(
     tmp_path: Path, salt: str, is_told: bool
 ) -> None:
-    """The journal keeps what was cached; its client reads it only of a cache of its own."""
+    """The journal keeps cached tokens; a client reads them only for a cache of its own."""
     with journal(tmp_path) as kept:
         async with front(tmp_path, kept=kept, cache_salt=salt) as f:
             await f.cached("one")
@@ -178,7 +178,7 @@ async def test_a_record_tells_no_more_than_the_response(
 
 
 def test_salts_follow_from_the_deployments_secret(tmp_path: Path) -> None:
-    """Who knows a key's name but not the secret cannot tell its salt."""
+    """A salt cannot be computed from a key's name without the secret."""
     blend = config("vllm", "http://127.0.0.1:9")
     secrets = ("a", "b")
     upstreams = [
@@ -202,7 +202,7 @@ def test_salts_follow_from_the_deployments_secret(tmp_path: Path) -> None:
     ],
 )
 def test_what_was_cached_is_taken_out_by_any_of_its_names(usage: dict[str, Any]) -> None:
-    """A text that looks like it stays as it is."""
+    """A text that looks like one of these fields stays as it is."""
     text = 'say "prompt_tokens_details": {"cached_tokens": 96}'
     document = {"text": text, "usage": {"prompt_tokens": 117, **usage}}
     for separators in ((",", ":"), (", ", ": ")):

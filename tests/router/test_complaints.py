@@ -1,4 +1,4 @@
-"""What a client hears of a member's complaint."""
+"""A member's complaint, as a client sees it."""
 
 import json
 import logging
@@ -19,7 +19,7 @@ KEY = ENVIRON["REMOTE_KEY"]
 async def refused(
     status: int, error: Mapping[str, Any], stream: bool = False
 ) -> AsyncIterator[Any]:
-    """Ask a router whose only member answers with this error."""
+    """Send a request to a router whose only member answers with this error."""
 
     async def member(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
@@ -39,7 +39,7 @@ def message(response: httpx.Response) -> str:
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_the_key_of_a_member_reaches_no_client(stream: bool, caplog: Any) -> None:
-    """Nor the log, wherever the member quotes it."""
+    """Nor does it reach the log, wherever the member quotes it."""
     caplog.set_level(logging.DEBUG)
     error = {"message": f"no '{KEY}' in field, see {KEY}", "param": KEY}
     async with refused(400, error, stream) as response:
@@ -60,7 +60,7 @@ async def test_the_key_of_a_member_reaches_no_client(stream: bool, caplog: Any) 
     ],
 )
 async def test_texts_about_accounts_are_the_blends_own(text: str, caplog: Any) -> None:
-    """They name the blend's model; the member's words are in the log alone."""
+    """The client's message names the blend's model; only the log has the member's words."""
     async with refused(400, {"message": text}) as response:
         shown = message(response)
 
@@ -73,7 +73,7 @@ async def test_texts_about_accounts_are_the_blends_own(text: str, caplog: Any) -
 
 
 async def test_a_member_that_wants_to_be_paid_is_out_of_the_question() -> None:
-    """402 is the operator's affair: another component is asked, or the client hears 503."""
+    """402 concerns the operator: another component is asked, or the client gets 503."""
     async with refused(402, {"message": "Payment required for acct_1234567"}) as response:
         assert response.status_code == 503
         assert "acct" not in response.text
@@ -81,7 +81,7 @@ async def test_a_member_that_wants_to_be_paid_is_out_of_the_question() -> None:
 
 @pytest.mark.parametrize(("code", "status"), [(400, 400), (402, 503), (500, 503), (None, 503)])
 async def test_an_error_under_status_200_is_an_error(code: int | None, status: int) -> None:
-    """Some APIs answer 200 with an error in the document: it is judged by its code."""
+    """Some APIs answer 200 with an error in the document: its code decides."""
     async with refused(200, {"message": f"Bearer {KEY}", "code": code}) as response:
         assert response.status_code == status
         assert KEY not in response.text
@@ -103,7 +103,7 @@ async def test_an_error_under_status_200_is_an_error(code: int | None, status: i
     ],
 )
 def test_what_looks_like_a_secret_is_taken_out(secret: str) -> None:
-    """In the form of any of the usual APIs, in a sentence or in an address."""
+    """Keys in the usual APIs' forms are removed from sentences and addresses."""
     text = f"https://{secret}@host" if ":" in secret else f"The header was {secret}, which is bad."
 
     assert secret not in without_secrets(text, [])
@@ -122,6 +122,6 @@ def test_what_looks_like_a_secret_is_taken_out(secret: str) -> None:
     ],
 )
 def test_ordinary_complaints_stay_as_they_are(text: str) -> None:
-    """What a request lacks is said in the member's words."""
+    """A complaint about the request keeps the member's words."""
     assert without_secrets(text, ["remote-key"]) == text
     assert not is_about_account(text)

@@ -1,4 +1,4 @@
-"""What a response costs its key in tokens, before it is there and once it has ended."""
+"""The tokens that a response costs its key, before it is generated and after its end."""
 
 import json
 from typing import Any
@@ -24,12 +24,12 @@ RULES = Sampling.model_validate({"max_tokens": {"default": 64, "max": 100}, "n":
     ],
 )
 def test_a_prompt_is_counted_in_every_form(prompt: Any, tokens: range) -> None:
-    """Texts are estimated, three bytes a token; token ids are what they are."""
+    """Texts are estimated at three bytes a token; token ids are counted."""
     assert prompt_tokens(COMPLETIONS, {"prompt": prompt}) in tokens
 
 
 def test_tools_are_a_part_of_the_prompt() -> None:
-    """By their length, as templates write them out."""
+    """Their length counts, because templates write them out."""
     messages = [{"role": "user", "content": "Hello!"}]
     tools = [{"type": "function", "function": {"name": "f", "description": "x" * 600}}] * 2
     without = prompt_tokens(CHAT, {"messages": messages, "tools": []})
@@ -53,5 +53,5 @@ def test_tools_are_a_part_of_the_prompt() -> None:
     ],
 )
 def test_a_response_is_as_long_as_the_component_lets_it(asked: dict[str, Any], tokens: int) -> None:
-    """In all of its choices, for each of its prompts."""
+    """The limit counts for each choice and for each prompt."""
     assert most_tokens(asked, RULES) == tokens

@@ -1,4 +1,4 @@
-"""Experiments at the front door: arms are distributions, and every record tells whose it is."""
+"""Experiments through the API: arms are distributions, and every record names its arm."""
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -31,7 +31,7 @@ def config(*others: dict[str, Any], **fields: Any) -> BlendConfig:
 
 
 async def ask(r: Rig, users: int, **fields: Any) -> None:
-    """A request of each user, named in turns by the ways there are."""
+    """Send a request for each user, named in each possible way in turn."""
     for number in range(users):
         headers = fields.pop("headers", {}) | {"X-User-ID": f"user-{number}"}
         response = await r.chat(headers=headers, **fields)
@@ -40,7 +40,7 @@ async def ask(r: Rig, users: int, **fields: Any) -> None:
 
 
 async def test_users_are_answered_by_their_arms_distribution(tmp_path: Path) -> None:
-    """The arm of each record re-derives from its user; control's users meet one component only."""
+    """The arm of each record follows from its user; control's users reach one component only."""
     with journal(tmp_path) as kept:
         async with rig(config(), kept) as r:
             await ask(r, 60)
@@ -58,7 +58,7 @@ async def test_users_are_answered_by_their_arms_distribution(tmp_path: Path) -> 
 
 
 async def test_every_router_and_restart_assigns_alike(tmp_path: Path) -> None:
-    """Two routers with the same secret agree about every user."""
+    """Two routers with the same secret give every user the same arm."""
     arms = []
     for folder in ("one", "other"):
         with journal(tmp_path / folder) as kept:
@@ -71,7 +71,7 @@ async def test_every_router_and_restart_assigns_alike(tmp_path: Path) -> None:
 
 
 async def test_nobody_and_direct_requests_are_left_out(tmp_path: Path) -> None:
-    """Without a user the blend's own distribution answers; a component by its name is itself."""
+    """Without a user the blend's distribution decides; a component's id reaches that component."""
     with journal(tmp_path) as kept:
         async with rig(config(), kept) as r:
             await r.chat()
@@ -84,7 +84,7 @@ async def test_nobody_and_direct_requests_are_left_out(tmp_path: Path) -> None:
 
 
 async def test_an_experiment_for_new_users_leaves_out_old_ones(tmp_path: Path) -> None:
-    """Since when there is a user the client says, in the header or in the metadata."""
+    """The client gives the time of the user's first visit in the header or the metadata."""
     old = (NOW - timedelta(days=2)).isoformat()
     with journal(tmp_path) as kept:
         async with rig(config(eligible="new"), kept) as r:
@@ -99,7 +99,7 @@ async def test_an_experiment_for_new_users_leaves_out_old_ones(tmp_path: Path) -
 
 
 async def test_a_time_that_is_none_is_refused() -> None:
-    """The client hears what to write."""
+    """The error message says what to write."""
     async with rig(config()) as r:
         response = await r.chat(headers={"X-User-ID": "u", "X-User-Since": "yesterday"})
 
@@ -108,7 +108,7 @@ async def test_a_time_that_is_none_is_refused() -> None:
 
 
 async def test_the_held_out_get_the_blend_and_are_marked(tmp_path: Path) -> None:
-    """Everybody, here: no experiment, and `holdout` as their arm."""
+    """Here that is every user: no experiment, and `holdout` as their arm."""
     with journal(tmp_path) as kept:
         async with rig(config(holdout=0.999999), kept) as r:
             await ask(r, 5)
@@ -118,7 +118,7 @@ async def test_the_held_out_get_the_blend_and_are_marked(tmp_path: Path) -> None
 
 
 async def test_an_experiment_that_is_over_decides_nothing(tmp_path: Path) -> None:
-    """Its users are the blend's again."""
+    """Its users get the blend's distribution again."""
     end = (NOW - timedelta(hours=1)).isoformat()
     with journal(tmp_path) as kept:
         async with rig(config(end=end), kept) as r:
@@ -128,7 +128,7 @@ async def test_an_experiment_that_is_over_decides_nothing(tmp_path: Path) -> Non
 
 
 async def test_the_journal_keeps_how_an_experiment_was_defined(tmp_path: Path) -> None:
-    """With its distributions, so that a report needs no configuration; once for each version."""
+    """The definition has its distributions, so reports need no configuration; one per version."""
     for _ in range(2):
         with journal(tmp_path) as kept:
             async with rig(config(), kept):
@@ -147,7 +147,7 @@ async def test_the_journal_keeps_how_an_experiment_was_defined(tmp_path: Path) -
 
 
 async def test_repetition_is_measured_where_texts_are_kept(tmp_path: Path) -> None:
-    """The words that two consecutive responses share, over all of their words."""
+    """It is the share of two consecutive responses' words that both have."""
     with journal(tmp_path, keep_content=True) as kept:
         async with rig(config(), kept) as r:
             first = (await r.chat()).json()["choices"][0]["message"]

@@ -1,4 +1,4 @@
-"""Who is asked next: the same component once more, then the others by their weights."""
+"""The order of components: the same one once more, then the others by their weights."""
 
 import math
 from collections import Counter
@@ -35,14 +35,14 @@ def test_a_failure_is_repeated_once_at_another_replica() -> None:
 
 
 def test_a_repetition_keeps_the_propensity_of_the_draw() -> None:
-    """Also when a check has found the component missing since it was drawn."""
+    """It does so even if a check has since found the component missing."""
     choice = choose(DISTRIBUTION, {"a", "b"}, [failed("a")], first_half)
 
     assert choice == Choice("a", 0.5, neighbour=True)
 
 
 def test_what_repeating_cannot_help_is_not_repeated() -> None:
-    """Waiting a whole budget again, for one, is left out."""
+    """For example, it does not wait for a whole budget again."""
     choice = choose(DISTRIBUTION, NOBODY, [failed("a", repeatable=False)], first_half)
 
     assert choice is not None
@@ -50,7 +50,7 @@ def test_what_repeating_cannot_help_is_not_repeated() -> None:
 
 
 def test_everybody_is_asked_before_the_request_fails() -> None:
-    """Each component is asked, each twice where that may help, and then there is nobody left."""
+    """Each component is asked, or asked twice if that may help, until none is left."""
     failures: list[Failure] = []
     while choice := choose(DISTRIBUTION, NOBODY, failures, first_half):
         failures.append(failed(choice.component))
@@ -63,7 +63,7 @@ def test_everybody_is_asked_before_the_request_fails() -> None:
 def test_components_that_fail_leave_the_others_their_proportions(
     broken: set[str], known: bool
 ) -> None:
-    """Over 20,000 responses, known or found out, and the propensity says what the shares are."""
+    """Over 20,000 responses the propensity equals the shares, for known and unknown failures."""
     answered: Counter[str] = Counter()
     total = sum(weight for name, weight in WEIGHTS.items() if name not in broken)
     for nonce in range(20_000):
@@ -103,14 +103,14 @@ def test_a_redraw_reports_its_own_probability() -> None:
 
 
 def test_when_all_are_said_to_be_out_they_are_asked_all_the_same() -> None:
-    """A check can be wrong; only an answer, or none, is certain."""
+    """A check can be wrong; only a response shows whether a component answers."""
     choice = choose(DISTRIBUTION, frozenset(WEIGHTS), [], first_half)
 
     assert choice == Choice("a", 0.5)
 
 
 def test_weight_zero_is_never_a_way_out() -> None:
-    """A component that drains takes no responses of others that fail."""
+    """A draining component takes no responses from components that fail."""
     distribution = normalise({"a": 1, "b": 0})
 
     assert choose(distribution, NOBODY, [failed("a", repeatable=False)], first_half) is None

@@ -29,7 +29,7 @@ async def give(r: Rig, response_id: str, **feedback: Any) -> httpx.Response:
 
 
 async def record(r: Rig, response_id: str) -> dict[str, Any]:
-    """A response's record, once it has arrived; it takes a second or two."""
+    """A response's record, once it is in the database, after a second or two."""
     deadline = time.monotonic() + 20
     while True:
         response = await r.client.get(f"/v1/responses/{response_id}")
@@ -40,7 +40,7 @@ async def record(r: Rig, response_id: str) -> dict[str, Any]:
 
 
 async def test_a_response_can_be_looked_up(kept: Rig) -> None:
-    """By the id in its body, with what was drawn, and nobody's hashes."""
+    """The id in its body finds the record, with the draw and without hashes."""
     response = await kept.chat(user="ada")
     document = await record(kept, response.json()["id"])
 
@@ -64,7 +64,7 @@ async def test_a_response_can_be_looked_up(kept: Rig) -> None:
 async def test_feedback_is_kept_with_its_response(
     kept: Rig, given: dict[str, Any], value: float
 ) -> None:
-    """Each kind has its value."""
+    """Each kind of feedback has its value."""
     response_id = (await kept.chat()).json()["id"]
     answer = await give(kept, response_id, **given)
     document = await record(kept, response_id)
@@ -80,7 +80,7 @@ async def test_feedback_is_kept_with_its_response(
 
 
 async def test_repeated_feedback_replaces_the_first_and_says_so(kept: Rig) -> None:
-    """One thumb for a response; a star beside it is another kind."""
+    """A response keeps one thumb; a star is another kind and stays beside it."""
     response_id = (await kept.chat()).json()["id"]
     await record(kept, response_id)
     answers = [
@@ -128,7 +128,7 @@ async def test_what_the_user_does_next_is_derived(kept: Rig) -> None:
     ],
 )
 async def test_bad_feedback_is_refused(kept: Rig, body: dict[str, Any], param: str) -> None:
-    """With the field that is wrong."""
+    """The error names the wrong field."""
     response_id = (await kept.chat()).json()["id"]
     answer = await kept.client.post("/v1/feedback", json={"response_id": response_id} | body)
 
@@ -137,7 +137,7 @@ async def test_bad_feedback_is_refused(kept: Rig, body: dict[str, Any], param: s
 
 
 async def test_responses_that_were_never_given_are_unknown(kept: Rig) -> None:
-    """Made-up ids and those of other keys: 404, for feedback and for records."""
+    """Made-up ids and ids of other keys give 404, for feedback and for records."""
     strangers = IDENTITY.response_id("chatcmpl", time.time(), "another key")
     for response_id in ("chatcmpl-1", "x" * 500, strangers):
         given = await give(kept, response_id, thumb="up")
@@ -150,9 +150,9 @@ async def test_responses_that_were_never_given_are_unknown(kept: Rig) -> None:
 
 
 async def test_feedback_that_comes_too_late_is_told_so(tmp_path: Path) -> None:
-    """410 once the response's record is no longer kept; until then it is never too late.
+    """It gives 410 once the response's record has been removed, and is accepted until then.
 
-    A busy machine may keep it for later (202) instead of having written it (200).
+    A busy machine may queue it (202) instead of writing it at once (200).
     """
     with journal(tmp_path, retention_s=30 * DAY_S) as opened:
         async with rig(blend("a"), opened) as r:
@@ -168,7 +168,7 @@ async def test_feedback_that_comes_too_late_is_told_so(tmp_path: Path) -> None:
 
 
 async def test_texts_are_kept_on_request_only(tmp_path: Path) -> None:
-    """With content on, messages, responses and comments are in the record; else none is taken."""
+    """With content on, the record has messages, responses and comments; else it has none."""
     with journal(tmp_path / "with", keep_content=True) as opened:
         async with rig(blend("a"), opened) as r:
             response = await r.chat(stream=True)
@@ -189,7 +189,7 @@ async def test_texts_are_kept_on_request_only(tmp_path: Path) -> None:
 
 
 async def test_a_hidden_component_stays_hidden(tmp_path: Path) -> None:
-    """Without `reveal_component` no record says who answered, or who might have."""
+    """Without `reveal_component` no record names the component, or the possible ones."""
     with journal(tmp_path) as opened:
         async with rig(blend("secret-one", "secret-two"), opened) as r:
             document = await record(r, (await r.chat()).json()["id"])
@@ -200,7 +200,7 @@ async def test_a_hidden_component_stays_hidden(tmp_path: Path) -> None:
 
 
 async def test_without_its_database_feedback_waits(tmp_path: Path) -> None:
-    """202 and `queued`; records cannot be read meanwhile, and everything arrives later."""
+    """It gives 202 and `queued`; records cannot be read meanwhile, and all arrive later."""
     away = tmp_path / "away"
     away.touch()  # where a folder should be
     with journal(tmp_path, database(away)) as opened:
@@ -219,7 +219,7 @@ async def test_without_its_database_feedback_waits(tmp_path: Path) -> None:
 
 
 async def test_without_a_journal_there_is_no_feedback() -> None:
-    """404, with the reason."""
+    """It gives 404 with the reason."""
     async with rig(blend("a")) as r:
         answer = await give(r, (await r.chat()).json()["id"], thumb="up")
 

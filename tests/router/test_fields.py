@@ -1,4 +1,4 @@
-"""Which fields of a request reach a component, and which are refused, by the front door."""
+"""Which fields of a request reach a component, and which the API refuses."""
 
 import json
 from collections.abc import AsyncIterator, Mapping
@@ -22,14 +22,14 @@ TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "ob
 
 
 def with_enum(count: int) -> dict[str, Any]:
-    """A response format with so many values in an enum."""
+    """A response format with `count` values in an enum."""
     schema = {"enum": [f"value-{n}" for n in range(count)]}
     return {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}}
 
 
 @asynccontextmanager
 async def members(**passthrough: tuple[str, ...]) -> AsyncIterator[tuple[Rig, list[Any]]]:
-    """A router with one member for each argument, and the bodies that they are asked with."""
+    """A router with one member for each argument, and the bodies that the members receive."""
     seen = list[Any]()
 
     async def member(scope: Any, receive: Any, send: Any) -> None:
@@ -94,7 +94,7 @@ def error(response: httpx.Response) -> Mapping[str, str]:
 async def test_what_is_not_in_the_table_is_refused_by_its_name(
     path: str, name: str, value: Any
 ) -> None:
-    """No component gets it; the client hears which field it is and what would let it pass."""
+    """No component gets it; the error names the field and how it could pass."""
     async with members(a=()) as (r, seen):
         subject = {"messages": HELLO} if "chat" in path else {"prompt": "Once"}
         body = json.dumps({"model": "blend", **subject, name: value})
@@ -141,7 +141,7 @@ async def test_what_is_not_in_the_table_is_refused_by_its_name(
     ],
 )
 async def test_a_value_out_of_bounds_is_refused(name: str, value: Any) -> None:
-    """With what would be right, before any component has work with it."""
+    """The error says what would be right, before any component has work with the value."""
     async with members(a=()) as (r, seen):
         found = error(await r.chat(**{name: value}))
 
@@ -156,7 +156,7 @@ async def test_a_value_out_of_bounds_is_refused(name: str, value: Any) -> None:
     [["x"] * 17, [[1]] * 17, [[]], [[1], "x"], ["x", [1]], [-1], [True], [2**31], [1.5], [None]],
 )
 async def test_prompts_are_at_most_sixteen(prompt: Any) -> None:
-    """One request with a list of prompts is as many generations; other lists are no prompts."""
+    """Each prompt of a list is a generation; other lists are not prompts."""
     async with members(a=()) as (r, seen):
         body = {"model": "blend", "prompt": prompt}
         found = error(await r.client.post("/v1/completions", json=body))
@@ -235,7 +235,7 @@ NOT_PASSED = {
 
 @pytest.mark.parametrize("client", CLIENTS)
 async def test_what_clients_send_is_answered(client: str) -> None:
-    """The fields of the usual clients: each reaches the component, or is left out as documented."""
+    """The usual clients' fields reach the component, or are left out as documented."""
     given = CLIENTS[client]
     async with members(a=()) as (r, seen):
         response = await r.chat(**given)
@@ -250,7 +250,7 @@ async def test_what_clients_send_is_answered(client: str) -> None:
 
 
 async def test_a_component_gets_what_it_lists() -> None:
-    """A field that is refused elsewhere passes where every component that may be drawn lists it."""
+    """A field that is refused elsewhere passes if every component that may be drawn lists it."""
     async with members(a=("ignore_eos", "user"), b=("ignore_eos",), c=()) as (r, seen):
         both = error(await r.chat(ignore_eos=True))
         named = [await r.chat(model, ignore_eos=True, user="ada") for model in ("a", "b")]
@@ -264,7 +264,7 @@ async def test_a_component_gets_what_it_lists() -> None:
 
 
 async def test_a_component_that_is_never_drawn_need_not_list_it() -> None:
-    """Weight 0 is out of the question."""
+    """A component with weight 0 does not count."""
     simulation = {"ttft_ms": 0, "itl_ms": 0, "tokens": 4}
     drawn = {"id": "a", "kind": "simulated", "simulation": simulation, "passthrough": ["x"]}
     never = {"id": "b", "kind": "simulated", "simulation": simulation}
@@ -277,7 +277,7 @@ async def test_a_component_that_is_never_drawn_need_not_list_it() -> None:
 
 
 async def test_no_client_chooses_a_salt() -> None:
-    """Not even for a component that lists it, whose salts are the router's."""
+    """Even for a component that lists the field, the router sets the salt."""
     async with members(a=("cache_salt",)) as (r, seen):
         found = error(await r.chat(cache_salt="another's"))
         response = await r.chat()
@@ -289,7 +289,7 @@ async def test_no_client_chooses_a_salt() -> None:
 
 @pytest.mark.parametrize("name", ["a b", "", "x\n", "1x"])
 def test_a_passthrough_is_a_fields_name(name: str) -> None:
-    """So that a slip is not taken for a field that nobody sends."""
+    """A mistake in the name is refused, because the field would never be sent."""
     component = {"id": "a", "kind": "simulated", "passthrough": [name]}
     blend_ = {"name": "blend", "components": [component]}
     with pytest.raises(ConfigError, match="passthrough"):
@@ -307,7 +307,7 @@ SCHEMAS: dict[str, Any] = {
 
 @pytest.mark.parametrize("too_large", SCHEMAS)
 def test_schemas_are_bounded(too_large: str) -> None:
-    """Each by itself is too much for a grammar's compiler, wherever in the schema it stands."""
+    """Each schema alone is too large for a grammar's compiler, at any place in a schema."""
     schema = SCHEMAS[too_large]
 
     assert not is_compilable(schema)
@@ -315,7 +315,7 @@ def test_schemas_are_bounded(too_large: str) -> None:
 
 
 def test_the_page_is_that_of_the_table() -> None:
-    """One row for each field, with what becomes of it; `make check` holds it likewise."""
+    """It has one row for each field with its handling; `make check` tests it too."""
     page = (ROOT / "docs" / "api.md").read_text()
 
     assert page == fields_page.page()
@@ -325,7 +325,7 @@ def test_the_page_is_that_of_the_table() -> None:
 
 
 async def test_too_many_messages_are_refused_by_their_number() -> None:
-    """As the blend's file says; content parts and tool calls of all messages count together."""
+    """The blend's file sets the limits; parts and tool calls of all messages count together."""
     parts = [{"type": "text", "text": "x"}] * 3
     async with rig(blend("a", api={"max_messages": 3, "max_parts": 5})) as r:
         many = error(await r.chat(messages=HELLO * 4))

@@ -1,4 +1,4 @@
-"""The metrics as docs/operations.md lists them, and what becomes of a response in them."""
+"""The metrics in docs/operations.md, and how a response counts in them."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def row(metric: Metric) -> str:
 
 
 def test_the_docs_list_every_metric() -> None:
-    """Each has its row, as metrics.py describes it, in its order, and there is no other."""
+    """Each metric has its row, with its description and in the order of metrics.py."""
     rows = [
         line for line in OPERATIONS.read_text().splitlines() if line.startswith("| `ray_blended_")
     ]
@@ -27,7 +27,7 @@ def test_the_docs_list_every_metric() -> None:
 
 
 def test_no_metric_is_made_elsewhere() -> None:
-    """Ray's metrics are named in metrics.py alone, and each of its metrics is registered."""
+    """Only metrics.py names Ray's metrics, and each of its metrics is registered."""
     makers = ("ray.util.metrics", "ray.serve.metrics", "ray.serve import metrics")
     modules = [path for path in PACKAGE.rglob("*.py") if any(m in path.read_text() for m in makers)]
 
@@ -36,7 +36,7 @@ def test_no_metric_is_made_elsewhere() -> None:
 
 
 def test_no_tag_grows_with_users() -> None:
-    """Whatever is told apart has few values: no user, no conversation, no id."""
+    """Every tag has few values: no user, no conversation, no id."""
     tags = {tag for metric in METRICS for tag in metric.tags}
 
     assert tags == {
@@ -49,5 +49,5 @@ def test_no_tag_grows_with_users() -> None:
     ("turn", "name"), [(0, "1"), (1, "1"), (2, "2-3"), (7, "4-7"), (8, "8-15"), (900, "16+")]
 )
 def test_turns_fall_into_ranges(turn: int, name: str) -> None:
-    """Five ranges, however long a conversation is."""
+    """Conversations of any length have five ranges."""
     assert turn_range(turn) == name

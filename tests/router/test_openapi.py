@@ -1,4 +1,4 @@
-"""The OpenAPI document, and schemathesis holding the router to it."""
+"""The OpenAPI document, and schemathesis tests of the router against it."""
 
 import asyncio
 import sys
@@ -31,7 +31,7 @@ OPTIONS = (
 
 
 async def schemathesis(url: str, folder: Path) -> tuple[int | None, str]:
-    """Hold the API at `url` to its own document; returns the exit status and the output."""
+    """Test the API at `url` against its own document; returns the exit status and the output."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "schemathesis.cli", "run", f"{url}/openapi.json", *OPTIONS),
         cwd=folder,
@@ -43,7 +43,7 @@ async def schemathesis(url: str, folder: Path) -> tuple[int | None, str]:
 
 
 async def test_every_answer_is_one_that_the_document_promises(tmp_path: Path) -> None:
-    """Valid requests are answered, others refused as described, and nothing is left running."""
+    """Valid requests are answered, others refused as described, and no response stays open."""
     revealing = blend("a", "b", api={"reveal_component": True})
     with journal(tmp_path, keep_content=True) as kept:
         async with rig(revealing, kept) as r:

@@ -1,4 +1,4 @@
-"""What becomes of a request whose component does not answer: another one does, or 503."""
+"""Requests whose component does not answer: another one answers, or the client gets 503."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ Status = Callable[[str, dict[str, str]], int]
 
 
 class Upstreams:
-    """OpenAI-compatible servers under /a, /b and /c, which answer with the statuses they are told.
+    """OpenAI-compatible servers under /a, /b and /c, which answer with the given statuses.
 
     `statuses` are those of responses, `checks` those of the list of models.
     """
@@ -57,7 +57,7 @@ class Upstreams:
 
 @asynccontextmanager
 async def routed(upstreams: Upstreams, period_s: float = 3600) -> AsyncIterator[Rig]:
-    """A router before three remote components; without checks after the first unless told."""
+    """A router before three remote components, which by default checks them only once."""
     async with serving(upstreams) as url:
         components = [
             {
@@ -75,7 +75,7 @@ async def routed(upstreams: Upstreams, period_s: float = 3600) -> AsyncIterator[
 
 
 async def test_a_failing_component_costs_the_client_nothing() -> None:
-    """Whatever is drawn, somebody answers; the header counts who was asked."""
+    """A component always answers, and the header counts those that were asked."""
     upstreams = Upstreams()
     async with routed(upstreams) as r:
         upstreams.statuses["a"] = 500
@@ -91,7 +91,7 @@ async def test_a_failing_component_costs_the_client_nothing() -> None:
 
 
 async def test_requests_that_wait_for_a_component_that_hangs_are_redrawn() -> None:
-    """When its check fails they go on to others, long before the first byte's budget is over."""
+    """When its check fails they go to others, long before the first byte's budget ends."""
     upstreams = Upstreams()
     async with routed(upstreams, period_s=0.1) as r:
         upstreams.hung.add("a")
@@ -105,7 +105,7 @@ async def test_requests_that_wait_for_a_component_that_hangs_are_redrawn() -> No
 
 
 async def test_the_second_attempt_is_at_another_replica_of_the_same_component() -> None:
-    """The session of the second attempt is another, and the same one for the conversation."""
+    """The second attempt has another session, always the same for a conversation."""
     upstreams = Upstreams()
     async with routed(upstreams) as r:
         upstreams.statuses["a"] = 503
@@ -119,7 +119,7 @@ async def test_the_second_attempt_is_at_another_replica_of_the_same_component() 
 
 
 async def test_who_is_full_and_has_one_replica_is_not_asked_again() -> None:
-    """There is no neighbour to spill to."""
+    """There is no other replica to ask."""
     upstreams = Upstreams()
     async with routed(upstreams) as r:
         upstreams.statuses["a"] = 429
@@ -130,7 +130,7 @@ async def test_who_is_full_and_has_one_replica_is_not_asked_again() -> None:
 
 
 async def test_a_component_that_is_cut_before_its_first_byte_is_replaced() -> None:
-    """A broken connection is no answer either."""
+    """A connection that breaks is no answer either."""
     upstreams = Upstreams()
     async with routed(upstreams) as r:
         upstreams.cut = {"a", "b"}
@@ -140,7 +140,7 @@ async def test_a_component_that_is_cut_before_its_first_byte_is_replaced() -> No
 
 
 async def test_when_all_are_full_the_client_is_told_to_come_back() -> None:
-    """429 of every component becomes one 429 with Retry-After; nobody is taken to be broken."""
+    """429 of all components gives one 429 with Retry-After; no component counts as failing."""
     upstreams = Upstreams()
     async with routed(upstreams) as r:
         upstreams.statuses |= {"a": 429, "b": 429, "c": 429}
@@ -167,7 +167,7 @@ async def test_when_nobody_is_left_the_client_is_told_to_come_back() -> None:
 
 
 async def test_a_component_that_fails_again_and_again_leaves_the_draw() -> None:
-    """After three failures in a row it is asked no more, until a check succeeds."""
+    """After three failures in a row it is not asked until a check succeeds."""
     upstreams = Upstreams()
     async with routed(upstreams) as r:
         upstreams.statuses["a"] = 500
@@ -180,7 +180,7 @@ async def test_a_component_that_fails_again_and_again_leaves_the_draw() -> None:
 
 
 async def test_checks_take_a_component_out_and_back() -> None:
-    """A component that stops answering checks leaves within its period, and returns by itself."""
+    """A component that fails checks leaves within its period, and returns by itself."""
     upstreams = Upstreams()
     async with routed(upstreams, period_s=0.05) as r:
         upstreams.checks["b"] = 503
@@ -195,7 +195,7 @@ async def test_checks_take_a_component_out_and_back() -> None:
 
 
 async def test_checks_follow_a_change_of_the_blend() -> None:
-    """A blend that is put in place of another has its own components checked."""
+    """A new blend has its own components checked."""
     first, second = Upstreams(), Upstreams(a=503)
     async with routed(first, period_s=0.05) as r, routed(second, period_s=0.05) as other:
         await eventually(lambda: other.api.availability.unavailable == {"a"})
@@ -207,7 +207,7 @@ async def test_checks_follow_a_change_of_the_blend() -> None:
 
 
 async def test_a_client_that_leaves_is_not_served_by_another_component() -> None:
-    """Cancelling ends the attempts with it."""
+    """The disconnect cancels further attempts."""
     config = {
         "name": "blend",
         "components": [
@@ -224,7 +224,7 @@ async def test_a_client_that_leaves_is_not_served_by_another_component() -> None
 
 
 async def test_a_stream_is_never_continued_by_another_component() -> None:
-    """After the first byte a failure is an error event, and nobody else is asked."""
+    """After the first byte a failure gives an error event, and no other component is asked."""
     asked: list[str] = []
 
     async def breaks_off(scope: Any, receive: Any, send: Any) -> None:

@@ -1,4 +1,4 @@
-"""From a request's bytes to the body that a component gets."""
+"""From a request's bytes to the body for a component."""
 
 import json
 from typing import Any
@@ -65,7 +65,7 @@ def test_a_wrong_field_is_named(change: dict[str, Any], param: str) -> None:
 
 
 def test_what_openai_clients_send_is_accepted() -> None:
-    """Calls and refusals without content, parts, null fields and the newer limit are all right."""
+    """Calls and refusals without content, parts, null fields and the newer limit are valid."""
     call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     messages = [
         {"role": "developer", "content": "Be kind."},
@@ -90,7 +90,7 @@ def test_a_completion_needs_a_prompt(prompt: Any) -> None:
 
 
 def test_fields_that_components_know_reach_them_as_they_are() -> None:
-    """Only the model is replaced; what is not in the table of fields stays behind."""
+    """Only the model is replaced; fields that are not in the table are left out."""
     known = HELLO | {
         "seed": 7,
         "logprobs": True,
@@ -119,7 +119,7 @@ CROWDED = {
 def test_a_crowded_body_is_refused_before_it_is_decoded(
     what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Making so many values would take the time of other requests."""
+    """Building so many values would delay other requests."""
     monkeypatch.setattr("blended.router.requests.json.loads", None)
     with pytest.raises(ApiError, match="65536 objects and lists"):
         parse(f'{{"a": [{CROWDED[what]}1]}}'.encode())
@@ -127,14 +127,14 @@ def test_a_crowded_body_is_refused_before_it_is_decoded(
 
 @pytest.mark.parametrize("text", ["[{,", '"[{,', "\\[", '\\"{', '""', ',"', "\\\\,["])
 def test_a_text_may_have_any_number_of_marks(text: str) -> None:
-    """Code is full of them; quotes and backslashes in a text do not end it."""
+    """Code is full of brackets and commas; quotes and backslashes in a text do not end it."""
     body = {"a": text * 300_000, "b": [text * 1000] * 100}
 
     assert parse(json.dumps(body).encode()) == body
 
 
 def test_defaults_fill_in_and_bounds_move_to_their_nearest_end() -> None:
-    """A missing or null parameter gets the default; one outside the range gets the end of it."""
+    """A missing or null parameter gets the default; one outside the range gets its nearest end."""
     rules = sampling(
         temperature={"default": 0.7, "min": 0.1, "max": 1.2}, max_tokens={"default": 64, "max": 100}
     )
@@ -174,7 +174,7 @@ def test_whole_numbers_stay_whole() -> None:
 def test_the_components_stop_texts_are_added_to_the_clients(
     given: Any, expected: list[str]
 ) -> None:
-    """A component's own stop texts hold whatever the client asks for, each once."""
+    """A component's own stop texts are always in the list, each text once."""
     body = component_body(HELLO | {"stop": given}, "c", sampling(stop=("\n",)))
 
     assert body["stop"] == expected

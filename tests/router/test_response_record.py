@@ -1,4 +1,4 @@
-"""What the router tells of every response, whatever becomes of it."""
+"""The router's record of every response, however the response ends."""
 
 import asyncio
 import json
@@ -36,14 +36,14 @@ async def _call(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> Non
 
 
 async def only_record(r: Rig) -> ResponseRecord:
-    """The one record there is, once there is one: a response ends after its last byte."""
+    """The only record, once it exists: a response ends after its last byte."""
     await eventually(lambda: len(r.records) == 1)
     return r.records[0]
 
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_finished_response_is_accounted_for(stream: bool) -> None:
-    """The record has what was drawn and from what, tokens, times and the id that the client got."""
+    """The record has the draw and its distribution, tokens, times and the client's id."""
     async with rig(blend("a", "b", **WEIGHTED)) as r:
         response = await r.chat(stream=stream, headers={"Idempotency-Key": "n"})
         record = await only_record(r)
@@ -67,7 +67,7 @@ async def test_a_finished_response_is_accounted_for(stream: bool) -> None:
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_the_response_has_the_recorded_id(stream: bool) -> None:
-    """The body carries the id of the header, in every event of a stream."""
+    """The body has the id of the header, in every event of a stream."""
     async with rig(blend("a")) as r:
         response = await r.chat(stream=stream)
         documents = events(response.content)[:-1] if stream else [response.json()]
@@ -76,7 +76,7 @@ async def test_the_response_has_the_recorded_id(stream: bool) -> None:
 
 
 async def elsewhere(request: Request) -> Response:
-    """Somebody else's API, with ids of its own and a tool call."""
+    """A remote API with its own ids and a tool call."""
     call = {"index": 0, "id": "call-1", "function": {"name": "f", "arguments": "{}"}}
     if not (await request.json()).get("stream"):
         message = {"role": "assistant", "content": None, "tool_calls": [call]}
@@ -102,7 +102,7 @@ async def test_somebody_elses_id_is_replaced(stream: bool) -> None:
 
 
 async def test_a_client_that_leaves_is_recorded_as_such() -> None:
-    """State `cancelled`, with at least as many tokens as had passed."""
+    """Its state is `cancelled`, with at least the tokens that had passed."""
     slow = {"ttft_ms": 0, "itl_ms": 20, "tokens": 100_000, "jitter": 0}
     config = blend("a").model_dump(mode="json")
     config["components"][0]["simulation"] |= slow
@@ -119,7 +119,7 @@ async def test_a_client_that_leaves_is_recorded_as_such() -> None:
 
 
 async def test_a_request_that_the_server_cancels_is_recorded_likewise() -> None:
-    """Ray Serve ends a request by cancelling its task: nobody is left to hear of a failure."""
+    """Ray Serve cancels the request's task: no client is left to get an error."""
     config = blend("a").model_dump(mode="json")
     config["components"][0]["simulation"] |= {"itl_ms": 50, "tokens": 100_000, "jitter": 0}
     async with rig(type(blend("a")).model_validate(config)) as r:
@@ -148,7 +148,7 @@ async def test_a_request_that_the_server_cancels_is_recorded_likewise() -> None:
 
 
 async def test_failures_are_told_apart_by_the_first_byte() -> None:
-    """Nobody there: before it, with all that were asked. A stream that breaks off: after it."""
+    """Without an answer it fails before the first byte, with all asked; a cut stream after it."""
 
     async def breaks_off(_: Request) -> Response:
         event = b'data: {"choices": [{"index": 0, "delta": {"content": "x"}}]}\n\n'
@@ -172,7 +172,7 @@ async def test_failures_are_told_apart_by_the_first_byte() -> None:
 
 
 async def test_a_request_that_a_component_refuses_is_no_failure() -> None:
-    """The component's own words end it, before the first byte."""
+    """The component's error ends it before the first byte."""
 
     async def refuses(_: Request) -> Response:
         return JSONResponse({"error": {"message": "No such parameter."}}, 400)
@@ -188,7 +188,7 @@ async def test_a_request_that_a_component_refuses_is_no_failure() -> None:
 
 
 async def test_requests_that_get_no_response_are_refusals() -> None:
-    """Without the key, with a bad body or at a wrong path: counted by status and code."""
+    """Requests without a key, with a bad body or at a wrong path count by status and code."""
     async with rig(blend("a")) as r:
         await r.client.get("/v1/models", headers={"Authorization": "Bearer no"})
         await r.chat(temperature="hot")
@@ -205,7 +205,7 @@ async def test_requests_that_get_no_response_are_refusals() -> None:
 
 
 async def test_histories_tell_which_response_was_answered_and_which_before(tmp_path: Path) -> None:
-    """A user's next turn has the history of the last as its parent; asking again has the same."""
+    """A user's next turn has the last history as its parent; a repeated request has equal ones."""
     first: list[dict[str, Any]] = [*HELLO]
     second = [*first, {"role": "assistant", "content": "Hi!"}, {"role": "user", "content": "Why?"}]
     with journal(tmp_path) as kept:
@@ -221,11 +221,11 @@ async def test_histories_tell_which_response_was_answered_and_which_before(tmp_p
     assert asked.parent is None
     assert later.lineage not in (asked.lineage, None)
     assert others.lineage not in (asked.lineage, None)
-    assert anybodys.lineage is None  # the same words may be a stranger's
+    assert anybodys.lineage is None  # another client may send the same words
 
 
 def test_the_texts_of_a_response_are_put_together() -> None:
-    """From a document or from events, for each choice, in the order of their indices."""
+    """They come from a document or from events, for each choice, ordered by index."""
     document = json.dumps({"choices": [{"index": 1, "text": "b"}, {"index": 0, "text": "a"}]})
     pieces = [(0, "He"), (1, "Yo"), (0, "llo")]
     stream = [

@@ -10,7 +10,7 @@ from scipy.stats import chisquare, norm
 from blended.router.selection import SelectionDistribution, draw, normalise, uniform
 
 DRAWS = 30_000
-# A correct draw fails a test at this level once in a million other seeds; the seeds are fixed.
+# A correct draw fails at this level for one in a million seeds; the seeds are fixed.
 LEVEL = 1e-6
 ODDS = "the odds of this for a correct draw are one in a million"
 
@@ -39,7 +39,7 @@ def test_frequencies_follow_the_weights(weights: dict[str, float]) -> None:
 
 
 def test_successive_draws_are_independent() -> None:
-    """Whether two successive draws agree is what independence predicts (lag 1)."""
+    """Successive draws are equal as often as independence predicts (lag 1)."""
     sequence = drawn({"a": 1, "b": 1, "c": 1})
 
     agreements = sum(x == y for x, y in pairwise(sequence))
@@ -80,7 +80,7 @@ def test_another_seed_conversation_turn_or_nonce_is_another_draw() -> None:
 
 
 def test_weight_zero_is_never_drawn() -> None:
-    """A component with weight 0 stays in the vector and is not drawn, wherever it stands."""
+    """A component with weight 0 stays in the vector and is never drawn, in any position."""
     for weights in ({"z": 0.0, "a": 1.0}, {"a": 1.0, "z": 0.0}, {"a": 1, "z": 0, "b": 1}):
         distribution = normalise(weights)
         for number in (0.0, 0.25, 0.5, 0.75, 1 - 2**-53):
@@ -89,7 +89,7 @@ def test_weight_zero_is_never_drawn() -> None:
 
 
 def test_a_draw_carries_what_replays_it() -> None:
-    """The component, its propensity, the number and the whole vector come back together."""
+    """It has the component, its propensity, the number and the whole vector."""
     distribution = normalise({"a": 1, "b": 3})
 
     result = draw(distribution, 0.25)
@@ -101,7 +101,7 @@ def test_a_draw_carries_what_replays_it() -> None:
 
 
 def test_probabilities_that_round_below_one_still_give_a_component() -> None:
-    """A number above the rounded sum belongs to the last component that can be drawn."""
+    """A number above the rounded sum selects the last component that can be drawn."""
     distribution = SelectionDistribution(("a", "b", "z"), (0.3, 0.3, 0.0))
 
     assert draw(distribution, 0.99).component == "b"
@@ -109,7 +109,7 @@ def test_probabilities_that_round_below_one_still_give_a_component() -> None:
 
 @pytest.mark.parametrize("weights", [{}, {"a": 0}, {"a": -1, "b": 2}, {"a": math.nan}])
 def test_weights_that_are_no_distribution_are_refused(weights: dict[str, float]) -> None:
-    """No component, all weights 0, a negative one and NaN each raise a sentence."""
+    """No component, all weights 0, a negative weight and NaN each raise a sentence."""
     with pytest.raises(ValueError, match=r"weight"):
         normalise(weights)
 

@@ -1,4 +1,4 @@
-"""What the router changes in a response that passes, and what it learns from it."""
+"""How the router changes a response on its way, and the data that it reads from it."""
 
 import json
 
@@ -20,7 +20,7 @@ def passed(stream: bytes, passage: Passage, size: int) -> bytes:
 
 @pytest.mark.parametrize("size", [1, 7, 64, 10_000])
 def test_components_are_concealed_however_chunks_cut_the_events(size: int) -> None:
-    """Concealing gives the same stream for every way of cutting it."""
+    """The concealed stream is the same for all chunk sizes."""
     stream = EVENT * 3 + DONE
 
     assert passed(stream, Passage("blend", keep_usage=False), size) == stream.replace(
@@ -30,7 +30,7 @@ def test_components_are_concealed_however_chunks_cut_the_events(size: int) -> No
 
 @pytest.mark.parametrize("size", [1, 7, 64, 10_000])
 def test_usage_is_taken_note_of_and_kept_from_a_client_who_did_not_ask(size: int) -> None:
-    """The event that only reports usage is dropped, or stays where the client wants it."""
+    """The event that only reports usage is dropped, or kept if the client asked for it."""
     stream = EVENT * 3 + LAST + USAGE + DONE
     hidden, shown = Passage(None, keep_usage=False), Passage(None, keep_usage=True)
 
@@ -60,7 +60,7 @@ def test_lines_may_end_as_on_windows() -> None:
 
 @pytest.mark.parametrize("size", [1, 7, 64, 10_000])
 def test_a_component_that_names_itself_in_two_ways_stays_hidden(size: int) -> None:
-    """What the first event does not foretell is sought again; fingerprints go wherever they are."""
+    """A name in another form than in the first event is found; all fingerprints are removed."""
     other = EVENT.replace(
         b'"model":"upstream-model"', b'"model": "upstream", "system_fingerprint":"f"'
     )
@@ -73,7 +73,7 @@ def test_a_component_that_names_itself_in_two_ways_stays_hidden(size: int) -> No
 
 @pytest.mark.parametrize("size", [1, 7, 64, 10_000])
 def test_an_error_in_a_stream_ends_it(size: int) -> None:
-    """What came before passes, the error does not, and the stream is not complete."""
+    """The events before it pass, the error does not, and the stream is not complete."""
     passage = Passage(None, keep_usage=True)
     error = b'data: {"error": {"message": "out of memory"}}\n\n'
 
@@ -82,7 +82,7 @@ def test_an_error_in_a_stream_ends_it(size: int) -> None:
 
 
 def test_a_whole_response_tells_its_usage_and_its_end() -> None:
-    """A response that is no stream is read in the same way."""
+    """A response that is not a stream is read in the same way."""
     passage = Passage("blend", keep_usage=False)
     body = {"model": "m", "choices": [{"finish_reason": "stop"}], "usage": {"total_tokens": 3}}
 
@@ -92,12 +92,12 @@ def test_a_whole_response_tells_its_usage_and_its_end() -> None:
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"null", b"{", b"[" * 100_000])
 def test_a_response_that_is_no_object_passes_as_it_is(body: bytes) -> None:
-    """What a remote component answers with 200 is its own affair."""
+    """The router does not change other documents that a remote component sends with 200."""
     assert Passage("blend", keep_usage=False).whole(body) == body
 
 
 def test_concealing_leaves_texts_alone() -> None:
-    """What looks like the field inside a text of the response stays as it is."""
+    """Text in a response that looks like the field stays as it is."""
     text = json.dumps(
         {"text": 'say "model":"x"', "model": "upstream", "system_fingerprint": "a1"}
     ).encode()

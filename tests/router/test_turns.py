@@ -1,4 +1,4 @@
-"""Which conversation and turn a request belongs to."""
+"""The conversation and the turn of a request."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ def chat(*messages: dict[str, Any], **fields: Any) -> dict[str, Any]:
 
 
 def test_a_history_that_grows_stays_one_conversation() -> None:
-    """The derived conversation depends on what comes up to the first user message alone."""
+    """The derived conversation depends only on the messages up to the first user message."""
     turns = [
         turn_of(chat(SYSTEM, FIRST), {}, "key"),
         turn_of(chat(SYSTEM, FIRST, REPLY, SECOND), {}, "key"),
@@ -26,7 +26,7 @@ def test_a_history_that_grows_stays_one_conversation() -> None:
 
 
 def test_another_beginning_is_another_conversation() -> None:
-    """The system prompt and the first user message both tell conversations apart."""
+    """Another system prompt or first user message gives another conversation."""
     others = [chat(FIRST), chat(SYSTEM, SECOND), chat(SYSTEM, FIRST)]
 
     assert len({turn_of(other, {}, "key").conversation for other in others}) == 3
@@ -54,14 +54,14 @@ def test_names_are_hashed_whole() -> None:
 
 
 def test_a_name_cannot_be_mistaken_for_a_derived_conversation() -> None:
-    """A client that sends another's derived id as a name does not enter its conversation."""
+    """A client that sends another client's derived id as a name gets another conversation."""
     derived = turn_of(chat(FIRST), {}, "key").conversation
 
     assert turn_of(chat(FIRST), {"x-conversation-id": derived}, "key").conversation != derived
 
 
 def test_metadata_of_other_shapes_is_passed_over() -> None:
-    """Metadata that names no conversation leaves the derived one."""
+    """With metadata that names no conversation, the conversation is derived."""
     plain = turn_of(chat(FIRST), {}, "key")
 
     others: list[Any] = [{"conversation_id": 7}, {"other": "x"}, "text", None, []]
@@ -70,7 +70,7 @@ def test_metadata_of_other_shapes_is_passed_over() -> None:
 
 
 def test_completions_are_turn_zero_of_their_prompt() -> None:
-    """A prompt is a conversation of its own."""
+    """Each prompt is a conversation of its own."""
     assert turn_of({"prompt": "Once"}, {}, "key").number == 0
     one, other = turn_of({"prompt": "Once"}, {}, "key"), turn_of({"prompt": ["Once"]}, {}, "key")
     assert one.conversation != other.conversation
@@ -85,7 +85,7 @@ def test_a_history_without_a_user_is_still_a_conversation() -> None:
 
 
 def test_a_history_has_the_lineage_that_its_continuation_has_as_parent() -> None:
-    """However long it gets, tool calls included; another word or another user is another."""
+    """This holds at any length and with tool calls; another word or user gives another lineage."""
     tool: list[dict[str, Any]] = [
         {"role": "assistant", "tool_calls": [{"id": "1"}]},
         {"role": "tool", "content": "3"},
@@ -104,7 +104,7 @@ def test_a_history_has_the_lineage_that_its_continuation_has_as_parent() -> None
 
 
 def test_nobodys_history_has_no_lineage() -> None:
-    """Where neither user nor conversation is named, equal words may be strangers'."""
+    """Without a named user or conversation, equal words may come from different users."""
     assert lineage(FIRST, user=None) == Lineage(None, None)
 
 

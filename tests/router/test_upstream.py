@@ -1,4 +1,4 @@
-"""How a response ends: finished, cancelled or failed, and what the client hears of it."""
+"""How a response ends: finished, cancelled or failed, and what the client gets."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ def slow(**simulation: Any) -> BlendConfig:
 
 @asynccontextmanager
 async def asked(behaviour: Behaviour, **timeouts: float) -> AsyncIterator[httpx.Response]:
-    """Ask a router whose only component is a server that behaves as told, for a stream."""
+    """Ask for a stream from a router whose only component is a server with this behaviour."""
 
     async def upstream(scope: Any, receive: Any, send: Send) -> None:
         if scope["type"] == "http":
@@ -63,7 +63,7 @@ async def test_a_client_that_leaves_in_mid_stream_cancels_the_generation() -> No
 async def test_a_client_that_leaves_before_the_first_byte_cancels_the_generation(
     stream: bool,
 ) -> None:
-    """The same holds while the client still waits for anything at all."""
+    """The same holds while the client waits for the first byte."""
     async with rig(slow(ttft_ms=600_000)) as r:
         waiting = asyncio.create_task(r.chat(stream=stream))
         await eventually(lambda: r.components["a"].running == 1)
@@ -73,7 +73,7 @@ async def test_a_client_that_leaves_before_the_first_byte_cancels_the_generation
 
 
 async def test_a_component_that_breaks_off_ends_the_stream_with_an_error_event() -> None:
-    """After the first byte the client hears of the failure inside the stream, in OpenAI's shape."""
+    """After the first byte the client gets an error event in the stream, in OpenAI's shape."""
 
     async def breaks_off(send: Send) -> None:
         await start(send)
@@ -90,7 +90,7 @@ async def test_a_component_that_breaks_off_ends_the_stream_with_an_error_event()
 
 
 async def test_a_stream_that_ends_without_done_is_a_failure() -> None:
-    """A clean end of the connection is no clean end of the response."""
+    """A cleanly closed connection does not complete the response."""
 
     async def stops_short(send: Send) -> None:
         await start(send)
@@ -101,7 +101,7 @@ async def test_a_stream_that_ends_without_done_is_a_failure() -> None:
 
 
 async def test_a_stream_that_falls_silent_is_ended() -> None:
-    """No byte for `idle_s` ends the stream with an error event that says so."""
+    """After `idle_s` without a byte, an error event ends the stream and gives the reason."""
 
     async def falls_silent(send: Send) -> None:
         await start(send)
@@ -113,7 +113,7 @@ async def test_a_stream_that_falls_silent_is_ended() -> None:
 
 
 async def test_a_stream_in_which_the_component_reports_an_error_has_failed() -> None:
-    """Its error, which may name it, is replaced by the router's, and nothing comes after."""
+    """The router's error replaces the component's, which may name it, and ends the stream."""
 
     async def reports(send: Send) -> None:
         await start(send)
@@ -129,7 +129,7 @@ async def test_a_stream_in_which_the_component_reports_an_error_has_failed() -> 
 
 
 async def test_a_component_without_a_first_byte_in_time_is_unavailable() -> None:
-    """Headers alone are no answer: `first_byte_s` counts to the first byte of the body."""
+    """Headers alone are no answer: `first_byte_s` limits the wait for the body's first byte."""
 
     async def headers_only(send: Send) -> None:
         await start(send)
@@ -144,7 +144,7 @@ async def test_a_component_without_a_first_byte_in_time_is_unavailable() -> None
 
 @pytest.mark.parametrize("status", [500, 502, 404, 503, 401, 403, 302])
 async def test_a_component_that_cannot_serve_is_no_answer_for_the_client(status: int) -> None:
-    """The component's own failures become 503 of the router, never 500, and no redirect."""
+    """The component's own failures become the router's 503, never 500 or a redirect."""
 
     async def refuses(send: Send) -> None:
         await start(send, status, b"text/plain")
@@ -158,7 +158,7 @@ async def test_a_component_that_cannot_serve_is_no_answer_for_the_client(status:
 
 @pytest.mark.parametrize("status", [400, 413, 422])
 async def test_a_components_complaint_about_the_request_reaches_the_client(status: int) -> None:
-    """A history beyond its window, for one: the reason and the status pass, in OpenAI's shape."""
+    """Reason and status pass in OpenAI's shape, for example for a history beyond its window."""
     complaint = {"error": {"message": "upstream-model takes 1024", "param": "n", "type": "Bad"}}
 
     async def complains(send: Send) -> None:
@@ -176,7 +176,7 @@ async def test_a_components_complaint_about_the_request_reaches_the_client(statu
 
 
 async def test_a_complaint_in_no_known_shape_is_passed_as_text() -> None:
-    """Whatever a remote component says with a 4xx, the client gets it in OpenAI's shape."""
+    """The client gets any 4xx of a remote component in OpenAI's shape."""
 
     async def complains(send: Send) -> None:
         await start(send, 422, b"text/plain")
@@ -199,7 +199,7 @@ async def test_a_component_that_is_not_there_is_unavailable() -> None:
 
 
 async def test_an_empty_stream_is_unavailable() -> None:
-    """A component that closes without a byte has not answered."""
+    """A component that closes without a byte gave no answer."""
 
     async def says_nothing(send: Send) -> None:
         await start(send)
@@ -213,7 +213,7 @@ async def test_an_empty_stream_is_unavailable() -> None:
 async def test_an_error_at_the_start_of_a_stream_is_judged_like_a_status(
     code: int | None, shown: int
 ) -> None:
-    """vLLM sends 200 before it knows whether it can answer; the client is not told 200."""
+    """vLLM sends 200 before it knows whether it can answer; the client does not get that 200."""
 
     async def fails_late(send: Send) -> None:
         await start(send)
@@ -226,7 +226,7 @@ async def test_an_error_at_the_start_of_a_stream_is_judged_like_a_status(
 
 
 async def test_bytes_are_passed_on_as_they_come() -> None:
-    """The first event reaches the client while the component still works on the next."""
+    """The first event reaches the client while the component still generates the next."""
     async with rig(slow(ttft_ms=0, itl_ms=600_000, tokens=1000, jitter=0)) as r:
         body = {"model": "blend", "messages": HELLO, "stream": True}
         async with r.client.stream("POST", "/v1/chat/completions", json=body) as response:

@@ -1,4 +1,4 @@
-"""Who may call the API: keys from a file and from the environment."""
+"""Access to the API: keys from a file and from the environment."""
 
 import hashlib
 import logging
@@ -21,7 +21,7 @@ NOON = datetime(2027, 1, 1, 12, tzinfo=UTC).timestamp()
 
 
 class Clock:
-    """Seconds since the epoch that pass when a test says so."""
+    """Seconds since the epoch, advanced by the test."""
 
     def __init__(self) -> None:
         self.now = NOON
@@ -55,7 +55,7 @@ def refusal(ring: KeyRing, header: bytes) -> str:
 
 
 def test_a_key_is_found_by_its_hash(tmp_path: Path) -> None:
-    """The header's key leads to its name and limits."""
+    """The key in the header gives its name and limits."""
     limits = {"requests_per_minute": 600, "tokens_per_minute": 100_000}
     path = write(tmp_path / "keys.yaml", entry("web-app", SECRET, **limits), entry("b", OTHER))
     ring = KeyRing(path)
@@ -69,7 +69,7 @@ def test_a_key_is_found_by_its_hash(tmp_path: Path) -> None:
     "header", [b"", b"Bearer", b"Bearer ", SECRET.encode(), b"Basic " + SECRET.encode(), b"\xff"]
 )
 def test_no_key_is_refused(header: bytes, tmp_path: Path) -> None:
-    """Also an empty key, whose hash a script may have put into the file by mistake."""
+    """So is an empty key, whose hash a script may have put into the file by mistake."""
     path = write(tmp_path / "keys.yaml", entry("a", SECRET), entry("empty", ""))
 
     assert "Authorization: Bearer KEY" in refusal(KeyRing(path), header)
@@ -77,14 +77,14 @@ def test_no_key_is_refused(header: bytes, tmp_path: Path) -> None:
 
 
 def test_a_hash_in_capitals_is_the_same(tmp_path: Path) -> None:
-    """Tools write hexadecimal digits either way."""
+    """Tools write hexadecimal digits in either case."""
     path = write(tmp_path / "keys.yaml", {"name": "a", "sha256": digest(SECRET).upper()})
 
     assert KeyRing(path).find(bearer(SECRET)) == Key("a")
 
 
 def test_a_key_ends_when_it_expires(tmp_path: Path) -> None:
-    """It is good until the moment, and the refusal says which key has expired."""
+    """It is valid until that time, and the refusal names the expired key."""
     path = tmp_path / "keys.yaml"
     path.write_text(f"keys: [{{name: a, sha256: {digest(SECRET)}, expires: 2027-01-01T13:00:00Z}}]")
     clock = Clock()
@@ -97,7 +97,7 @@ def test_a_key_ends_when_it_expires(tmp_path: Path) -> None:
 
 
 def test_a_changed_file_is_read_within_a_second(tmp_path: Path) -> None:
-    """It is not looked at more often than that, and no restart is needed."""
+    """The file is not checked more often, and no restart is needed."""
     path, clock = tmp_path / "keys.yaml", Clock()
     ring = KeyRing(write(path, entry("a", SECRET)), clock=clock)
     write(path, entry("b", OTHER))
@@ -110,7 +110,7 @@ def test_a_changed_file_is_read_within_a_second(tmp_path: Path) -> None:
 
 
 def test_a_clock_that_is_set_back_stops_no_reading(tmp_path: Path) -> None:
-    """A look in the future of the clock does not count."""
+    """A last check in the clock's future does not count."""
     path, clock = tmp_path / "keys.yaml", Clock()
     ring = KeyRing(write(path, entry("a", SECRET)), clock=clock)
     write(path, entry("b", OTHER))
@@ -120,7 +120,7 @@ def test_a_clock_that_is_set_back_stops_no_reading(tmp_path: Path) -> None:
 
 
 def test_a_mounted_secret_is_swapped_by_a_link(tmp_path: Path) -> None:
-    """Kubernetes turns a link to another folder, whose file may have the same time and size."""
+    """Kubernetes moves a link to another folder; its file may have the same time and size."""
     for folder, secret in (("one", SECRET), ("two", OTHER)):
         (tmp_path / folder).mkdir()
         write(tmp_path / folder / "keys.yaml", entry("a", secret))
@@ -141,7 +141,7 @@ def test_a_mounted_secret_is_swapped_by_a_link(tmp_path: Path) -> None:
 def test_a_file_that_becomes_bad_keeps_the_keys(
     text: str | None, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """One error names the file, however many requests come; a good file counts again."""
+    """One error names the file, however many requests come; a good file is used again."""
     path, clock = tmp_path / "keys.yaml", Clock()
     ring = KeyRing(write(path, entry("a", SECRET)), clock=clock)
     if text is None:
@@ -162,7 +162,7 @@ def test_a_file_that_becomes_bad_keeps_the_keys(
 
 
 def test_every_mistake_is_named_at_once(tmp_path: Path) -> None:
-    """Each by its place in the file and with a remedy."""
+    """Each mistake has its place in the file and a remedy."""
     path = tmp_path / "keys.yaml"
     path.write_text(
         f"""
@@ -212,7 +212,7 @@ keys:
     ],
 )
 def test_a_bad_file_is_described_without_its_values(text: str, tmp_path: Path) -> None:
-    """A key or a hash may stand anywhere, and errors reach logs, with their causes."""
+    """A key or a hash may be at any place, and logs show errors with their causes."""
     path = tmp_path / "keys.yaml"
     path.write_text(text)
     with pytest.raises(ConfigError) as caught:
@@ -225,13 +225,13 @@ def test_a_bad_file_is_described_without_its_values(text: str, tmp_path: Path) -
 
 
 def test_a_file_that_is_missing_from_the_start_is_an_error(tmp_path: Path) -> None:
-    """The router does not come up with keys that nobody gave it."""
+    """The router does not start with keys that were not configured."""
     with pytest.raises(ConfigError, match=r"no\.yaml' cannot be read: No such file"):
         KeyRing(str(tmp_path / "no.yaml"))
 
 
 def test_a_ring_shows_no_secret(tmp_path: Path) -> None:
-    """Neither the ring nor a key does when it is printed."""
+    """Printing the ring or a key shows no secret."""
     ring = KeyRing(write(tmp_path / "keys.yaml", entry("a", SECRET)), OTHER)
 
     shown = repr(ring) + repr(ring.find(bearer(SECRET))) + repr(ring.find(bearer(OTHER)))
@@ -241,7 +241,7 @@ def test_a_ring_shows_no_secret(tmp_path: Path) -> None:
 
 
 def test_the_environments_key_works_beside_the_file(tmp_path: Path) -> None:
-    """It is called `default`, has no limits, and outlives every change of the file."""
+    """Its name is `default`, it has no limits, and it stays valid when the file changes."""
     path, clock = tmp_path / "keys.yaml", Clock()
     api = Api(keys_file=write(path, entry("a", SECRET)))
     ring = key_ring(api, {"BLENDED_API_KEY": OTHER}, clock)
@@ -255,7 +255,7 @@ def test_the_environments_key_works_beside_the_file(tmp_path: Path) -> None:
 
 
 def test_one_key_in_the_environment_is_enough() -> None:
-    """No file is needed then."""
+    """No file is needed with it."""
     ring = key_ring(Api(), {"BLENDED_API_KEY": SECRET})
 
     assert ring.find(bearer(SECRET)) == Key("default")
@@ -265,7 +265,7 @@ def test_one_key_in_the_environment_is_enough() -> None:
 
 @pytest.mark.parametrize("environ", [{}, {"BLENDED_API_KEY": ""}])
 def test_without_any_key_the_router_does_not_serve(environ: dict[str, str]) -> None:
-    """An empty variable is none."""
+    """An empty variable counts as no key."""
     with pytest.raises(ConfigError, match="does not serve without keys"):
         key_ring(Api(), environ)
 
@@ -273,7 +273,7 @@ def test_without_any_key_the_router_does_not_serve(environ: dict[str, str]) -> N
 def test_everybody_is_served_only_where_the_configuration_says_so(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Then the log says it, too, and a keys file is a contradiction."""
+    """The log then says so too; with a keys file it is a contradiction."""
     ring = key_ring(Api(dangerously_serve_without_keys=True), {})
 
     assert isinstance(ring, OpenKeys)

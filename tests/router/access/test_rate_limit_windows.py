@@ -1,4 +1,4 @@
-"""What remains of a limit, and when there is more of it, by the counts of two windows."""
+"""The rest of a limit, and when it grows, from the counts of two windows."""
 
 import random
 
@@ -24,14 +24,14 @@ from blended.router.access.rate_limits import Window, duration
 def test_a_window_says_what_remains_and_when(
     window: Window, remaining: int, resets_in_s: float, opens_in_s: float
 ) -> None:
-    """The count before fades evenly; the current one begins to when a minute of it is left."""
+    """The previous count fades evenly; the current one does when a minute of it is left."""
     assert window.remaining == remaining
     assert window.resets_in_s == pytest.approx(resets_in_s)
     assert window.opens_in_s == pytest.approx(opens_in_s)
 
 
 def test_waiting_as_long_as_told_is_enough_and_needed() -> None:
-    """Over random windows: a moment before, nothing remains; a moment later, something does."""
+    """In random windows nothing remains a moment before that time, and something a moment after."""
     rng = random.Random(20)
     full = 0
     for _ in range(2000):

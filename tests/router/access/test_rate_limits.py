@@ -25,7 +25,7 @@ PATIENT_S = 30.0
 
 
 class Clock:
-    """Seconds that pass when a test says so."""
+    """Seconds, advanced by the test."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -35,7 +35,7 @@ class Clock:
 
 
 class RedisServer:
-    """A Redis on a port of the loopback interface that can be killed and started again, empty."""
+    """A Redis on a loopback port that can be killed and restarted empty."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -67,7 +67,7 @@ class RedisServer:
         raise AssertionError("redis-server does not answer")
 
     def stop(self) -> None:
-        """Kill it; what it counted is gone."""
+        """Kill it; its counts are lost."""
         self._process.send_signal(signal.SIGKILL)
         self._process.wait()
 
@@ -83,7 +83,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 
 @pytest.fixture(params=["memory", "redis"])
 def store(request: pytest.FixtureRequest) -> str:
-    """The address of each kind of store."""
+    """The address of a store of each kind."""
     if request.param == "memory":
         return "memory://"
     url: str = request.getfixturevalue("server").url
@@ -92,7 +92,7 @@ def store(request: pytest.FixtureRequest) -> str:
 
 @asynccontextmanager
 async def limiter(url: str, clock: Clock | None = None) -> AsyncIterator[Limiter]:
-    """A limiter that waits long for its store, because the machine may be slow."""
+    """A limiter with a long wait for its store, because the machine may be slow."""
     made = Limiter(url, PATIENT_S, clock or Clock())
     try:
         yield made
@@ -113,7 +113,7 @@ async def admitted(limiter: Limiter, key: Key) -> bool:
 
 
 async def within_a_minute(attempt: Callable[[], Awaitable[None]]) -> None:
-    """Repeat what ran across the turn of a minute, where windows in memory begin to fade."""
+    """Repeat an attempt that crosses a minute, where windows in memory begin to fade."""
     while True:
         minute = time.time() // 60
         try:
@@ -126,7 +126,7 @@ async def within_a_minute(attempt: Callable[[], Awaitable[None]]) -> None:
 
 
 async def test_a_key_without_limits_costs_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    """The store, which is not there, is never asked."""
+    """The store, which does not exist, is never called."""
     async with limiter("redis://127.0.0.1:9") as limits:
         allowance = await limits.admit(Key("free"))
         charge = await limits.charge(Key("free"), 1000)
@@ -137,7 +137,7 @@ async def test_a_key_without_limits_costs_nothing(caplog: pytest.LogCaptureFixtu
 
 
 async def test_requests_of_a_minute_run_out(store: str) -> None:
-    """The next one is told when to come back, in OpenAI's words and headers."""
+    """The next request gets the time to wait, in OpenAI's words and headers."""
 
     async def attempt() -> None:
         key = limited(requests=3)
@@ -165,12 +165,12 @@ async def test_requests_of_a_minute_run_out(store: str) -> None:
 
 
 def remaining(charge: Charge) -> int:
-    """How many tokens a key has left, by the headers of a charge."""
+    """The tokens that a key has left, by the headers of a charge."""
     return int(charge.headers["x-ratelimit-remaining-tokens"])
 
 
 async def test_tokens_are_charged_before_they_are_spent(store: str) -> None:
-    """As many as the response may have; what it did not have is given back when it ends."""
+    """The most a response may have is charged; the unused part is given back at its end."""
 
     async def attempt() -> None:
         key = limited(tokens=1000)
@@ -190,7 +190,7 @@ async def test_tokens_are_charged_before_they_are_spent(store: str) -> None:
 
 
 async def test_a_response_may_cost_more_than_remains(store: str) -> None:
-    """All of it counts, and the next request waits until it has faded below the limit."""
+    """All of it counts, and the next request waits until the count is below the limit."""
 
     async def attempt() -> None:
         key = limited(tokens=1000)
@@ -201,7 +201,7 @@ async def test_a_response_may_cost_more_than_remains(store: str) -> None:
                 await limits.charge(key, 1)
 
         assert caught.value.headers["x-ratelimit-remaining-tokens"] == "0"
-        # The window's end, and from there on two thirds of a minute until 3000 are 1000.
+        # The end of the window, and then two thirds of a minute until 3000 have faded to 1000.
         assert caught.value.retry_after_s is not None
         assert 40 < caught.value.retry_after_s <= 100
 
@@ -209,7 +209,7 @@ async def test_a_response_may_cost_more_than_remains(store: str) -> None:
 
 
 async def test_a_refused_charge_costs_nothing(store: str) -> None:
-    """However often a client that has nothing left asks for more."""
+    """This holds however often a client without tokens asks."""
 
     async def attempt() -> None:
         key = limited(tokens=100)
@@ -227,7 +227,7 @@ async def test_a_refused_charge_costs_nothing(store: str) -> None:
 
 
 async def test_requests_at_once_are_charged_one_after_the_other(store: str) -> None:
-    """Of twenty that may cost half of the limit two pass, on two routers that share a store."""
+    """Of twenty requests for half of the limit, two pass on two routers with a shared store."""
 
     async def attempt() -> None:
         key = limited(tokens=1000)
@@ -249,7 +249,7 @@ async def test_requests_at_once_are_charged_one_after_the_other(store: str) -> N
 
 
 async def test_a_late_correction_leaves_what_counts_now(store: str) -> None:
-    """A charge of minutes ago has faded by itself: nothing of it is given back a second time."""
+    """A charge that has faded by itself is not given back a second time."""
 
     async def attempt() -> None:
         key, clock = limited(tokens=1000), Clock()
@@ -265,7 +265,7 @@ async def test_a_late_correction_leaves_what_counts_now(store: str) -> None:
 
 
 async def test_a_correction_never_makes_a_count_negative(store: str) -> None:
-    """Else it would grant more than the limit: no more is given back than counts."""
+    """At most the current count is given back; a negative one would grant more than the limit."""
 
     async def attempt() -> None:
         key = limited(tokens=1000)
@@ -281,7 +281,7 @@ async def test_a_correction_never_makes_a_count_negative(store: str) -> None:
 
 
 async def test_requests_and_tokens_are_limited_each(store: str) -> None:
-    """A key that has no tokens left may still ask for what costs none."""
+    """A key without tokens left may still send requests that cost none."""
 
     async def attempt() -> None:
         key = limited(requests=3, tokens=10)
@@ -302,7 +302,7 @@ async def test_requests_and_tokens_are_limited_each(store: str) -> None:
 
 
 async def test_keys_do_not_share_their_limits(store: str) -> None:
-    """One that is used up stops no other."""
+    """A key whose limit is used up does not stop another key."""
     one, other = limited(requests=1), limited(requests=1)
     async with limiter(store) as limits:
         await limits.admit(one)
@@ -313,7 +313,7 @@ async def test_keys_do_not_share_their_limits(store: str) -> None:
 async def test_the_limit_is_whole_again_two_minutes_after_a_first_request(
     server: RedisServer,
 ) -> None:
-    """A minute in which it counts, and one in which it fades."""
+    """The request counts for a minute and then fades for another."""
     async with limiter(server.url) as limits:
         headers = (await limits.admit(limited(requests=5))).headers
 
@@ -335,7 +335,7 @@ async def test_two_routers_share_one_limit_on_redis(server: RedisServer) -> None
 
 
 async def test_two_routers_grant_the_limit_each_in_memory() -> None:
-    """The approximation of `memory://`: every replica counts alone."""
+    """With `memory://`, an approximation, every replica counts alone."""
 
     async def attempt() -> None:
         key = limited(requests=7)
@@ -351,7 +351,7 @@ async def test_two_routers_grant_the_limit_each_in_memory() -> None:
 async def test_a_clock_that_is_set_locks_no_key_out(
     jump_s: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In memory the limit holds for the minute after the jump too; no wait is longer than two."""
+    """In memory the limit also holds for a minute after the jump; no wait exceeds two minutes."""
     now = [1e9 + 30]
     monkeypatch.setattr(time, "time", lambda: now[0])
     key = limited(requests=3)
@@ -370,7 +370,7 @@ async def test_a_clock_that_is_set_locks_no_key_out(
 async def test_an_outage_of_the_store_admits_everything_and_ends(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """One warning says that it began, one that it is over; then the limits hold again."""
+    """One warning marks the start, one the end; then the limits hold again."""
     caplog.set_level(logging.INFO, "blended")
     server, clock, key = RedisServer(tmp_path), Clock(), limited(requests=2)
     server.start()
@@ -402,7 +402,7 @@ async def test_an_outage_of_the_store_admits_everything_and_ends(
 
 
 async def test_a_silent_store_is_asked_once_a_second(caplog: pytest.LogCaptureFixture) -> None:
-    """One request waits for it, and those in the same second do not."""
+    """One request waits for it; others in the same second do not."""
     silent = asyncio.Event()
     connections: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
 
@@ -432,7 +432,7 @@ async def test_a_silent_store_is_asked_once_a_second(caplog: pytest.LogCaptureFi
 async def test_a_store_that_refuses_is_an_outage_too(
     server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A wrong password locks no client out, and no log shows it."""
+    """A wrong password does not lock clients out, and no log shows it."""
     async with limiter(f"redis://nobody:hunter2@127.0.0.1:{server.port}") as limits:
         outcomes = [await admitted(limits, limited(requests=1)) for _ in range(3)]
 
@@ -443,7 +443,7 @@ async def test_a_store_that_refuses_is_an_outage_too(
 
 @pytest.mark.parametrize("url", ["redis://:hunter2@host:port", "redis://:hunter2@host/db?db=x"])
 def test_a_bad_address_is_an_error_without_its_password(url: str) -> None:
-    """It is said at the start, not at the first request."""
+    """It is raised at the start, not at the first request."""
     with pytest.raises(ConfigError, match=r"api\.limits_store") as caught:
         Limiter(url)
 
@@ -451,7 +451,7 @@ def test_a_bad_address_is_an_error_without_its_password(url: str) -> None:
 
 
 def test_a_refusal_survives_pickling() -> None:
-    """It is the same on the other side of a process boundary."""
+    """The error is the same on the other side of a process boundary."""
     error = RateLimited("Wait.", 7, {"x-ratelimit-limit-requests": "3"})
     copy = pickle.loads(pickle.dumps(error))
 

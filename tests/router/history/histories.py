@@ -1,4 +1,4 @@
-"""What clients may send, as hypothesis strategies, and how templates render it."""
+"""Hypothesis strategies for histories of clients, and their rendering by templates."""
 
 from functools import cache
 from pathlib import Path
@@ -13,7 +13,7 @@ from blended.router.history.content import Message
 
 FIXTURES = Path(__file__).parent / "templates"
 
-# Templates by name, with the settings that whoever serves such a model would choose.
+# Templates by name, with the settings that an operator of such a model would choose.
 STRICT = {
     "gemma": History(system="fold", alternate=True, tools="text"),
     "llama2": History(alternate=True, tools="text"),
@@ -70,7 +70,7 @@ leftovers = st.fixed_dictionaries(
 
 @st.composite
 def exchanges(draw: st.DrawFn) -> list[Message]:
-    """Tool calls with their results, from entirely right to entirely wrong."""
+    """Tool calls with their results, from fully valid to fully invalid."""
     made = draw(st.lists(ids, min_size=1, max_size=3, unique=draw(st.booleans())))
     said = draw(st.one_of(st.none(), contents))
     answered = draw(st.one_of(st.just(made), st.permutations(made), st.lists(ids, max_size=3)))
@@ -112,7 +112,7 @@ spoken = st.sampled_from(["Hello, I am Robin.", "Noted.", "Warm as a small sun."
 
 @st.composite
 def conversations(draw: st.DrawFn) -> list[Message]:
-    """What a well-behaved client sends: turns, with tools and thoughts in them, then the user."""
+    """Histories of well-behaved clients: turns with tools and thoughts, then a user message."""
     history = [system(draw(spoken))] if draw(st.booleans()) else []
     for number in range(draw(st.integers(1, 4))):
         history.append(user(draw(spoken)))
@@ -135,7 +135,7 @@ def _template(name: str) -> str:
 
 
 def render(name: str, messages: list[Message], ask: bool = True) -> str:
-    """The prompt for a demo model or of a fixture template; raises what the template raises."""
+    """The prompt for a demo model or of a fixture template; raises the template's exceptions."""
     strict = name not in MODEL_IDS
     text = _tokenizer(MODEL_IDS[0] if strict else name).apply_chat_template(
         messages,
@@ -154,7 +154,7 @@ def said(content: Any) -> list[str]:
 
 
 def read(content: Any, between: str) -> str:
-    """A content as engines read it, which put `between` between its parts."""
+    """A content as engines read it, with `between` between its parts."""
     if isinstance(content, list):
         return between.join(part.get("text", str(part)) for part in content)
     return content or ""

@@ -1,4 +1,4 @@
-"""Legal history: whatever a client sends, each component's template renders what becomes of it."""
+"""Legal history: every component's template renders the legal form of any client's history."""
 
 import copy
 import json
@@ -56,7 +56,7 @@ def test_every_accepted_history_is_rendered(
 @seeded
 @given(messages=histories, history=component_settings)
 def test_messages_stay_untouched(messages: list[Message], history: History) -> None:
-    """Neither the list nor any message in it is changed, and the result can be sent as JSON."""
+    """Neither the list nor any message in it changes, and the result can be sent as JSON."""
     before = copy.deepcopy(messages)
 
     result = legal(messages, history)
@@ -69,7 +69,7 @@ def test_messages_stay_untouched(messages: list[Message], history: History) -> N
 @seeded
 @given(messages=histories, history=component_settings)
 def test_alternation_leaves_two_roles_in_turn(messages: list[Message], history: History) -> None:
-    """One system message at most, first; then user, assistant, user, from the user on."""
+    """One system message at most, first; then user and assistant in turn, beginning with user."""
     roles = [m["role"] for m in legal(messages, history.model_copy(update={"alternate": True}))]
 
     turns = roles[1:] if roles[0] == "system" else roles
@@ -83,7 +83,7 @@ def test_alternation_leaves_two_roles_in_turn(messages: list[Message], history: 
 def test_appending_keeps_all_but_the_last_message(
     messages: list[Message], more: list[Message], history: History
 ) -> None:
-    """The last one at most grows, unless it was silence, open tool calls or padding."""
+    """The last message at most grows, unless it was empty, open tool calls or padding."""
     before = legal(messages, history)
     assume(before[-1].get("content") != PADDING)
     assume(before[-1]["role"] != "assistant" or any(t.strip() for t in said(before[-1]["content"])))
@@ -131,12 +131,12 @@ def test_a_turn_more_keeps_the_rendered_prompt(
 
 @pytest.mark.parametrize("tools", ["keep", "text"])
 def test_a_plain_history_comes_back_equal(tools: str) -> None:
-    """Nothing happens to messages that every model could have written."""
+    """Messages that every model could have written stay the same."""
     assert legal(PLAIN, History.model_validate({"tools": tools})) == PLAIN
 
 
 def test_strict_templates_refuse_what_was_not_made_legal() -> None:
-    """The fixtures are as strict as they claim, so that the tests above mean something."""
+    """The fixtures are as strict as they claim, so the tests above are meaningful."""
     refused = {
         "gemma": [system("Be kind."), user("Hello!")],
         "llama2": [user("Hello!"), user("Hello?")],
@@ -151,7 +151,7 @@ def test_strict_templates_refuse_what_was_not_made_legal() -> None:
 
 
 def test_folded_system_text_stands_before_the_user_message() -> None:
-    """A blank line separates them; late system messages fold too, and alone they are the user's."""
+    """A blank line separates them; late system messages fold too, or become user messages."""
     fold = History(system="fold")
     developer = {"role": "developer", "content": "Be brief."}
 
@@ -169,7 +169,7 @@ def test_folded_system_text_stands_before_the_user_message() -> None:
 
 
 def test_dropped_system_messages_leave_something_to_answer() -> None:
-    """They go, wherever they stand; a history of nothing else becomes a word of the user's."""
+    """All are removed; a history of nothing else becomes a user message of one word."""
     drop = History(system="drop")
 
     assert legal(PLAIN, drop) == PLAIN[1:]
@@ -184,7 +184,7 @@ def test_a_developer_message_is_a_system_message() -> None:
 
 
 def test_neighbours_of_one_role_become_one_message() -> None:
-    """Texts are joined by a blank line; parts follow parts, and the text in them is set off."""
+    """Blank lines join texts; parts follow parts, and blank lines set off the text in them."""
     text = {"type": "text", "text": "Look!"}
     messages = [user("Hello!"), user([text, IMAGE]), user([IMAGE]), user([text])]
 
@@ -203,7 +203,7 @@ def test_neighbours_of_one_role_become_one_message() -> None:
 
 
 def test_a_greeting_gets_a_user_message_before_it() -> None:
-    """Under alternation the user begins, and what the assistant is to continue stays last."""
+    """With alternation the user begins, and the message to continue stays last."""
     messages = [
         system("You are Ember."),
         assistant("Hello, stranger."),
@@ -223,7 +223,7 @@ def test_a_greeting_gets_a_user_message_before_it() -> None:
 
 
 def test_system_messages_in_the_middle_fold_under_alternation() -> None:
-    """Templates that demand turns take a system message at the beginning only."""
+    """Templates that require turns take a system message only at the beginning."""
     messages = [system("A"), system("B"), user("1"), assistant("2"), system("C"), user("3")]
 
     assert legal(messages, History(alternate=True)) == [
@@ -235,7 +235,7 @@ def test_system_messages_in_the_middle_fold_under_alternation() -> None:
 
 
 def test_tools_are_written_out_for_models_without_them() -> None:
-    """Calls become the assistant's text and results the user's, each naming the function."""
+    """Calls become assistant text and results user text, each with the function's name."""
     messages = [
         user("Weather?"),
         assistant("Let me see.", tool_calls=[call("a"), call("b", "time", {"zone": "CET"})]),
@@ -260,7 +260,7 @@ def test_tools_are_written_out_for_models_without_them() -> None:
 
 
 def test_answered_calls_are_kept_as_they_are() -> None:
-    """In any order of the results, and however often models use the same ids."""
+    """The results may have any order, and models may repeat ids."""
     exchange = [
         assistant(None, tool_calls=[call("a"), call("b")]),
         tool("b", "Noon."),
@@ -289,7 +289,7 @@ def test_answered_calls_are_kept_as_they_are() -> None:
     ],
 )
 def test_broken_exchanges_are_written_out(exchange: list[Message]) -> None:
-    """Calls without results and results without calls become text; nothing of them is lost."""
+    """Calls without results and results without calls become text without losses."""
     result = legal([user("Weather?"), *exchange, user("Well?")], History())
 
     assert {message["role"] for message in result} <= {"user", "assistant"}
@@ -310,7 +310,7 @@ def test_broken_exchanges_are_written_out(exchange: list[Message]) -> None:
     ],
 )
 def test_thoughts_are_cut_out(text: str, expected: str) -> None:
-    """Blocks with either mark missing, several and nested ones go; other text stays."""
+    """Blocks without either mark, repeated and nested ones are removed; other text stays."""
     messages = [user("Is it?"), assistant(text, reasoning_content="Hm.", reasoning="Hm.")]
 
     assert legal(messages, History()) == [user("Is it?"), assistant(expected)]
@@ -318,7 +318,7 @@ def test_thoughts_are_cut_out(text: str, expected: str) -> None:
 
 
 def test_parts_that_hold_reasoning_are_cut_out() -> None:
-    """Thinking parts go, and so do text parts that are nothing but a thought."""
+    """Thinking parts are removed, and text parts that hold only a thought."""
     answer = {"type": "text", "text": "Yes."}
     thoughts = [{"type": "thinking", "thinking": "Hm."}, {"type": "text", "text": "<think>Hm."}]
 
@@ -329,7 +329,7 @@ def test_parts_that_hold_reasoning_are_cut_out() -> None:
 
 
 def test_assistants_that_say_nothing_are_left_out() -> None:
-    """A response that was all reasoning goes; under alternation the user's messages meet."""
+    """A response of only reasoning is removed; with alternation the user messages are joined."""
     messages = [user("Is it?"), assistant("<think>Hm."), user("Well?")]
 
     assert legal(messages, History()) == [user("Is it?"), user("Well?")]
@@ -338,7 +338,7 @@ def test_assistants_that_say_nothing_are_left_out() -> None:
 
 
 def test_a_refusal_counts_as_what_was_said() -> None:
-    """Templates do not know the field, so that its text becomes the content."""
+    """Templates do not know the field, so its text becomes the content."""
     messages = [user("Do it."), assistant("", refusal="I will not."), user("Please.")]
 
     assert legal(messages, History()) == [

@@ -1,4 +1,4 @@
-"""The window: what is sent of a history that does not fit, and how rarely its beginning moves."""
+"""The window: the part of a long history that is sent, and how rarely its beginning moves."""
 
 import asyncio
 import math
@@ -30,7 +30,7 @@ blocks = st.floats(0.1, 0.9)
 
 @dataclass
 class Counter:
-    """A component's tokenizer: so many bytes a token, some tokens more for every message."""
+    """A component's tokenizer: some bytes per token, and some tokens more for each message."""
 
     bytes_per_token: float = 4.5
     history: History = field(default_factory=History)
@@ -100,7 +100,7 @@ def test_candidates_shrink_from_the_whole_to_the_last_user_message(
 
 
 def test_cuts_are_at_the_first_user_message_of_each_block() -> None:
-    """Blocks of 292 bytes and messages of 100, their marks included: cuts at 400 and at 600."""
+    """Blocks of 292 bytes and messages of 100, with their marks: cuts at 400 and at 600."""
     turns = [user("u" * 84), assistant("a" * 84)] * 4
     messages = [system(""), *turns]
 
@@ -113,7 +113,7 @@ def test_cuts_are_at_the_first_user_message_of_each_block() -> None:
 def test_appending_moves_no_cut_but_the_last(
     messages: list[Message], more: list[Message], room: int, block: float
 ) -> None:
-    """Each candidate but the last, with what was appended, is a candidate again."""
+    """Each candidate but the last, with the appended messages, is a candidate again."""
     turns = [user("Well?"), *more]
     later = list(candidates(messages + turns, room, block))
 
@@ -126,7 +126,7 @@ def test_appending_moves_no_cut_but_the_last(
 def test_what_is_sent_fits_unless_nothing_does(
     messages: list[Message], room: int, block: float, bytes_per_token: float
 ) -> None:
-    """Counted for sure, only pinned messages and the last user message may exceed the room."""
+    """When counted, only pinned messages and the last user message may exceed the room."""
     counter = Counter(bytes_per_token)
     *_, shortest = candidates(messages, room, block)
 
@@ -152,7 +152,7 @@ def test_counting_is_rare(messages: list[Message], room: int, block: float, sure
 
 @pytest.mark.parametrize("turns", [0, 1, 20])
 def test_short_histories_are_sent_whole_and_uncounted(turns: int) -> None:
-    """Below 0.6 of the room by estimate there is nothing to ask."""
+    """Below 0.6 of the room by estimate nothing is counted."""
     messages, counter = talk(turns), Counter()
     room = math.ceil(estimate(messages) / 0.6)
 
@@ -161,7 +161,7 @@ def test_short_histories_are_sent_whole_and_uncounted(turns: int) -> None:
 
 
 def test_long_histories_are_counted_a_few_times_only() -> None:
-    """However long the history is, only candidates of up to three rooms are counted."""
+    """At any length of the history, only candidates of up to three rooms are counted."""
     counter = Counter()
 
     fitted(talk(2000), 1000, 0.5, counter, sure=True)
@@ -171,7 +171,7 @@ def test_long_histories_are_counted_a_few_times_only() -> None:
 
 
 def test_unusual_text_is_counted_once_its_estimate_was_refused() -> None:
-    """Text of few bytes a token seems to fit, and is cut when the router asks to be sure."""
+    """Text of few bytes a token seems to fit, and is cut when the router counts it."""
     messages, dense = talk(30), Counter(bytes_per_token=1.2)
     room = 2 * estimate(messages)
     assert dense.tokens(messages) > room
@@ -188,9 +188,9 @@ def test_unusual_text_is_counted_once_its_estimate_was_refused() -> None:
 def test_the_beginning_moves_once_a_block(
     pinned_words: int, block: float, bytes_per_token: float
 ) -> None:
-    """Over a conversation, prefixes change at most once for every block said, and once more.
+    """In a conversation the prefix changes at most once for every block added, and once more.
 
-    This holds as long as the pinned messages, a block and a turn fit into the room together.
+    This holds while the pinned messages, a block and a turn fit into the room together.
     """
     room, whole = 1500, talk(150, pinned="rule " * pinned_words)
     counter = Counter(bytes_per_token)
@@ -207,7 +207,7 @@ def test_the_beginning_moves_once_a_block(
 
 @pytest.mark.parametrize(("name", "history"), SERVED)
 def test_the_rendered_prompt_moves_only_with_the_window(name: str, history: History) -> None:
-    """Between drops each prompt begins with the one before; pinned text stays, folded or not."""
+    """Between cuts each prompt begins with the one before; pinned text stays, folded or not."""
     whole, room = talk(40), 500
     prompts, drops = [], 0
     for turn in range(40):
@@ -221,7 +221,7 @@ def test_the_rendered_prompt_moves_only_with_the_window(name: str, history: Hist
 
 
 def test_images_count_as_much_as_their_pixels_not_their_bytes() -> None:
-    """A part that is not text has a fixed estimate, however long its data URL is."""
+    """A part other than text has a fixed estimate, however long its data URL is."""
     long = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 10**6}}
 
     assert estimate([user([long])]) == estimate([user([IMAGE])])
