@@ -223,7 +223,7 @@ def _understood(
     payload = requests.parse(body)
     check(payload, limits)
     if path == COMPLETIONS:
-        payload.pop("messages", None)  # none of its fields: nobody checked them
+        payload.pop("messages", None)  # not a field of completions, and unchecked
     turn = turn_of(payload, request.headers, request.scope[KEY].name)
     return _Asked(payload, turn, len(body), cost.prompt_tokens(path, payload))
 

@@ -45,7 +45,7 @@ class Boundary:
         try:
             await self._app(scope, receive, send)
         except ClientDisconnect:
-            pass  # nobody is left to hear of it
+            pass  # the client has left
         except Exception as exc:  # noqa: BLE001 - this is the boundary
             error = _as_api_error(scope, exc)
             # An error with a response's id ends that response, and is counted with it.

@@ -19,7 +19,7 @@ def refuse(param: str, value: Any, remedy: str) -> NoReturn:
 
 
 def refuse_field(name: str, remedy: str) -> NoReturn:
-    """Refuse a field, whatever its value.
+    """Refuse a field with any value.
 
     Raises:
         ApiError: 400, always.
