@@ -1,7 +1,7 @@
 """Ray's LLM server and vLLM's engine, in as few processes as possible.
 
 The only module that imports ray.serve.llm and vLLM: in a replica, because the import takes seconds.
-It alone changes their private parts.
+The private parts of them that it changes are named only here.
 """
 
 import builtins

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from ray.serve import Application
 
 # Engines log to a file; where Serve redirects output, vLLM takes the file for a terminal.
-# vLLM would pin the threads of all replicas to the same cores, and import a compiler with the first
-# request that eager mode never uses. oneDNN would cache its kernels for a thousand batch sizes,
+# vLLM would pin the threads of all replicas to the same cores; its first request would import a
+# compiler that eager mode never uses. oneDNN would cache its kernels for a thousand batch sizes,
 # which take most of a GiB; with fewer of them a tiny model is as fast.
 _CPU_ENV = {
     "VLLM_LOGGING_COLOR": "0",
