@@ -23,6 +23,7 @@ from blended.launch.state import Running
 START_TIMEOUT_S = 600
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run tests that share a cluster in one process, if pytest has several (`-n`)."""
     here = Path(__file__).parent

@@ -12,6 +12,8 @@ from blended.demo import CONVERSATION
 from tests.live.conftest import Live
 
 # The tokens of a block, which a prefix cache holds as a whole or not at all.
+# What vLLM calls the request for the tokens of a prompt.
+TOKEN_IDS = "return_token_ids"
 BLOCK = 32
 QUESTIONS = [*CONVERSATION, "What is my name again?", "Tell me more about that.", "And why?"]
 _AT_ONCE = 6
@@ -43,7 +45,7 @@ async def ask(
 
     The idempotency key gives a conversation the same draws in every run.
     """
-    body = {"model": "demo", "messages": messages, "return_token_ids": True, **fields}
+    body = {"model": "demo", "messages": messages, TOKEN_IDS: True, **fields}
     headers = {"X-Conversation-ID": f"conversation {number}", "Idempotency-Key": f"seed {number}"}
     response = await http.post("/v1/chat/completions", json=body, headers=headers)
     assert response.status_code == 200, response.text

@@ -14,11 +14,17 @@ import yaml
 from blended.config import loading
 from tests.live.collector import Collector, collecting
 from tests.live.conftest import Live, running
+from tests.live.talks import TOKEN_IDS
 
 
 def blend(**changes: Any) -> str:
-    """The demo with these changes, as YAML; it samples only clients' own traces."""
+    """The demo with these changes, as YAML.
+
+    It samples only clients' own traces, and tells clients the tokens of prompts.
+    """
     demo = loading.load("demo").model_dump(mode="json")
+    for component in demo["components"]:
+        component["passthrough"] = [TOKEN_IDS]
     return yaml.safe_dump(demo | {"tracing": {"sampling_ratio": 0}} | changes)
 
 

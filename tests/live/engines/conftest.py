@@ -7,6 +7,7 @@ import yaml
 
 from blended.config import BlendConfig, loading
 from tests.live.conftest import Live, running
+from tests.live.talks import TOKEN_IDS
 
 LONG_TOKENS = 1500
 
@@ -19,6 +20,7 @@ def blend(replicas: int = 2) -> BlendConfig:
     data = loading.load("demo").model_dump(mode="json")
     ember, flint, _ = data["components"]
     for component in (ember, flint):
+        component["passthrough"] = [TOKEN_IDS]
         component["engine"]["max_model_len"] = 4096
         component["engine"]["env"]["VLLM_ALLOW_LONG_MAX_MODEL_LEN"] = "1"
         component["engine"]["args"]["kv_cache_memory_bytes"] = 2**28

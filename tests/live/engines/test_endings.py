@@ -65,6 +65,7 @@ async def test_a_client_that_leaves_ends_its_generation(live: Live) -> None:
 
 async def test_a_router_that_dies_ends_its_generations(live: Live) -> None:
     """Its streams break off and their generation ends; the other router's streams come whole."""
+    await eventually(lambda: at_full_length(live) > 0, PATIENCE_S)
     before = at_full_length(live)
     async with long_streams(live) as streams:
         os.kill(live.pids("blended", "Router")[0], signal.SIGKILL)
