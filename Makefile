@@ -28,7 +28,7 @@ ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
 	$(BIN)/python -m pytest -n 4 --dist worksteal --ignore tests/live
-	$(BIN)/python -m pytest -n 2 --dist loadgroup tests/live
+	$(BIN)/python -m pytest -n 2 tests/live
 endif
 
 check: .venv/dev docs

@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from blended.app import serve_config
 from blended.config import BlendConfig
@@ -23,14 +24,17 @@ from blended.launch.state import Running
 START_TIMEOUT_S = 600
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run tests that share a cluster in one process, if pytest has several (`-n`)."""
-    here = Path(__file__).parent
-    for item in items:
-        if item.path.is_relative_to(here):
-            shared = item.path.relative_to(here).parts[0]
-            item.add_marker(pytest.mark.xdist_group(shared))
+class ByCluster(LoadScopeScheduling):
+    """Gives tests that share a cluster to one process, if pytest has several (`-n`)."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        """The first part of the path below tests/live: a folder, or a module by itself."""
+        return nodeid.partition("tests/live/")[2].partition("::")[0].partition("/")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByCluster:
+    """Hook of pytest-xdist."""
+    return ByCluster(config, log)
 
 
 @dataclass(frozen=True)
