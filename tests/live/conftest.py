@@ -24,7 +24,7 @@ from blended.launch.state import Running
 START_TIMEOUT_S = 600
 
 
-class ByCluster(LoadScopeScheduling):
+class ByCluster(LoadScopeScheduling):  # type: ignore[misc]
     """Gives tests that share a cluster to one process, if pytest has several (`-n`)."""
 
     def _split_scope(self, nodeid: str) -> str:
