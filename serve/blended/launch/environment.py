@@ -12,8 +12,8 @@ from blended.launch.haproxy import BINARY_ENV
 #
 # HAProxy closes a client's connection after TIMEOUT_CLIENT_S without a byte in either direction. A
 # replica gets no more requests when it has missed two checks (HEALTH_CHECK_INTER). Serve checks
-# HAProxy itself every 3 s (PROXY_HEALTH_CHECK_PERIOD_S), and replaces it after three failures: a
-# shorter period would end it on a busy machine before it has started.
+# HAProxy itself every second (PROXY_HEALTH_CHECK_PERIOD_S), and replaces it after three failures.
+# Until it is up it has three times PROXY_READY_CHECK_TIMEOUT_S, which a busy machine may need.
 #
 # Serve would hold back a thousand lines of its logs, failures among them (LOG_BUFFER_SIZE). At its
 # start a replica sends 115 kB to the controller. Ray would keep objects of more than 100 kB on the
@@ -28,7 +28,8 @@ SERVE_ENV = {
     "RAY_SERVE_HAPROXY_TUNE_BUFSIZE": "65536",
     "RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S": "60",
     "RAY_SERVE_HAPROXY_HEALTH_CHECK_INTER": "1500ms",
-    "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "3",
+    "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",
+    "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "30",
     "RAY_SERVE_REQUEST_PATH_LOG_BUFFER_SIZE": "1",
     "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "blended.middleware:middlewares",
     "RAY_max_direct_call_object_size": "1048576",
