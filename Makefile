@@ -22,13 +22,13 @@ endef
 demo: .venv/runtime
 	@$(BIN)/blended demo --port $(PORT) $(if $(ONCE),--once)
 
-# Tests of clusters wait for them half of the time, so that two run at once; others wait more.
+# Tests that start clusters have the machine for themselves; the others wait more than they compute.
 test: .venv/dev
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
 	$(BIN)/python -m pytest -n 4 --dist worksteal --ignore tests/live
-	$(BIN)/python -m pytest -n 2 tests/live
+	$(BIN)/python -m pytest tests/live
 endif
 
 check: .venv/dev docs

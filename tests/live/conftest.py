@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
-from xdist.scheduler import LoadScopeScheduling
 
 from blended.app import serve_config
 from blended.config import BlendConfig
@@ -22,19 +20,6 @@ from blended.launch import free_ports
 from blended.launch.state import Running
 
 START_TIMEOUT_S = 600
-
-
-class ByCluster(LoadScopeScheduling):  # type: ignore[misc]
-    """Gives tests that share a cluster to one process, if pytest has several (`-n`)."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        """The first part of the path below tests/live: a folder, or a module by itself."""
-        return nodeid.partition("tests/live/")[2].partition("::")[0].partition("/")[0]
-
-
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByCluster:
-    """Hook of pytest-xdist."""
-    return ByCluster(config, log)
 
 
 @dataclass(frozen=True)
