@@ -3,7 +3,6 @@
 import asyncio
 import os
 import re
-import signal
 import socket
 import stat
 import subprocess
@@ -196,21 +195,6 @@ async def test_a_server_may_be_silent_for_longer_than_a_client(proxy: Proxy) -> 
 
     assert slow.is_success
     assert paused.text == "begun ended"
-
-
-async def test_requests_of_a_server_that_hangs_go_to_another(proxy: Proxy) -> None:
-    """One that stops in the middle of ten requests loses none of them."""
-    hung = proxy.servers[0]
-    async with httpx.AsyncClient(timeout=30) as http:
-        asked = [
-            asyncio.create_task(http.post(proxy.url("/slow?s=1"), content=b"x")) for _ in range(10)
-        ]
-        await asyncio.sleep(0.5)
-        hung.send_signal(signal.SIGSTOP)
-        answers = [await task for task in asked]
-
-    assert [answer.status_code for answer in answers] == [200] * 10
-    assert len({answer.text for answer in answers}) == 1
 
 
 def test_only_routers_are_told_the_names_of_applications(proxy: Proxy) -> None:

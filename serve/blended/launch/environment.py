@@ -10,10 +10,9 @@ from blended.launch.haproxy import BINARY_ENV
 # read all of it before it passes it on. Ray has no variable for that option, but writes RETRY_ON
 # into HAProxy's configuration as it is, so the option follows on a line of its own.
 #
-# HAProxy closes a client's connection after TIMEOUT_CLIENT_S without a byte in either direction. A
-# replica gets no more requests when it has missed three checks (HEALTH_CHECK_INTER, _FALL); fewer
-# would cut the streams of one that a busy machine has stopped for a moment. Serve checks
-# HAProxy itself every second (PROXY_HEALTH_CHECK_PERIOD_S), and replaces it after three failures.
+# HAProxy closes a client's connection after TIMEOUT_CLIENT_S without a byte in either direction.
+# Serve checks HAProxy itself every second (PROXY_HEALTH_CHECK_PERIOD_S), and replaces it after three
+# failures.
 # Until it is up it has three times PROXY_READY_CHECK_TIMEOUT_S, which a busy machine may need.
 #
 # Serve would hold back a thousand lines of its logs, failures among them (LOG_BUFFER_SIZE). At its
@@ -28,8 +27,6 @@ SERVE_ENV = {
     "RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure empty-response\n    option http-buffer-request",
     "RAY_SERVE_HAPROXY_TUNE_BUFSIZE": "65536",
     "RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S": "60",
-    "RAY_SERVE_HAPROXY_HEALTH_CHECK_INTER": "2s",
-    "RAY_SERVE_HAPROXY_HEALTH_CHECK_FALL": "3",
     "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",
     "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "30",
     "RAY_SERVE_REQUEST_PATH_LOG_BUFFER_SIZE": "1",

@@ -22,9 +22,6 @@ _CONNECTIONS = 8192
 _REQUEST_S = 10
 # HAProxy needs five files for two connections (both ends, and a pipe for every fourth).
 _OTHER_FILES = 512
-_REDISPATCH = "on-marked-down shutdown-sessions"
-# The lines of servers whose health is known, but for the one that only stands in for all others.
-_CHECKED = r"^(    server \S+ \S+ (?:check observe .*|track \S+))$"
 
 
 class UnknownConfigurationError(Exception):
@@ -49,8 +46,6 @@ def hardened(configuration: str, environ: Mapping[str, str], open_files: int) ->
     - One address holds at most half of what all clients together may hold, and these three quarters
       of all connections: the rest is left to the routers of this node, who come in by a port of
       their own.
-    - Requests that a server holds when its health checks fail go to another one if their responses
-      have not begun; Ray would leave them to a process that hangs.
     - The names of the applications, and so of the components, are for the routers of this node.
     - The administration's socket is for the owner of the process alone, and the page of statistics
       for this machine.
@@ -67,7 +62,7 @@ def hardened(configuration: str, environ: Mapping[str, str], open_files: int) ->
                 f"HAProxy's configuration has {count} lines like '{pattern}' instead of one. Ray "
                 "writes it: use the version of Ray that this version of Blended was made for."
             )
-    return re.sub(_CHECKED, rf"\1 {_REDISPATCH}", configuration, flags=re.MULTILINE)
+    return configuration
 
 
 def _changes(environ: Mapping[str, str], total: int, public: int) -> Sequence[tuple[str, str]]:

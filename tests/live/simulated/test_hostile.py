@@ -107,21 +107,6 @@ async def test_a_component_that_hangs_costs_no_response_that_had_not_begun(beset
     assert longest_s([r for r in results if not r.stream]) < 30
 
 
-async def test_a_router_that_hangs_costs_no_response_that_had_not_begun(beset: Live) -> None:
-    """HAProxy sends the waiting requests to the other router, which answers as usual."""
-    pids = await asyncio.to_thread(beset.pids, "blended", "Router")
-    async with steady(beset, RATE_PER_S, BODIES) as results:
-        await eventually(lambda: len(results) > 40, PATIENCE_S)
-        async with stopped(pids[0]):
-            seen = len(results)
-            await eventually(lambda: len(results) > seen + 200, PATIENCE_S)
-
-    print(json.dumps({**summary(results), "longest_s": longest_s(results)}))
-    failed = [r for r in results if r.end != "finished"]
-    assert all(r.stream and r.had_begun for r in failed), failed
-    assert longest_s([r for r in results if not r.stream]) < 30
-
-
 def haproxies(live: Live) -> list[psutil.Process]:
     """HAProxy's processes on this cluster, by the file that they read."""
     file = f"{live.running.temp_dir}/"

@@ -1,10 +1,12 @@
 """The rest of a limit, and when it grows, from the counts of two windows."""
 
+import pickle
 import random
 
 import pytest
 
-from blended.router.access.rate_limits import Window, duration
+from blended.errors import ConfigError
+from blended.router.access.rate_limits import Limiter, RateLimited, Window, duration
 
 
 @pytest.mark.parametrize(
@@ -62,3 +64,21 @@ def after(window: Window, seconds: float) -> Window:
 def test_durations_are_written_as_openai_does(seconds: float, text: str) -> None:
     """Minutes and whole seconds, rounded up."""
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize("url", ["redis://:hunter2@host:port", "redis://:hunter2@host/db?db=x"])
+def test_a_bad_address_is_an_error_without_its_password(url: str) -> None:
+    """It is raised at the start, not at the first request."""
+    with pytest.raises(ConfigError, match=r"api\.limits_store") as caught:
+        Limiter(url)
+
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_refusal_survives_pickling() -> None:
+    """The error is the same on the other side of a process boundary."""
+    error = RateLimited("Wait.", 7, {"x-ratelimit-limit-requests": "3"})
+    copy = pickle.loads(pickle.dumps(error))
+
+    assert vars(copy) == vars(error)
+    assert (type(copy), str(copy)) == (RateLimited, "Wait.")

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import pickle
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -11,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from blended.errors import ConfigError
 from blended.router.access.keys import Key
 from blended.router.access.rate_limits import Charge, Limiter, RateLimited
 from loadtests.harness.redis_server import RedisServer, redis_server
@@ -395,21 +393,3 @@ async def test_a_store_that_refuses_is_an_outage_too(
     assert all(outcomes)
     assert len(caplog.records) == 1
     assert "hunter2" not in caplog.text
-
-
-@pytest.mark.parametrize("url", ["redis://:hunter2@host:port", "redis://:hunter2@host/db?db=x"])
-def test_a_bad_address_is_an_error_without_its_password(url: str) -> None:
-    """It is raised at the start, not at the first request."""
-    with pytest.raises(ConfigError, match=r"api\.limits_store") as caught:
-        Limiter(url)
-
-    assert "hunter2" not in str(caught.value)
-
-
-def test_a_refusal_survives_pickling() -> None:
-    """The error is the same on the other side of a process boundary."""
-    error = RateLimited("Wait.", 7, {"x-ratelimit-limit-requests": "3"})
-    copy = pickle.loads(pickle.dumps(error))
-
-    assert vars(copy) == vars(error)
-    assert (type(copy), str(copy)) == (RateLimited, "Wait.")
