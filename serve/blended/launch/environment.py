@@ -11,9 +11,9 @@ from blended.launch.haproxy import BINARY_ENV
 # into HAProxy's configuration as it is, so the option follows on a line of its own.
 #
 # HAProxy closes a client's connection after TIMEOUT_CLIENT_S without a byte in either direction.
-# Serve checks HAProxy itself every second (PROXY_HEALTH_CHECK_PERIOD_S), and replaces it after three
-# failures.
-# Until it is up it has three times PROXY_READY_CHECK_TIMEOUT_S, which a busy machine may need.
+# Serve checks HAProxy every second (PROXY_HEALTH_CHECK_PERIOD_S), and replaces it after three
+# failures. To start, HAProxy has three times PROXY_READY_CHECK_TIMEOUT_S, which a busy machine may
+# need.
 #
 # Serve would hold back a thousand lines of its logs, failures among them (LOG_BUFFER_SIZE). At its
 # start a replica sends 115 kB to the controller. Ray would keep objects of more than 100 kB on the
