@@ -15,9 +15,9 @@ from blended.components.placement import selector
 from blended.config import BlendConfig
 from blended.config.loading import load
 from blended.errors import BlendedError, ConfigError
-from blended.internal import INTERNAL_KEY_ENV
+from blended.internal import INTERNAL_KEY_ENV, INTERNAL_PORT_ENV
 from blended.journal.identity import SECRET_ENV
-from blended.launch.environment import PRIVACY_ENV, SERVE_ENV, haproxy_env
+from blended.launch.environment import INTERNAL_PORT, PRIVACY_ENV, SERVE_ENV
 from blended.launch.haproxy import BINARY_ENV
 from blended.router.blend import CLIENT_KEY_ENV
 
@@ -37,8 +37,7 @@ def script(source: str, head: str, hosts: Mapping[str, Sequence[str]]) -> str:
         raise ConfigError(
             "No host may hold a replica, and the head alone holds none: --host HOST=."
         )
-    plain = {**SERVE_ENV, **haproxy_env(""), **PRIVACY_ENV}
-    del plain[BINARY_ENV]
+    plain = {**SERVE_ENV, INTERNAL_PORT_ENV: str(INTERNAL_PORT), **PRIVACY_ENV}
     parts = [
         "# On every host, in the shell that starts Ray: the same secrets everywhere, random texts.",
         *(f"export {name}=…" for name in (*_SECRETS, *_remote_keys(blend))),

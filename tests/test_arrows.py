@@ -17,6 +17,7 @@ ORDER = (
         "folders",
         "disconnect",
         "html",
+        "generated_page",
         "internal",
         "sse",
     ),

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -15,8 +14,9 @@ from blended.internal import INTERNAL_PORT_ENV
 from blended.launch import free_ports
 from blended.launch.state import Running
 from loadtests.faults.parts import Site
+from loadtests.harness.cluster import another_node
 from loadtests.harness.postgres import postgres
-from loadtests.harness.processes import spawned, wait_until
+from loadtests.harness.processes import wait_until
 from loadtests.harness.redis_server import redis_server
 from loadtests.harness.start import apply, up
 from loadtests.harness.targets import START_TIMEOUT_S, Place
@@ -73,22 +73,12 @@ def _component(name: str) -> dict[str, Any]:
 
 @contextmanager
 def _second_node(running: Running, folder: Path) -> Iterator[int]:
-    """A node that `ray start` adds to the cluster, with the label of its group."""
-    head = psutil.Process(running.pid)
-    (gcs,) = (word for word in head.cmdline() if word.startswith("--port="))
-    ports = free_ports.block(2 + len(_OWN_PORTS))
-    environment = head.environ() | {n: str(p) for n, p in zip(_OWN_PORTS, ports[2:], strict=True)}
-    command = [
-        *(str(Path(sys.executable).with_name("ray")), "start", "--block"),
-        *("--node-ip-address=127.0.0.1", f"--address=127.0.0.1:{gcs.removeprefix('--port=')}"),
-        "--num-cpus=1",
-        f"--labels=blended/{_GROUP}=true",
-        "--object-store-memory=83886080",
-        f"--dashboard-agent-listen-port={ports[0]}",
-        f"--metrics-export-port={ports[1]}",
-    ]
+    """A node with the label of its group."""
+    own = zip(_OWN_PORTS, free_ports.block(len(_OWN_PORTS)), strict=True)
+    environment = psutil.Process(running.pid).environ() | {name: str(port) for name, port in own}
     log = folder / "node.log"
-    with spawned(command, log, environment) as process:
+    options = ["--num-cpus=1", f"--labels=blended/{_GROUP}=true"]
+    with another_node(running, log, environment, options) as process:
         wait_until(lambda: _has_joined(process), process, log, START_TIMEOUT_S)
         yield process.pid
 

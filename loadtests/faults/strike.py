@@ -50,8 +50,8 @@ async def struck(site: Site, part: Part, how: How) -> Noticed:
 
 def noticed(results: Sequence[Result], lost: int) -> Noticed:
     """The figures of a load: see the module `loadtests.faults`."""
-    answered = sorted(r.started_s + r.took_ms / 1e3 for r in results if r.had_begun)
-    gaps = [later - earlier for earlier, later in pairwise([0.0, *answered])]
+    begun = sorted(r.started_s + r.ttft_ms / 1e3 for r in results if r.had_begun and r.ttft_ms)
+    gaps = [later - earlier for earlier, later in pairwise([0.0, *begun])]
     return Noticed(
         responses=len(results),
         failed=sum(not r.stream and r.end != "finished" for r in results),

@@ -32,8 +32,9 @@ class Postgres:
         return [server.pid, *(child.pid for child in server.children(recursive=True))]
 
     def start(self) -> None:
-        """Start it on its existing data."""
+        """Start it on its existing data, also after it was killed."""
         self._server = get_server(self._folder)
+        self._server.ensure_postgres_running()
 
     def stop(self) -> None:
         """Stop it and keep the data."""

@@ -18,6 +18,7 @@ from blended.app import serve_config
 from blended.config import BlendConfig
 from blended.launch import free_ports
 from blended.launch.state import Running
+from loadtests.harness import cluster
 
 START_TIMEOUT_S = 600
 
@@ -48,10 +49,7 @@ class Live:
 
     def applications(self) -> dict[str, Any]:
         """Ray Serve's report on the applications."""
-        headers = {"Authorization": f"Bearer {self.ray_token}"}
-        url = f"{self.running.dashboard_url}/api/serve/applications/"
-        applications: dict[str, Any] = httpx.get(url, headers=headers, timeout=30).json()
-        return applications["applications"]  # type: ignore[no-any-return]
+        return cluster.applications(self.running, self.ray_token)
 
     def deploy(self, blend: BlendConfig) -> None:
         """Deploy `blend`, as KubeRay would; returns before it runs."""
@@ -62,9 +60,7 @@ class Live:
 
     def pids(self, app: str, deployment: str) -> list[int]:
         """The processes of a deployment's running replicas; none until Serve reports it."""
-        deployments = self.applications()[app]["deployments"]
-        replicas = deployments[deployment]["replicas"] if deployment in deployments else []
-        return [r["pid"] for r in replicas if r["state"] == "RUNNING"]
+        return cluster.replicas(self.running, self.ray_token, app, deployment)
 
     def metric(self, name: str, by: str, **labels: str) -> dict[str, float]:
         """A metric of Ray's Prometheus endpoint where `labels` hold, summed by the label `by`."""

@@ -31,6 +31,7 @@ from cluster.manifests import Document, dump, serve_config
 from cluster.rayservice import manifests
 from cluster.rehearsal import groups_of, rehearsed
 from cluster.settings import Settings
+from loadtests.harness.cluster import another_node, gcs_port
 from tests.live.conftest import own_state
 
 pytestmark = pytest.mark.ray
@@ -232,36 +233,18 @@ def test_replicas_and_nodes_follow_the_config(rehearsal: Rehearsal) -> None:
 
 
 @contextmanager
-def another_node(rehearsal: Rehearsal, folder: Path) -> Iterator["subprocess.Popen[bytes]"]:
+def node_of_small(rehearsal: Rehearsal, folder: Path) -> Iterator["subprocess.Popen[bytes]"]:
     """A node of `small`, started by `ray start` as in every pod of a RayService."""
-    head = psutil.Process(rehearsal.running.pid)
-    (gcs,) = (word for word in head.cmdline() if word.startswith("--port="))
     fakes = ("RAY_CLOUD_INSTANCE_ID", "RAY_OVERRIDE_NODE_ID_FOR_TESTING", "RAY_NODE_TYPE_NAME")
-    environment = {k: v for k, v in head.environ().items() if k not in fakes}
-    ports = free_ports.block(2)
-    command = [
-        *(str(Path(sys.executable).with_name("ray")), "start", "--block"),
-        *("--node-ip-address=127.0.0.1", f"--address=127.0.0.1:{gcs.removeprefix('--port=')}"),
+    environment = psutil.Process(rehearsal.running.pid).environ()
+    environment = {k: v for k, v in environment.items() if k not in fakes}
+    environment["RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"] = "60"
+    options = [
         *("--labels=blended/small=true", "--num-cpus=2", "--num-gpus=1"),
         '--resources={"accelerator_type:L40S": 1}',
-        "--object-store-memory=83886080",
-        f"--dashboard-agent-listen-port={ports[0]}",
-        f"--metrics-export-port={ports[1]}",
     ]
-    with (folder / "node.log").open("w") as log:
-        process = subprocess.Popen(
-            command,
-            env=environment | {"RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "60"},
-            stdout=log,
-            stderr=log,
-        )
-    try:
+    with another_node(rehearsal.running, folder / "node.log", environment, options) as process:
         yield process
-    finally:
-        for child in psutil.Process(process.pid).children(recursive=True):
-            child.kill()
-        process.kill()
-        process.wait(30)
 
 
 def slow(service: Document, port: int) -> Document:
@@ -292,7 +275,7 @@ def test_a_node_that_is_told_to_end_finishes_its_responses(
 ) -> None:
     """Its replica moves, its streams go on to their end, and no request is refused."""
     port = int(rehearsal.running.url.rsplit(":", 1)[1])
-    with another_node(rehearsal, tmp_path) as process:
+    with node_of_small(rehearsal, tmp_path) as process:
         becomes(lambda: rehearsal.nodes()["small"] == 2)
         rehearsal.api.deploy(slow(rayservice(small=2), port))
         becomes(lambda: len(places(rehearsal)) == 2)
@@ -318,11 +301,9 @@ def places(rehearsal: Rehearsal) -> set[str]:
 def drain(rehearsal: Rehearsal, node_id: str) -> None:
     """Tell Ray that a node will end, as a pod does when Kubernetes ends it."""
     environment = psutil.Process(rehearsal.running.pid).environ()
-    head = psutil.Process(rehearsal.running.pid).cmdline()
-    (gcs,) = (word.removeprefix("--port=") for word in head if word.startswith("--port="))
     command = [
         *(str(Path(sys.executable).with_name("ray")), "drain-node"),
-        *(f"--address=127.0.0.1:{gcs}", f"--node-id={node_id}"),
+        *(f"--address=127.0.0.1:{gcs_port(rehearsal.running)}", f"--node-id={node_id}"),
         *("--reason=DRAIN_NODE_REASON_PREEMPTION", "--reason-message=The pod ends."),
         f"--deadline-remaining-seconds={DRAIN_S}",
     ]

@@ -31,6 +31,7 @@ from blended.app import serve_config
 from blended.config import BlendConfig
 from blended.launch import free_ports
 from blended.launch.state import Running
+from loadtests.harness.cluster import controllers
 from loadtests.harness.open_loop import ScheduledRequest, drive
 from loadtests.harness.processes import Unavailable, spawned
 from loadtests.harness.provenance import made_by
@@ -96,8 +97,7 @@ def measured(place: Place) -> dict[str, dict[str, float]]:
         headers = {"Authorization": f"Bearer {(state / 'ray_token').read_text()}"}
         http = httpx.Client(base_url=running["dashboard_url"], headers=headers, timeout=60)
         stack.enter_context(http)
-        (log,) = Running(**running).logs.glob("serve/controller_[0-9]*.log")
-        controller = psutil.Process(int(log.stem.removeprefix("controller_")))
+        controller = psutil.Process(*controllers(Running(**running)))
         site = _Site(config, target, http, controller)
         address = stack.enter_context(_prometheus(place.folder, running["metrics_url"]))
         carriers = (

@@ -3,7 +3,6 @@
 Writes docs/configuration.md; with `--check` it only says whether the page is up to date.
 """
 
-import argparse
 import inspect
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from blended import generated_page
 from blended.config.base import Frozen
 from blended.config.blend import BlendConfig
 
@@ -109,14 +109,7 @@ def _default(field: FieldInfo) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the page, or compare it; 1 if it is not up to date."""
-    parser = argparse.ArgumentParser(prog="python -m blended.config.reference", description=__doc__)
-    parser.add_argument("--check", action="store_true")
-    if not parser.parse_args(arguments).check:
-        PAGE.write_text(page())
-    elif PAGE.read_text() != page():
-        print(f"{PAGE} is not up to date; run python -m blended.config.reference", file=sys.stderr)
-        return 1
-    return 0
+    return generated_page.run("blended.config.reference", PAGE, page(), arguments)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ from blended.launch.haproxy import BINARY_ENV
 # read all of it before it passes it on. Ray has no variable for that option, but writes RETRY_ON
 # into HAProxy's configuration as it is, so the option follows on a line of its own.
 #
-# HAProxy closes a client's connection after TIMEOUT_CLIENT_S without a byte in either direction.
+# HAProxy closes a connection whose client neither sends nor reads what is due for
+# TIMEOUT_CLIENT_S; a client that waits for its response is not meant.
 # Serve checks HAProxy every second (PROXY_HEALTH_CHECK_PERIOD_S), and replaces it after three
 # failures. To start, HAProxy has three times PROXY_READY_CHECK_TIMEOUT_S, which a busy machine may
 # need.

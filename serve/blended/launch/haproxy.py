@@ -20,7 +20,8 @@ BINARY_ENV = "RAY_SERVE_HAPROXY_BINARY_PATH"
 _CONNECTIONS = 8192
 # A client has to send its headers, and a body's first 64 KiB, within so many seconds.
 _REQUEST_S = 10
-# HAProxy needs five files for two connections (both ends, and a pipe for every fourth).
+# Of the files that HAProxy may open, so many are for other things than connections, of which two
+# need five: both ends of each, and the two of a pipe that Ray's configuration has for every fourth.
 _OTHER_FILES = 512
 
 

@@ -3,11 +3,11 @@
 Writes docs/api.md; with `--check` it only says whether the page is up to date.
 """
 
-import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from blended import generated_page
 from blended.router.fields import CHAT_FIELDS, COMPLETION_FIELDS, Field, Handling
 
 PAGE = Path("docs/api.md")
@@ -61,18 +61,7 @@ def _row(field: Field) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the page, or compare it; 1 if it is not up to date."""
-    parser = argparse.ArgumentParser(
-        prog="python -m blended.router.fields_page", description=__doc__
-    )
-    parser.add_argument("--check", action="store_true")
-    if not parser.parse_args(arguments).check:
-        PAGE.write_text(page())
-    elif PAGE.read_text() != page():
-        print(
-            f"{PAGE} is not up to date; run python -m blended.router.fields_page", file=sys.stderr
-        )
-        return 1
-    return 0
+    return generated_page.run("blended.router.fields_page", PAGE, page(), arguments)
 
 
 if __name__ == "__main__":

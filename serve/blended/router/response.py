@@ -95,17 +95,17 @@ class RelayedResponse:
             return
         self.attempts.timing.come()
         self.attempts.timing.piece()
-        body = self._seen(passage.whole(answer.whole or b""))
+        body = self._seen()(passage.whole(answer.whole or b""))
         await self._start(send, answer, [(b"content-length", b"%d" % len(body))])
         await send({"type": "http.response.body", "body": body})
 
     async def _stream(self, chunks: AsyncIterator[bytes], passage: Passage, send: Send) -> None:
-        timing = self.attempts.timing
+        timing, seen = self.attempts.timing, self._seen()
         try:
             async for chunk in chunks:
                 timing.come()
                 before = passage.events
-                events = self._seen(passage.feed(chunk))
+                events = seen(passage.feed(chunk))
                 if passage.events > before:
                     timing.piece()
                 if events:
@@ -114,7 +114,7 @@ class RelayedResponse:
                     raise upstream.Interrupted(
                         "The component failed in the middle of its response."
                     )
-            end = self._seen(passage.flush())
+            end = seen(passage.flush())
             if not passage.complete:
                 message = "The component ended its response without completing it."
                 raise upstream.Interrupted(message)
@@ -122,13 +122,13 @@ class RelayedResponse:
             end = self._interrupted(exc)
         await send({"type": "http.response.body", "body": end})
 
-    def _seen(self, document: bytes) -> bytes:
-        """The document as the client may see it: without counts of a cache that others can fill."""
-        choice, blend = self.attempts.choice, self.inquiry.blend
-        answering = blend.upstreams[choice.component] if choice else None
-        if cache_salt.is_own(answering, blend.config.api, self.inquiry.key_name):
-            return document
-        return cache_salt.without_cached(document)
+    def _seen(self) -> Callable[[bytes], bytes]:
+        """What makes a document fit for the client: no counts of a cache that others can fill."""
+        assert self.attempts.choice is not None, "only an answer has a cache"
+        answering = self.inquiry.blend.upstreams[self.attempts.choice.component]
+        api = self.inquiry.blend.config.api
+        is_own = cache_salt.is_own(answering, api, self.inquiry.key_name)
+        return bytes if is_own else cache_salt.without_cached
 
     def _interrupted(self, exc: upstream.Interrupted) -> bytes:
         assert self.attempts.choice is not None, "only an answer can be interrupted"

@@ -2,13 +2,13 @@
 
 import asyncio
 import os
-import re
 import signal
 import time
 
 import pytest
 
 from blended.config import loading
+from loadtests.harness.cluster import controllers
 from loadtests.harness.fixed_rate import steady
 from tests.live.conftest import Live
 from tests.live.simulated.conftest import deploy
@@ -52,8 +52,7 @@ async def reach(live: Live, component: str, replicas: int) -> None:
 
 def kill_controller(live: Live) -> None:
     """Kill Serve's controller, which Ray restarts."""
-    found = (re.fullmatch(r"controller_(\d+)\.log", p.name) for p in live.logs.glob("serve/*"))
-    (pid,) = [int(match[1]) for match in found if match]
+    (pid,) = controllers(live.running)
     os.kill(pid, signal.SIGKILL)
 
 
