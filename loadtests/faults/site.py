@@ -3,6 +3,7 @@
 import json
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -10,15 +11,18 @@ from typing import Any
 
 import psutil
 
+from blended.app import serve_config
+from blended.config import BlendConfig
 from blended.internal import INTERNAL_PORT_ENV
 from blended.launch import free_ports
+from blended.launch.rest import ServeApi
 from blended.launch.state import Running
 from loadtests.faults.parts import Site
 from loadtests.harness.cluster import another_node
 from loadtests.harness.postgres import postgres
-from loadtests.harness.processes import wait_until
+from loadtests.harness.processes import Unavailable, wait_until
 from loadtests.harness.redis_server import redis_server
-from loadtests.harness.start import apply, up
+from loadtests.harness.start import up
 from loadtests.harness.targets import START_TIMEOUT_S, Place
 
 _GROUP = "second"
@@ -46,9 +50,20 @@ def site() -> Iterator[Site]:
         up(_blend(limits.url, "a"), place, stack, {"BLENDED_JOURNAL_URL": database.url})
         running = Running(**json.loads((state / "running.json").read_text()))
         node = stack.enter_context(_second_node(running, folder))
-        apply(_blend(limits.url, "a", "b"), place)
         key, token = ((state / name).read_text().strip() for name in ("api_key", "ray_token"))
+        # `blended apply` knows the node of this machine alone.
+        _deploy(running, token, BlendConfig.model_validate(_blend(limits.url, "a", "b")))
         yield Site(running, key, token, database, limits, node)
+
+
+def _deploy(running: Running, token: str, blend: BlendConfig) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    with ServeApi(running.dashboard_url, token) as api:
+        api.deploy(serve_config(blend, int(running.url.rpartition(":")[2])))
+        while {status.status for status in api.statuses()} != {"RUNNING"}:
+            if time.monotonic() > deadline:
+                raise Unavailable("the component on the second node did not start")
+            time.sleep(1)
 
 
 def _blend(limits_store: str, *components: str) -> dict[str, Any]:
