@@ -10,10 +10,10 @@ Prints a table and, last, one line of JSON, which `--out` keeps:
 
 - failed: whole answers that were refused, or whose connection broke;
 - silent: streams that broke off without an error event;
-- longest_s: the longest time in which no response at all began;
+- longest_s: the longest that a client waited for a first byte, or for the news that none comes;
 - lost: responses without a record in the journal a minute after the last one.
 
-All of it takes about 20 minutes. The exit status is 2 if a blend did not come up.
+All of it takes about half an hour. The exit status is 2 if a blend did not come up.
 """
 
 import argparse

@@ -7,7 +7,6 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Literal
 
 import psutil
@@ -50,13 +49,12 @@ async def struck(site: Site, part: Part, how: How) -> Noticed:
 
 def noticed(results: Sequence[Result], lost: int) -> Noticed:
     """The figures of a load: see the module `loadtests.faults`."""
-    begun = sorted(r.started_s + r.ttft_ms / 1e3 for r in results if r.had_begun and r.ttft_ms)
-    gaps = [later - earlier for earlier, later in pairwise([0.0, *begun])]
+    waited_ms = [r.took_ms if r.ttft_ms is None else r.ttft_ms for r in results]
     return Noticed(
         responses=len(results),
         failed=sum(not r.stream and r.end != "finished" for r in results),
         silent=sum(r.stream and r.end in ("cut", "silent", "refused") for r in results),
-        longest_s=round(max(gaps, default=0.0), 2),
+        longest_s=round(max(waited_ms, default=0.0) / 1e3, 2),
         lost=lost,
     )
 

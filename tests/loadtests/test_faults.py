@@ -13,13 +13,13 @@ def result(started_s: float, end: End = "finished", **fields: Any) -> Result:
     return Result(end=end, started_s=started_s, headers={}, **(known | fields))
 
 
-def test_the_longest_time_without_a_response_is_between_two_of_them() -> None:
-    """Also before the first one; a refusal is no response."""
-    answered = [result(at) for at in (0.0, 0.1, 3.0)]
-    refused = result(1.5, "refused", status=503)
+def test_the_longest_wait_is_for_a_first_byte_or_for_the_end_without_one() -> None:
+    """A long stream that began at once does not count; a connection that broke late does."""
+    long_stream = result(0.0, stream=True, took_ms=60_000, ttft_ms=20)
+    broken = result(1.0, "cut", took_ms=9_000, ttft_ms=None, status=0)
 
-    assert noticed([*answered, refused], lost=0).longest_s == 2.9
-    assert noticed([result(5.0)], lost=0).longest_s == 5.1
+    assert noticed([long_stream, result(0.5)], lost=0).longest_s == 0.1
+    assert noticed([long_stream, broken], lost=0).longest_s == 9
 
 
 def test_a_stream_that_says_that_it_failed_is_not_silent() -> None:
