@@ -3,11 +3,10 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import psutil
-
 from blended.launch.state import Running
 from loadtests.harness import cluster
 from loadtests.harness.postgres import Postgres
+from loadtests.harness.processes import named
 from loadtests.harness.redis_server import RedisServer
 
 
@@ -42,8 +41,7 @@ class Part:
 
 
 def _raylet(site: Site) -> Sequence[int]:
-    children = psutil.Process(site.node).children(recursive=True)
-    return [child.pid for child in children if child.name() == "raylet"]
+    return [process.pid for process in named(site.node, "raylet")]
 
 
 PARTS = (

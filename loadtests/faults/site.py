@@ -20,7 +20,7 @@ from blended.launch.state import Running
 from loadtests.faults.parts import Site
 from loadtests.harness.cluster import another_node
 from loadtests.harness.postgres import postgres
-from loadtests.harness.processes import Unavailable, wait_until
+from loadtests.harness.processes import Unavailable, named, wait_until
 from loadtests.harness.redis_server import redis_server
 from loadtests.harness.start import up
 from loadtests.harness.targets import START_TIMEOUT_S, Place
@@ -99,5 +99,4 @@ def _second_node(running: Running, folder: Path) -> Iterator[int]:
 
 
 def _has_joined(process: "subprocess.Popen[bytes]") -> bool:
-    children = psutil.Process(process.pid).children(recursive=True)
-    return any(child.name() == "raylet" for child in children)
+    return bool(named(process.pid, "raylet"))

@@ -9,13 +9,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
-import psutil
 from sqlalchemy import select
 
 from blended.journal.store import Store
 from blended.journal.tables import responses
 from loadtests.faults.parts import Part, Site
 from loadtests.harness.fixed_rate import Result, load
+from loadtests.harness.processes import runs
 
 How = Literal["kill", "hang"]
 HOW: tuple[How, ...] = ("kill", "hang")
@@ -69,12 +69,8 @@ async def _fail(site: Site, part: Part, how: How) -> None:
         for pid in pids:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
-    elif not any(map(_runs, pids)):
+    elif not any(map(runs, pids)):
         await asyncio.to_thread(part.restart, site)
-
-
-def _runs(pid: int) -> bool:
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
 def _lost(site: Site, results: Sequence[Result]) -> int:

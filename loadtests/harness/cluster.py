@@ -4,7 +4,8 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,15 @@ import psutil
 from blended.launch import free_ports
 from blended.launch.state import Running
 from loadtests.harness.processes import family
+
+
+@dataclass(frozen=True)
+class Listener:
+    """An address and port on which a process listens, and its command line."""
+
+    ip: str
+    port: int
+    process: str
 
 
 def applications(running: Running, ray_token: str) -> dict[str, Any]:
@@ -36,6 +46,16 @@ def haproxies(running: Running) -> list[int]:
     folder = f"{running.temp_dir}/"
     found = (p for p in psutil.process_iter(["name", "cmdline"]) if p.info["name"] == "haproxy")
     return [p.pid for p in found if any(word.startswith(folder) for word in p.info["cmdline"])]
+
+
+def listeners(running: Running) -> Iterator[Listener]:
+    """Where the cluster's processes listen on TCP; a process may end while it is asked."""
+    for process in family(running.pid):
+        with suppress(psutil.NoSuchProcess):
+            title = " ".join(process.cmdline()).strip()
+            for connection in process.net_connections("tcp"):
+                if connection.status == psutil.CONN_LISTEN:
+                    yield Listener(connection.laddr.ip, connection.laddr.port, title)
 
 
 def controllers(running: Running) -> list[int]:

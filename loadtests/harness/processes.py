@@ -80,6 +80,23 @@ def family(pid: int) -> list[psutil.Process]:
         return []
 
 
+def named(pid: int, start: str) -> list[psutil.Process]:
+    """A process and its descendants whose name begins with `start`; any may end meanwhile."""
+    found = []
+    for process in family(pid):
+        with suppress(psutil.NoSuchProcess):
+            found += [process] if process.name().startswith(start) else []
+    return found
+
+
+def runs(pid: int) -> bool:
+    """Whether a process has not ended; one that its parent has not asked after has."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def wait_until(
     ready: Callable[[], bool], process: "subprocess.Popen[bytes]", log: Path, timeout_s: float
 ) -> None:

@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from blended.launch import free_ports
+from loadtests.harness.processes import named
 from tests.live.conftest import START_TIMEOUT_S, own_state, run_cli
 from tests.support import HELLO
 
@@ -66,8 +67,7 @@ def answers(folder: Path, port: int) -> bool:
 
 def stores(up: "subprocess.Popen[bytes]") -> list[psutil.Process]:
     """The store of the cluster that a process has started."""
-    found = psutil.Process(up.pid).children(recursive=True)
-    return [process for process in found if process.name() == "gcs_server"]
+    return named(up.pid, "gcs_server")
 
 
 def said(folder: Path) -> str:

@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from blended.demo import CONVERSATION
+from loadtests.harness.processes import named
 from tests.live.conftest import Live
 from tests.support import eventually
 
@@ -135,8 +136,7 @@ def test_an_engine_is_two_processes_that_share_what_they_have_loaded(demo: Live)
     for component in ("ember", "flint", "willow"):
         deployments = demo.applications()[f"component-{component}"]["deployments"]
         (replica,) = deployments[f"LLMServer:{component}"]["replicas"]
-        below = psutil.Process(replica["pid"]).children(recursive=True)
-        (core,) = (process for process in below if process.name().startswith("VLLM::"))
+        (core,) = named(replica["pid"], "VLLM::")
         memory = core.memory_full_info()
 
         assert core.name().startswith("VLLM::EngineCor")

@@ -1,12 +1,9 @@
 """All ports on which a blend's processes listen: Serve's ports answer only the API."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-
 import httpx
-import psutil
 import pytest
 
+from loadtests.harness.cluster import Listener, listeners
 from tests.live.conftest import Live
 
 pytestmark = pytest.mark.ray
@@ -34,28 +31,16 @@ PATHS = (
 HEALTH = {("/healthz", '{"status":"ok"}'), ("/-/healthz", "success")}
 
 
-@dataclass(frozen=True)
-class Port:
-    """A port on which a process listens, and the process's role."""
-
-    number: int
-    process: str
-
-
-def ports(live: Live) -> Iterator[Port]:
+def ports(live: Live) -> list[Listener]:
     """The ports of all the cluster's processes that other machines can reach."""
-    root = psutil.Process(live.running.pid)
-    for process in (root, *root.children(recursive=True)):
-        for connection in process.net_connections("inet"):
-            if connection.status == "LISTEN" and connection.laddr.ip in ("0.0.0.0", "::"):
-                yield Port(connection.laddr.port, " ".join(process.cmdline()).strip())
+    return [at for at in listeners(live.running) if at.ip in ("0.0.0.0", "::")]
 
 
-def open_paths(port: Port, key: str | None = None) -> set[tuple[str, str]]:
+def open_paths(port: Listener, key: str | None = None) -> set[tuple[str, str]]:
     """The paths that a port answers with success, and the answers; none if it is not HTTP."""
     found = set()
     headers = {"Authorization": f"Bearer {key}"} if key else {}
-    with httpx.Client(base_url=f"http://127.0.0.1:{port.number}", timeout=10) as http:
+    with httpx.Client(base_url=f"http://127.0.0.1:{port.port}", timeout=10) as http:
         for method in ("GET", "POST"):
             for path in PATHS:
                 try:
@@ -95,7 +80,7 @@ def test_engines_refuse_the_clients_key(demo: Live) -> None:
 
 def test_the_front_and_the_fallback_show_no_more(demo: Live) -> None:
     """HAProxy, and Serve's own proxy behind it, answer the API only."""
-    front = Port(int(demo.url.rsplit(":", 1)[1]), "haproxy")
+    front = Listener("0.0.0.0", int(demo.url.rsplit(":", 1)[1]), "haproxy")
     proxies = [port for port in ports(demo) if "ProxyActor" in port.process]
 
     assert {path for path, _ in open_paths(front)} == {"/healthz", "/-/healthz"}

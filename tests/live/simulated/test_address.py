@@ -1,17 +1,20 @@
 """A second cluster: deployed to by its address, and stopped without touching the first."""
 
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
 
+from loadtests.harness.cluster import listeners
+from loadtests.harness.processes import family, runs
 from tests.live.conftest import Live, deploy_application_of_others, run_cli, running
 from tests.support import HELLO
 
 pytestmark = pytest.mark.ray
+
+Address = tuple[str, int]
 
 ROUTER = "router: {cpus: 0.1, replicas: {min: 1, max: 1}}"
 BESIDE = f"name: beside\n{ROUTER}\ncomponents: [{{id: p, kind: simulated}}]\n"
@@ -76,12 +79,12 @@ def test_up_and_down_with_an_address(beside: Live) -> None:
 
 def test_down_stops_what_up_started_and_nothing_else(live: Live, beside: Live) -> None:
     """After `blended down` the cluster has no process, port or file; the other one goes on."""
-    started = psutil.Process(beside.running.pid).children(recursive=True)
+    started = family(beside.running.pid)
     assert len(started) > 5
     down = beside.cli("down")
 
     assert down.returncode == 0, down.stderr
-    assert not [p for p in started if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+    assert not [p for p in started if runs(p.pid)]
     marker = beside.running.marker
     assert not [p.info for p in psutil.process_iter(["environ"]) if marker in str(p.info)]
     assert not Path(beside.running.temp_dir).exists()
@@ -91,10 +94,7 @@ def test_down_stops_what_up_started_and_nothing_else(live: Live, beside: Live) -
     assert ask(live, models(live)[0]).is_success
 
 
-Listener = tuple[str, int]
-
-
-def shared(some: set[Listener], others: set[Listener]) -> set[Listener]:
+def shared(some: set[Address], others: set[Address]) -> set[Address]:
     """Addresses and ports in both; one port at two addresses counts as two."""
     everywhere = {"0.0.0.0", "::"}
     return {
@@ -105,13 +105,6 @@ def shared(some: set[Listener], others: set[Listener]) -> set[Listener]:
     }
 
 
-def listening(live: Live) -> set[Listener]:
+def listening(live: Live) -> set[Address]:
     """The addresses and ports on which processes of the cluster listen."""
-    ports: set[Listener] = set()
-    for process in psutil.Process(live.running.pid).children(recursive=True):
-        with suppress(psutil.NoSuchProcess):
-            connections = process.net_connections("tcp")
-            ports |= {
-                (c.laddr.ip, c.laddr.port) for c in connections if c.status == psutil.CONN_LISTEN
-            }
-    return ports
+    return {(at.ip, at.port) for at in listeners(live.running)}
