@@ -17,7 +17,7 @@ from blended.launch.environment import PRIVACY_ENV, SERVE_ENV, haproxy_env
 from blended.router.blend import CLIENT_KEY_ENV
 from blended.tracing import ENDPOINT_ENV
 from cluster.manifests import Document
-from cluster.worker_groups import PodGroup
+from cluster.pod_groups import PodGroup
 
 HTTP_PORT = 8000
 # Where the images have it.

@@ -10,9 +10,9 @@ from blended.config import BlendConfig, VllmComponent
 from cluster import settings as cluster_settings
 from cluster.containers import HTTP_PORT, RIGHTS, container, drain_s, volumes
 from cluster.manifests import Document
+from cluster.pod_groups import PodGroup, groups, head, placed
 from cluster.rules.service import TIMEOUT
 from cluster.settings import Settings
-from cluster.worker_groups import PodGroup, groups, head, placed
 
 ACCOUNT = "blended"
 TOKEN = "blended-ray-token"

@@ -26,7 +26,7 @@ def journal(folder: Path, url: str | None = None, **settings: Any) -> Iterator[J
     """
     defaults = {"keep_content": False, "retention_s": None, "content_retention_s": None}
     spool, store = Spool(folder / "spool", 2**24, sync_s=0.1), Store(url or database(folder))
-    opened = Journal(spool, store, IDENTITY, **(defaults | settings), ship_s=0.1)
+    opened = Journal(spool, store, IDENTITY, **(defaults | settings), flush_s=0.1)
     try:
         yield opened
     finally:

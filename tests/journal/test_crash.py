@@ -67,7 +67,7 @@ def writers(spool: Path) -> list[Path]:
     return [path for path in spool.iterdir() if path.is_dir()]
 
 
-async def ship_what_is_left(folder: Path) -> set[str]:
+async def flush_what_is_left(folder: Path) -> set[str]:
     """The ids that the database holds once another writer has adopted the spool."""
     with journal(folder) as heir:
         await eventually(lambda: len(writers(folder / "spool")) == 1, timeout_s=30)
@@ -81,7 +81,7 @@ async def test_a_killed_router_loses_at_most_its_last_second(tmp_path: Path, see
     after_s = random.Random(seed).uniform(LEAST_S, MOST_S)
     seen, killed_at = await until_ended(tmp_path, after_s, signal.SIGKILL)
 
-    kept = await ship_what_is_left(tmp_path)
+    kept = await flush_what_is_left(tmp_path)
     lost = [killed_at - ended_at for name, ended_at in seen.items() if name not in kept]
     print({"seen": len(seen), "lost": len(lost), "oldest_lost_s": max(lost, default=0.0)})
     assert seen
@@ -94,4 +94,4 @@ async def test_a_router_that_is_told_to_end_loses_nothing(tmp_path: Path) -> Non
     seen, _ = await until_ended(tmp_path, 1.0, signal.SIGTERM)
 
     assert seen
-    assert seen.keys() <= await ship_what_is_left(tmp_path)
+    assert seen.keys() <= await flush_what_is_left(tmp_path)

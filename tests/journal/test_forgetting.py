@@ -81,7 +81,7 @@ def test_pruned_texts_are_gone_from_the_files_too(tmp_path: Path) -> None:
 
 
 def left_behind(root: Path, *records: Record) -> None:
-    """Spool records, and end without shipping them."""
+    """Spool records, and end without flushing them."""
     writer = Spool(root, 2**24)
     for record in records:
         writer.append(record)
@@ -103,7 +103,7 @@ def test_what_waits_in_a_spool_is_forgotten(tmp_path: Path) -> None:
 
 
 def test_records_that_a_running_writer_holds_are_counted(tmp_path: Path) -> None:
-    """They are its own to ship; the command says to do it again."""
+    """They are its own to flush; the command says to do it again."""
     spool = tmp_path / "spool"
     writer = Spool(spool, 2**24)
     for record in (written(ADA, 1), comment(written(ADA, 1)), written(BOB, 2)):

@@ -30,7 +30,7 @@ class Clock:
 
 
 def arrived(spool: Spool) -> list[Record]:
-    """Take everything out of a spool, as shipping would."""
+    """Take everything out of a spool, as a flush would."""
     records = []
     while batch := spool.waiting(MIB):
         for file in batch:
@@ -54,7 +54,7 @@ def test_records_come_out_as_they_went_in(tmp_path: Path) -> None:
 
 
 def test_a_file_is_whole_after_a_second(tmp_path: Path) -> None:
-    """Until then it is written to, and not yet shipped."""
+    """Until then it is written to, and not yet flushed."""
     clock = Clock()
     spool = Spool(tmp_path, MIB, clock, stopwatch=clock)
     spool.append(response(1))

@@ -3,7 +3,7 @@ them.
 
 Records are written several times per second, so that they survive their process, and synced once
 per second, so that they survive their machine. Another writer adopts the files of an ended one.
-journal.py decides when: it writes the spool, and ships its files to the database.
+journal.py writes the spool, and flush.py moves its files to the database.
 """
 
 import logging
@@ -34,10 +34,10 @@ class SpoolStatus:
 
 
 class Spool:
-    """A bounded queue of records in files, each of which is removed once it has been shipped.
+    """A bounded queue of records in files, each of which is removed once it has been flushed.
 
     Beyond `max_bytes` the contents of the oldest records are dropped first, then the oldest
-    records. Files are synced, and ready to be shipped, `sync_s` seconds after they were begun.
+    records. Files are synced, and ready to be flushed, `sync_s` seconds after they were begun.
     `clock` gives Unix seconds, which files are named by, `stopwatch` seconds that nobody sets.
     `append` may be called from any thread, `write` and `close` from one, the rest from another.
     """

@@ -17,7 +17,7 @@ from blended.router import cache_salt, complaints, upstream
 from blended.router.attempts import Attempts, Inquiry, answered
 from blended.router.availability import Availability
 from blended.router.errors import RESPONSE_ID_HEADER
-from blended.router.streaming import Passage
+from blended.router.rewriting import Passage
 
 logger = logging.getLogger(__name__)
 

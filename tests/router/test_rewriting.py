@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from blended.router.streaming import Passage, conceal
+from blended.router.rewriting import Passage, conceal
 
 EVENT = b'data: {"model":"upstream-model","choices":[{"delta":{"content":"Hi"}}]}\n\n'
 LAST = b'data: {"model":"m","choices":[{"delta":{},"finish_reason":"length"}]}\n\n'
