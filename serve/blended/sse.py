@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 BLANK_LINE = b"\n\n"  # ends a line, and is an empty one
+KEEP_ALIVE = b":\n\n"  # a comment, which keeps a connection from looking idle
 DONE = b"[DONE]"  # the data of the last event of an OpenAI stream
-ERROR_KEY = b'"error"'  # the first field of an OpenAI stream's error
+ERROR_KEY = b'"error"'  # a field of an OpenAI stream's error, or a reason to finish
 
 _BOM = b"\xef\xbb\xbf"
 _DATA = b"data: "
@@ -119,8 +120,25 @@ def error_event(message: str) -> bytes:
 
 
 def is_error(event: Event) -> bool:
-    """Whether an event is an error in OpenAI's shape: its stream has failed."""
-    return _ERROR.match(event.data) is not None
+    """Whether an event says that its stream has failed: by its type, or by its document."""
+    if event.event == "error":
+        return True
+    if ERROR_KEY not in event.data:
+        return False
+    try:
+        return is_error_document(json.loads(event.data))
+    except (ValueError, RecursionError):
+        return _ERROR.match(event.data) is not None
+
+
+def is_error_document(document: Any) -> bool:
+    """Whether a JSON document is an error in OpenAI's shape, or a response that ended in one."""
+    if not isinstance(document, Mapping):
+        return False
+    choices = document.get("choices")
+    choices = choices if isinstance(choices, list) else []
+    reasons = (choice.get("finish_reason") for choice in choices if isinstance(choice, Mapping))
+    return bool(document.get("error")) or "error" in reasons
 
 
 def _parsed(block: bytes) -> Event | Comment:

@@ -118,7 +118,8 @@ async def test_the_whole_history_reaches_the_component_whoever_wrote_it() -> Non
         seen["headers"] = dict(scope["headers"])
         headers = [(b"content-type", b"application/json")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": b'{"model": "upstream-model"}'})
+        body = b'{"model": "upstream-model", "choices": [{}]}'
+        await send({"type": "http.response.body", "body": body})
 
     async with serving(upstream) as url, rig(remote_blend(f"{url}/v1")) as r:
         response = await r.chat(messages=history)
@@ -126,7 +127,7 @@ async def test_the_whole_history_reaches_the_component_whoever_wrote_it() -> Non
     assert seen["messages"] == history
     assert seen["model"] == "upstream-model"
     assert seen["headers"][b"authorization"] == b"Bearer remote-key"
-    assert response.json() == {"model": "blend"}
+    assert response.json() == {"model": "blend", "choices": [{}]}
 
 
 async def test_models_lists_the_blend_and_its_components() -> None:

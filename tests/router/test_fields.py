@@ -15,6 +15,7 @@ from blended.errors import ConfigError
 from blended.router import fields_page
 from blended.router.fields import CHAT_FIELDS, COMPLETION_FIELDS
 from blended.router.values import is_compilable
+from tests.router.upstreams.member import GOOD, GOOD_STREAM, JSON, SSE
 from tests.support import HELLO, Rig, blend, rig, serving
 
 ROOT = Path(__file__).parents[2]
@@ -40,9 +41,10 @@ async def members(**passthrough: tuple[str, ...]) -> AsyncIterator[tuple[Rig, li
                 body, more = body + event["body"], event.get("more_body", False)
             seen.append(json.loads(body))
         if scope["type"] == "http":
-            headers = [(b"content-type", b"application/json")]
+            is_stream = bool(seen) and seen[-1].get("stream")
+            headers = [SSE if is_stream else JSON]
             await send({"type": "http.response.start", "status": 200, "headers": headers})
-            await send({"type": "http.response.body", "body": b'{"choices": []}'})
+            await send({"type": "http.response.body", "body": GOOD_STREAM if is_stream else GOOD})
 
     async with serving(member) as url:
         components = [

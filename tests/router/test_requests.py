@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from blended.config import Sampling
+from blended.config import History, Sampling
 from blended.errors import ApiError
+from blended.router.history.legal_form import legal
 from blended.router.requests import check_chat, check_completion, component_body, parse
 
 HELLO = {"model": "m", "messages": [{"role": "user", "content": "Hello!"}]}
@@ -39,7 +40,6 @@ def test_a_body_that_is_no_json_object_is_refused(body: bytes) -> None:
         ({"messages": [{"content": "hi"}]}, "messages[0].role"),
         ({"messages": [{"role": "robot", "content": "hi"}]}, "messages[0].role"),
         ({"messages": [{"role": "user"}]}, "messages[0].content"),
-        ({"messages": [{"role": "user", "content": ""}]}, "messages[0].content"),
         ({"messages": [{"role": "user", "content": 7}]}, "messages[0].content"),
         ({"messages": [{"role": "user", "content": [7]}]}, "messages[0].content[0]"),
         (
@@ -62,6 +62,30 @@ def test_a_wrong_field_is_named(change: dict[str, Any], param: str) -> None:
 
     assert (error.value.status, error.value.param) == (400, param)
     assert param in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"reasoning": "I think."},
+        {"reasoning_content": "I think."},
+        {"tool_calls": []},
+        {"tool_calls": [], "reasoning": None},
+        {"audio": {"id": "a"}},
+        {"refusal": None, "annotations": []},
+    ],
+)
+def test_what_was_answered_can_be_sent_back(fields: dict[str, Any]) -> None:
+    """An assistant's message may have no content, and no list of calls is sent to a component."""
+    answered = {"role": "assistant", "content": None, **fields}
+    messages = [{"role": "user", "content": ""}, answered, {"role": "user", "content": "And now?"}]
+    check_chat({"messages": messages})
+    check_chat({"messages": messages[:2]})
+
+    for part in (messages, messages[:2]):
+        assert not any("tool_calls" in message for message in legal(part, History()))
+    assert legal(messages[:2], History())[-1]["content"] in ("", None)
 
 
 def test_what_openai_clients_send_is_accepted() -> None:

@@ -7,6 +7,8 @@ from blended.config.base import Bound, Frozen, Identifier, Seconds
 from blended.config.blend import BlendConfig
 from blended.config.components import (
     AnyComponent,
+    Capability,
+    Dialect,
     Engine,
     Hardware,
     Health,
@@ -28,6 +30,8 @@ __all__ = [
     "Arm",
     "BlendConfig",
     "Bound",
+    "Capability",
+    "Dialect",
     "Engine",
     "Experiment",
     "Frozen",

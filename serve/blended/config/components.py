@@ -24,6 +24,12 @@ class Sampling(Frozen):
     stop: tuple[str, ...] = ()
 
 
+class RemoteSampling(Sampling):
+    """The same for a remote API, which gets no limit of tokens that no client has sent."""
+
+    max_tokens: Bound = Bound(min=1, max=2048)
+
+
 class Timeouts(Frozen):
     """How long the router waits for a component: to connect, for the first byte, between bytes."""
 
@@ -133,6 +139,8 @@ class Engine(Hardware):
     args: Mapping[str, Json] = {}
 
 
+Capability = Literal["tools", "images", "json_schema", "logprobs", "reasoning"]
+Dialect = Literal["compatible", "openai", "mistral", "vllm"]
 RequestField = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
 
 
@@ -141,6 +149,12 @@ class Component(Frozen):
 
     `parameters` and `context_tokens` (prompt and response together) are stated where they cannot
     be read from the engine's arguments; without a context limit no turn is dropped.
+
+    `capabilities` are what the component can do beyond texts. A request that needs one of them is
+    drawn among the components that have it; an effort of reasoning is left out if no component
+    reasons. Unless they are stated, an engine has `json_schema` and
+    `logprobs`, `tools` if its arguments name a `tool_call_parser` with `enable_auto_tool_choice`,
+    and `reasoning` if they name a `reasoning_parser`; every other component counts as having all.
 
     `passthrough` are fields of requests that reach this component beyond those in docs/api.md, such
     as `ignore_eos`. A client may send one if every component that may be drawn lists it. Of them
@@ -156,6 +170,7 @@ class Component(Frozen):
     history: History = History()
     timeouts: Timeouts = Timeouts()
     health: Health = Health()
+    capabilities: tuple[Capability, ...] | None = None
     passthrough: tuple[RequestField, ...] = ()
 
 
@@ -173,9 +188,15 @@ class VllmComponent(Component):
 
 
 class RemoteComponent(Component):
-    """Any OpenAI-compatible API; its key is read from the variable `api_key_env` of the router."""
+    """Any OpenAI-compatible API; its key is read from the variable `api_key_env` of the router.
+
+    `dialect` says which fields the API takes, and under which names: those of OpenAI, of Mistral,
+    or of vLLM; `compatible` passes all of them, the limit of tokens as `max_tokens`.
+    """
 
     kind: Literal["remote"]
+    dialect: Dialect = "compatible"
+    sampling: RemoteSampling = RemoteSampling()
     base_url: Annotated[str, Field(pattern=r"^https?://[^\s?#]+$")]
     model: Annotated[str, Field(min_length=1)]
     api_key_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None

@@ -26,11 +26,12 @@ class ResponseRecord:
     answered and `parent` the one that the response before it had answered: equal histories of one
     user in one conversation have equal lineages; both are None where users cannot be told apart.
 
-    `probabilities` is the selection distribution, `distribution` its version (equal distributions
-    have equal versions); `uniform` is the number that picked `drawn` from it. `component` answered,
-    and `propensity` is its probability given the components that were unavailable or had failed;
-    both are None if no component answered. `failures` are the components that were asked in vain,
-    each with the reason, in order.
+    `needs` are the capabilities that the request needed: the draw was among the components that
+    have them (None in records of earlier versions). `probabilities` is the selection distribution,
+    `distribution` its version (equal distributions have equal versions); `uniform` is the number
+    that picked `drawn` from it. `component` answered, and `propensity` is its probability given the
+    components that were unavailable or had failed; both are None if no component answered.
+    `failures` are the components that were asked in vain, each with the reason, in order.
 
     `ttft_s` runs from the request to the first byte that was sent on, `itl_mean_s` and `itl_p99_s`
     are between the pieces of a stream, `e2e_s` to its end, `router_s` is the part of it that was
@@ -76,6 +77,7 @@ class ResponseRecord:
     content: dict[str, Any] | None = None
     schema_version: int = SCHEMA_VERSION
     repetition: float | None = None
+    needs: list[str] | None = None
 
 
 @dataclass(frozen=True)

@@ -94,6 +94,7 @@ responses = _table(
     Column("finish_reason", ForeignText),
     _given("state", Text),
     Column("repetition", Double),
+    Column("needs", _DOCUMENT),
     Index("responses_by_user", "user", "started_at"),
     Index("responses_by_lineage", "lineage", "started_at"),
     Index("responses_by_parent", "parent", "started_at"),

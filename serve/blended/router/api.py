@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from blended import config
 from blended.journal.journal import Journal
 from blended.journal.records import ExperimentRecord, ResponseRecord
-from blended.router import cost, fields, models, openapi, requests
+from blended.router import cost, fields, models, needs, openapi, remote_dialects, requests
 from blended.router.access.gate import ALLOWANCE, KEY, Access, Gate
 from blended.router.access.keys import Key
 from blended.router.access.rate_limits import Charge
@@ -89,7 +89,7 @@ class Api:
     @asynccontextmanager
     async def _lifespan(self, _: Any) -> AsyncIterator[None]:
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30)
-        async with aiohttp.ClientSession(connector=connector, auto_decompress=False) as session:
+        async with aiohttp.ClientSession(connector=connector) as session:
             self._session = session
             watching = asyncio.create_task(self._watch(session))
             yield
@@ -141,8 +141,9 @@ class Api:
         inquiry = self._inquiry(blend, request, path, asked, timing.started_at)
         payload = inquiry.payload
         fields.check_passed(payload, FIELDS[path], [u.passthrough for u in inquiry.possible()])
+        remote_dialects.check(payload, inquiry.possible())
         charge = await access.limiter.charge(key, cost.at_most(inquiry))
-        self.arrivals.count(payload["model"], inquiry.assignment)
+        self.arrivals.count(payload["model"], inquiry.assignment, inquiry.needs)
         trace = ResponseTrace.begin(request.headers, _OPERATIONS[path], payload["model"])
         limits = {**request.scope[ALLOWANCE].headers, **charge.headers}
         return RelayedResponse(
@@ -171,6 +172,9 @@ class Api:
         user = identity.user(turn.user) if identity and turn.user else None
         model = asked.payload.get("model")
         assignment = blend.assignment(model, user, started_at, turn.since)
+        whole = models.distribution(blend, model, assignment)
+        wanted = needs.needs(asked.payload)
+        distribution, needed = needs.drawn_among(str(model), whole, wanted, blend.upstreams)
         return Inquiry(
             blend=blend,
             path=path,
@@ -184,18 +188,21 @@ class Api:
             prompt_tokens=asked.prompt_tokens,
             user=user,
             assignment=assignment,
-            distribution=models.distribution(blend, model, assignment),
+            needs=needed,
+            distribution=distribution,
         )
 
     async def _ended(self, access: Access, charge: Charge, ending: Ending) -> None:
         journal = self.journal
         described = partial(response_record, ending, is_kept=journal is not None)
-        record = await aside(ending.inquiry.size_bytes, described)
-        if journal is not None:
-            journal.append(record)
-        ending.attempts.trace.end(record)
-        self._on_end(record, ending.attempts.trace.id)
-        await access.limiter.settle(charge, cost.spent(ending))
+        try:
+            record = await aside(ending.inquiry.size_bytes, described)
+            if journal is not None:
+                journal.append(record)
+            ending.attempts.trace.end(record)
+            self._on_end(record, ending.attempts.trace.id)
+        finally:
+            await access.limiter.settle(charge, cost.spent(ending))
 
     def _connections(self) -> aiohttp.ClientSession:
         assert self._session is not None, "the lifespan of the application was not started"

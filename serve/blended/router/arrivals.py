@@ -8,11 +8,13 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 
+from blended.config import Capability
 from blended.experiments.assignment import Assignment
+from blended.router import needs
 from blended.router.blend import Blend
 
-# The requested model, and the arm of the user.
-_Source = tuple[str, Assignment | None]
+# The requested model, the arm of the user, and the needs of the request.
+_Source = tuple[str, Assignment | None, tuple[Capability, ...]]
 # The part of the window in which a rush is seen.
 _RECENT = 1 / 6
 
@@ -30,14 +32,19 @@ class Arrivals:
         lengths_s = window_s, window_s * _RECENT
         self._windows = {s: self._windows.get(s, _Window(s)) for s in lengths_s}
 
-    def count(self, model: str, assignment: Assignment | None = None) -> None:
+    def count(
+        self,
+        model: str,
+        assignment: Assignment | None = None,
+        needed: tuple[Capability, ...] = (),
+    ) -> None:
         """Count a request for the blend or for one component.
 
         A redraw is counted again, as a request for the component drawn.
         """
         now = self._clock()
         for window in self._windows.values():
-            window.add(now, (model, assignment))
+            window.add(now, (model, assignment, needed))
 
     def expected(self, blend: Blend) -> dict[float, dict[str, float]]:
         """Responses per second under the current blend, by the window's seconds and by component.
@@ -73,16 +80,20 @@ class _Window:
 
 def _expected(blend: Blend, rates: Mapping[_Source, float]) -> dict[str, float]:
     found = dict.fromkeys(blend.upstreams, 0.0)
-    for (model, assignment), rate in rates.items():
-        for component, probability in _probabilities(blend, model, assignment).items():
+    for (model, assignment, needed), rate in rates.items():
+        probabilities = _probabilities(blend, model, assignment, needed)
+        for component, probability in probabilities.items():
             found[component] += rate * probability
     return found
 
 
-def _probabilities(blend: Blend, model: str, assignment: Assignment | None) -> Mapping[str, float]:
+def _probabilities(
+    blend: Blend, model: str, assignment: Assignment | None, needed: tuple[Capability, ...]
+) -> Mapping[str, float]:
     """The probability of each component now; if the arm or component is gone, the blend's."""
     if model in blend.upstreams:
         return {model: 1.0}
     arms = blend.arms.get(assignment.experiment or "", {}) if assignment else {}
     distribution = arms.get(assignment.arm) if assignment else None
-    return (distribution or blend.distribution).by_component
+    among = needs.among(distribution or blend.distribution, needed, blend.upstreams)
+    return among.by_component if among is not None else {}

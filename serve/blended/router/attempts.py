@@ -1,6 +1,7 @@
 """Asks components for an answer, each with the history in its form, until one answers."""
 
 import json
+import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -9,29 +10,33 @@ from typing import Any
 
 import aiohttp
 
+from blended.config import Capability
 from blended.errors import ApiError
 from blended.experiments.assignment import Assignment
+from blended.retry_after import RETRY_AFTER_S
 from blended.router import cache_salt, requests, selection
 from blended.router.arrivals import Arrivals
 from blended.router.availability import Availability
+from blended.router.blame import CONTEXT_EXCEEDED
 from blended.router.blend import Blend, Upstream
 from blended.router.body import aside
 from blended.router.failover import Choice, Failure, choose
 from blended.router.fields import CHAT_FIELDS, COMPLETION_FIELDS
 from blended.router.history import legal_form, window
+from blended.router.remote_dialects import DIALECTS
 from blended.router.selection import Draw, SelectionDistribution
 from blended.router.timing import Timing
 from blended.router.turns import Turn
 from blended.router.upstream import (
-    CONTEXT_EXCEEDED,
     Answer,
     Complaint,
     Question,
-    Reason,
     Unanswered,
     ask,
 )
 from blended.tracing import ResponseTrace
+
+logger = logging.getLogger(__name__)
 
 CHAT, COMPLETIONS = "/chat/completions", "/completions"
 FIELDS = {CHAT: CHAT_FIELDS, COMPLETIONS: COMPLETION_FIELDS}
@@ -43,8 +48,9 @@ class Inquiry:
 
     `nonce` keys the draw: a new one for each request, or a repeated one. `user` is the user that
     the client named, by their hash in the journal, and `assignment` the user's arm if it decides
-    this request. `distribution` is that of the arm or of the blend, or gives probability 1 to the
-    component that the client named. `request_id` comes from the client or the proxy in front;
+    this request. `needs` are the capabilities that it needs. `distribution` is that of the arm or
+    of the blend among the components that have them, or gives probability 1 to the component that
+    the client named. `request_id` comes from the client or the proxy in front;
     `response_id` identifies the response to the client. `prompt_tokens` is an estimate from the
     request; `size_bytes` is the size of its body.
     """
@@ -61,6 +67,7 @@ class Inquiry:
     prompt_tokens: int
     user: str | None
     assignment: Assignment | None
+    needs: tuple[Capability, ...]
     distribution: SelectionDistribution
 
     def uniform(self, k: int) -> float:
@@ -128,21 +135,30 @@ async def answered(
                 )
             except Unanswered as exc:
                 attempts.trace.fail(exc.reason)
-                attempts.failures.append(_failure(upstream, choice, exc.reason))
-                if exc.reason != "full":
+                attempts.failures.append(_failure(upstream, choice, exc))
+                if exc.reason not in ("full", "broken"):
                     availability.failed(upstream)
                 continue
             availability.answered(upstream)
+            _blame_the_broken(attempts, inquiry.blend, availability)
             attempts.choice, attempts.replica = choice, answer.replica
             yield answer
             return
     raise _nobody(attempts.failures, inquiry.blend)
 
 
-def _failure(upstream: Upstream, choice: Choice, reason: Reason) -> Failure:
+def _failure(upstream: Upstream, choice: Choice, exc: Unanswered) -> Failure:
     # A second wait for the whole budget, or a second try with the same key, cannot help.
-    repeatable = reason == "unavailable" or (reason == "full" and upstream.max_replicas > 1)
-    return Failure(upstream.id, reason, repeatable, choice.propensity)
+    reason, has_others = exc.reason, upstream.max_replicas > 1
+    repeatable = reason in ("unavailable", "broken") or (reason == "full" and has_others)
+    return Failure(upstream.id, reason, repeatable, choice.propensity, exc.retry_after_s)
+
+
+def _blame_the_broken(attempts: Attempts, blend: Blend, availability: Availability) -> None:
+    """Count failures only once another component has answered: some requests break every engine."""
+    for failure in attempts.failures:
+        if failure.reason == "broken":
+            availability.failed(blend.upstreams[failure.component])
 
 
 async def _ask_while_there(
@@ -155,13 +171,19 @@ async def _ask_while_there(
 ) -> Answer:
     """The answer of a component, if its health checks succeed until the answer begins.
 
-    A process that hangs keeps its connections, and its budget for a first byte is minutes.
+    A process that hangs keeps its connections, and its budget for a first byte is minutes. An error
+    that nobody expected fails this attempt, and not the response.
     """
     try:
         async with availability.unless_gone(inquiry.blend.upstreams[choice.component]):
             return await _ask(stack, session, inquiry, choice, attempts)
     except TimeoutError as exc:
         raise Unanswered("late") from exc
+    except (Unanswered, ApiError):
+        raise
+    except Exception as exc:
+        logger.error("component %s could not be asked", choice.component, exc_info=exc)
+        raise Unanswered("broken") from exc
 
 
 async def _ask(
@@ -209,6 +231,9 @@ async def _question(
         messages = await _window(session, upstream, body, sure)
         lawful = partial(legal_form.legal, messages, upstream.history)
         body["messages"] = await aside(inquiry.size_bytes, lawful)
+    if "reasoning" not in upstream.capabilities:
+        body.pop("reasoning_effort", None)
+    body = DIALECTS[upstream.dialect].body(body, is_chat=inquiry.path == CHAT)
     conversation = turn.conversation
     return Question(
         upstream,
@@ -217,6 +242,7 @@ async def _question(
         inquiry.response_id.partition("-")[2],
         await aside(inquiry.size_bytes, lambda: json.dumps(body).encode()),
         context,
+        bool(body.get("stream")),
     )
 
 
@@ -253,10 +279,21 @@ async def _count(session: aiohttp.ClientSession, upstream: Upstream, prompt: dic
         return window.estimate(prompt["messages"])
 
 
+def _suspect() -> ApiError:
+    """The error of a request on which every component failed: it may be what breaks them."""
+    message = "Every component failed on this request, which may be the cause; change it."
+    error = ApiError(502, message, "request_failed")
+    error.headers = {"x-should-retry": "false"}  # OpenAI's clients would try twice more
+    return error
+
+
 def _nobody(failures: list[Failure], blend: Blend) -> ApiError:
     if failures and all(failure.reason == "full" for failure in failures):
         message = "All replicas are busy; try again in a moment."
-        return ApiError(429, message, "overloaded")
+        waits = [failure.retry_after_s or RETRY_AFTER_S["overloaded"] for failure in failures]
+        return ApiError(429, message, "overloaded", retry_after_s=min(waits))
+    if failures and all(failure.reason == "broken" for failure in failures):
+        return _suspect()
     refused = all(failure.reason == "refused" for failure in failures)
     what = "refuses the router's key" if refused else "is available"
     who = "Every component" if refused else "No component"

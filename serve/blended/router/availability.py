@@ -88,7 +88,8 @@ class Availability:
 async def is_alive(session: aiohttp.ClientSession, upstream: Upstream) -> bool:
     """Ask a component for its models: whether one of its replicas answers.
 
-    A full component (429) is alive. A remote API may have no such list, but it answers.
+    A full component (429) is alive. A remote API may have no such list, but it answers. An error
+    that nobody expected fails this check, and not those of the other components.
     """
     timeout = aiohttp.ClientTimeout(total=upstream.health.timeout_s)
     url, headers = f"{upstream.base_url}/models", upstream.authorization()
@@ -98,6 +99,9 @@ async def is_alive(session: aiohttp.ClientSession, upstream: Upstream) -> bool:
         ) as response:
             status = response.status
     except (aiohttp.ClientError, TimeoutError):
+        return False
+    except Exception as exc:
+        logger.error("component %s could not be checked", upstream.id, exc_info=exc)
         return False
     if upstream.is_ours:
         return status in (200, 429)

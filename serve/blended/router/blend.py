@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import get_args
 
 from blended.config import (
     AnyComponent,
     BlendConfig,
+    Capability,
+    Dialect,
     Experiment,
     Health,
     History,
@@ -29,6 +32,7 @@ class Upstream:
 
     `tokenize_url` counts a prompt's tokens, if the component can. `gpus` is the number of GPUs of
     one replica. `is_ours` is true for a component of this deployment, false for a remote API.
+    `dialect` says which fields it takes; `capabilities` is what it can do beyond texts.
     `passthrough` lists the fields that reach it beyond those that reach every component.
     `salt_secret` keys the salts of its prefix cache; None if it takes no salts.
     """
@@ -48,6 +52,8 @@ class Upstream:
     max_replicas: int
     gpus: int
     is_ours: bool
+    dialect: Dialect
+    capabilities: frozenset[Capability]
     passthrough: tuple[str, ...]
     salt_secret: str | None = field(repr=False)
 
@@ -139,6 +145,8 @@ def _upstream(component: AnyComponent, components_url: str, environ: Mapping[str
         max_replicas=1 if isinstance(component, RemoteComponent) else component.replicas.max,
         gpus=_gpus(component),
         is_ours=not isinstance(component, RemoteComponent),
+        dialect=component.dialect if isinstance(component, RemoteComponent) else "vllm",
+        capabilities=_capabilities(component),
         passthrough=component.passthrough,
         salt_secret=_salt_secret(component, environ, key),
     )
@@ -156,6 +164,20 @@ def _salt_secret(
             f"{INTERNAL_KEY_ENV} on the router's nodes, or give the component an api_key_env."
         )
     return secret
+
+
+def _capabilities(component: AnyComponent) -> frozenset[Capability]:
+    if component.capabilities is not None:
+        return frozenset(component.capabilities)
+    if not isinstance(component, VllmComponent):
+        return frozenset(get_args(Capability))
+    args = component.engine.args
+    found: set[Capability] = {"json_schema", "logprobs"}
+    if args.get("enable_auto_tool_choice") and args.get("tool_call_parser"):
+        found.add("tools")
+    if args.get("reasoning_parser"):
+        found.add("reasoning")
+    return frozenset(found)
 
 
 def _gpus(component: AnyComponent) -> int:

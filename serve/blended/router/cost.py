@@ -1,12 +1,15 @@
 """A response's cost in tokens: the most before it is generated, and the final. Pure functions."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from blended.router.attempts import CHAT, Inquiry
 from blended.router.history import window
 from blended.router.requests import Payload, most_tokens, prompts
 from blended.router.response import Ending
+
+_MOST_TOKENS = 2**31
 
 
 def prompt_tokens(path: str, payload: Payload) -> int:
@@ -40,6 +43,13 @@ def completion_at_most(inquiry: Inquiry) -> int:
     return max(most_tokens(inquiry.payload, u.sampling) for u in inquiry.possible())
 
 
+def reported(usage: Any, name: str) -> int | None:
+    """A count of tokens as a component reports it; None if it is none, or none that can be."""
+    value = usage.get(name) if isinstance(usage, Mapping) else None
+    is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MOST_TOKENS
+    return value if is_count else None
+
+
 def spent(ending: Ending) -> int:
     """A response's cost, as its component reports it.
 
@@ -48,8 +58,7 @@ def spent(ending: Ending) -> int:
     that no component answered costs nothing.
     """
     inquiry, attempts = ending.inquiry, ending.attempts
-    total = (ending.passage.usage or {}).get("total_tokens")
-    if isinstance(total, int):
+    if (total := reported(ending.passage.usage, "total_tokens")) is not None:
         return total
     if ending.state == "cancelled" and attempts.asked is not None:
         is_stream = bool(inquiry.payload.get("stream"))

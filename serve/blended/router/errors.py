@@ -2,7 +2,8 @@
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -26,9 +27,17 @@ def error_response(error: ApiError) -> Response:
         headers["WWW-Authenticate"] = "Bearer"
     if error.retry_after_s is not None:
         headers["Retry-After"] = str(error.retry_after_s)
-    # ASCII, because a message may quote lone surrogates, which UTF-8 cannot encode.
-    body = json.dumps(error.body())
-    return Response(body, error.status, headers, media_type="application/json")
+    return json_response(error.body(), error.status, headers)
+
+
+def json_response(
+    document: Any, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    """A JSON document that quotes clients or models.
+
+    It is ASCII, because their texts may have lone surrogates, which UTF-8 cannot encode.
+    """
+    return Response(json.dumps(document), status, headers, media_type="application/json")
 
 
 class Boundary:

@@ -7,21 +7,23 @@ drawn among the other components, and so on, each by its weight among those that
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
+from blended.router.blame import Reason
 from blended.router.selection import SelectionDistribution, draw, exclude
-from blended.router.upstream import Reason
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A component that was asked and gave no byte; `repeatable` if another replica may answer.
+    """A component that was asked and gave no answer; `repeatable` if another replica may answer.
 
-    `propensity` is that of the choice that failed.
+    `propensity` is that of the choice that failed. `retry_after_s` is when the component asks to be
+    asked again.
     """
 
     component: str
     reason: Reason
     repeatable: bool
     propensity: float
+    retry_after_s: int | None = None
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import partial
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from blended.errors import ApiError
 from blended.journal.identity import Identity
@@ -16,6 +16,7 @@ from blended.router.access.gate import KEY, Access
 from blended.router.access.keys import Key
 from blended.router.blend import Blend
 from blended.router.body import read
+from blended.router.errors import json_response
 
 State = Callable[[], tuple[Blend, Access]]
 
@@ -34,7 +35,7 @@ class JournalRoutes:
         given = feedback.check(payload, partial(_began, journal.identity, key), time.time())
         feedback.refuse_unkept(given, journal.retention_s, journal.keep_content)
         status, document = feedback.outcome(given, await journal.give(given))
-        return JSONResponse(document, status)
+        return json_response(document, status)
 
     async def record(self, request: Request) -> Response:
         """The record of a response, once it has arrived in the database."""
@@ -54,7 +55,7 @@ class JournalRoutes:
             raise ApiError(404, message, "record_not_found")
         api, answering = blend.config.api, blend.upstreams.get(found.record.component or "")
         is_own_cache = cache_salt.is_own(answering, api, key.name)
-        return JSONResponse(feedback.document(found, api.reveal_component, is_own_cache))
+        return json_response(feedback.document(found, api.reveal_component, is_own_cache))
 
     def _journal(self) -> Journal:
         journal = self._find_journal()

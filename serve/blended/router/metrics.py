@@ -45,7 +45,7 @@ DRAWS = Metric(
     "blended_draws",
     "counter",
     "Responses to the blend's own name, by the component that answered (`none`: nobody did) and "
-    "the one that was drawn first.",
+    "the one that was drawn first; without those whose needs not every component has.",
     ("component", "drawn", "arm"),
 )
 ATTEMPTS = Metric(
@@ -170,7 +170,7 @@ class Telemetry:
         """Count a response; `blend` is the name under which components are drawn."""
         component, arm = record.component or NONE, record.arm or NO_ARM
         self._count(RESPONSES, component, arm, record.state)
-        if record.model == blend:
+        if record.model == blend and not record.needs:
             self._count(DRAWS, component, record.drawn, arm)
         self._attempted(record, component)
         for kind, tokens in _tokens(record).items():

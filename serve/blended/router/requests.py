@@ -24,8 +24,6 @@ _MAX_CONTAINERS, _MAX_VALUES = 2**16, 2**18
 _UNMARKED = bytes(set(range(256)) - set(b'"{[,'))
 _MAX_PROMPTS = 16
 _DEFAULTS = Api()
-# The fields that an assistant's message may have while its content is null.
-_INSTEAD_OF_CONTENT = ("tool_calls", "refusal", "function_call")
 
 
 def parse(body: bytes) -> Payload:
@@ -208,15 +206,13 @@ def _check_message(path: str, message: Any) -> None:
     if role not in ROLES:
         refuse(f"{path}.role", role, f"give one of {', '.join(ROLES)}")
     content = message.get("content")
-    if content is None and role == "assistant" and any(map(message.get, _INSTEAD_OF_CONTENT)):
-        return
+    if content is None and role == "assistant":
+        return  # it may have called tools, thought only, or spoken in sound
     if isinstance(content, list):
         for index, part in enumerate(content):
             _check_part(f"{path}.content[{index}]", part)
     elif not isinstance(content, str):
         refuse(f"{path}.content", content, "give a text or a list of content parts")
-    if role == "user" and not content:
-        refuse(f"{path}.content", content, "give a text that is not empty")
 
 
 def _check_part(path: str, part: Any) -> None:

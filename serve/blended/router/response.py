@@ -25,7 +25,12 @@ State = Literal["finished", "cancelled", "refused", "failed"]
 Headers = list[tuple[bytes, bytes]]
 
 # The second header asks proxies in front not to buffer a stream.
-_STREAM_HEADERS = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
+_STREAM_HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+]
+_JSON = (b"content-type", b"application/json")
 
 
 @dataclass(frozen=True)
@@ -96,7 +101,7 @@ class RelayedResponse:
         self.attempts.timing.come()
         self.attempts.timing.piece()
         body = self._seen()(passage.whole(answer.whole or b""))
-        await self._start(send, answer, [(b"content-length", b"%d" % len(body))])
+        await self._start(send, answer, [_JSON, (b"content-length", b"%d" % len(body))])
         await send({"type": "http.response.body", "body": body})
 
     async def _stream(self, chunks: AsyncIterator[bytes], passage: Passage, send: Send) -> None:
@@ -145,7 +150,6 @@ class RelayedResponse:
 
     async def _start(self, send: Send, answer: upstream.Answer, more: Headers) -> None:
         headers = [
-            (b"content-type", answer.content_type.encode("latin-1")),
             (RESPONSE_ID_HEADER.encode(), self.inquiry.response_id.encode()),
             (b"x-blended-attempts", b"%d" % len(self.attempts)),
             *more,

@@ -8,6 +8,7 @@ from blended import sse
 from blended.journal import records
 from blended.journal.records import ResponseRecord
 from blended.router.attempts import CHAT
+from blended.router.cost import reported
 from blended.router.repetition import repetition
 from blended.router.response import Ending
 from blended.router.turns import Lineage, lineage_of
@@ -61,6 +62,7 @@ def response_record(ending: Ending, is_kept: bool) -> ResponseRecord:
         state=state(ending),
         content=content,
         repetition=repetition(content) if content else None,
+        needs=list(inquiry.needs),
     )
 
 
@@ -87,11 +89,8 @@ def _tokens(ending: Ending) -> tuple[int | None, int | None, int | None]:
     usage = ending.passage.usage
     if usage is None:
         return None, None, ending.passage.events or None
-    details = usage.get("prompt_tokens_details")
-    cached = details.get("cached_tokens") if isinstance(details, Mapping) else None
-    reported = usage.get("prompt_tokens"), cached, usage.get("completion_tokens")
-    prompt, cached, completion = (n if isinstance(n, int) else None for n in reported)
-    return prompt, cached, completion
+    cached = reported(usage.get("prompt_tokens_details"), "cached_tokens")
+    return reported(usage, "prompt_tokens"), cached, reported(usage, "completion_tokens")
 
 
 def _content(ending: Ending) -> dict[str, Any]:
@@ -101,22 +100,37 @@ def _content(ending: Ending) -> dict[str, Any]:
 
 
 def texts(kept: Iterable[bytes]) -> list[str]:
-    """The texts of a response, one for each choice, from its document or its events."""
+    """The texts of a response, one for each choice, from its document or its events.
+
+    What is not in OpenAI's shape is left out.
+    """
     found = dict[int, str]()
     for document in _documents(b"".join(kept)):
-        for choice in document.get("choices") or ():
-            part = choice.get("delta") or choice.get("message") or choice
-            text = part.get("content") or part.get("text") or ""
-            found[choice.get("index", 0)] = found.get(choice.get("index", 0), "") + text
+        choices = document.get("choices")
+        for place, choice in enumerate(choices if isinstance(choices, list) else ()):
+            if isinstance(choice, Mapping):
+                index = choice.get("index")
+                index = index if isinstance(index, int) else place
+                found[index] = found.get(index, "") + _text(choice)
     return [found[index] for index in sorted(found)]
 
 
+def _text(choice: Mapping[str, Any]) -> str:
+    """A choice's text, which some components send as a list of parts."""
+    messages = (choice.get("delta"), choice.get("message"), choice)
+    part = next(message for message in messages if isinstance(message, Mapping))
+    content = part.get("content") or part.get("text") or ""
+    parts = content if isinstance(content, list) else [{"text": content}]
+    spoken = (p.get("text") for p in parts if isinstance(p, Mapping))
+    return "".join(text for text in spoken if isinstance(text, str))
+
+
 def _documents(body: bytes) -> Iterable[Mapping[str, Any]]:
-    texts = [body] if body.startswith(b"{") else [event.data for event in sse.events([body])]
-    for text in texts:
+    is_whole = body.lstrip().startswith(b"{")
+    for text in [body] if is_whole else [event.data for event in sse.events([body])]:
         try:
             document = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue  # [DONE]
-        if isinstance(document, dict):
+        if isinstance(document, Mapping):
             yield document

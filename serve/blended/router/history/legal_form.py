@@ -49,6 +49,7 @@ def _tidied(messages: Sequence[Message], history: History) -> Iterator[Message]:
     for index, message in enumerate(messages):
         role = message["role"]
         if role == "assistant":
+            message = tool_calls.without_empty_calls(message)
             if not history.reasoning:
                 message = tool_calls.without_reasoning(message)
             if not tool_calls.WRITTEN_OUT.isdisjoint(message):
@@ -59,8 +60,10 @@ def _tidied(messages: Sequence[Message], history: History) -> Iterator[Message]:
                     kept_until = end
                 else:
                     message = tool_calls.with_calls_as_text(message, calls)
-            if index == last or not tool_calls.is_silent(message):
+            if not tool_calls.is_silent(message):
                 yield message
+            elif index == last:
+                yield message | {"content": message.get("content") or ""}
         elif role == "developer":
             yield message | {"role": "system"}
         elif role in ("tool", "function") and index >= kept_until:

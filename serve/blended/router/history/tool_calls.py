@@ -44,6 +44,13 @@ def _without_thoughts(text: str) -> str:
     return "".join([*spoken, last.partition("<think>")[0]]).lstrip()
 
 
+def without_empty_calls(message: Message) -> Message:
+    """The assistant's message without a list of no calls, which some APIs refuse to read back."""
+    if "tool_calls" in message and not message["tool_calls"]:
+        return {name: value for name, value in message.items() if name != "tool_calls"}
+    return message
+
+
 def calls_of(message: Message) -> list[Any]:
     """The assistant's tool calls, in any shape."""
     calls = message.get("tool_calls") or []

@@ -1,0 +1,15 @@
+"""What a request needed beyond texts."""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+revision = "0003"
+down_revision = "0002"
+
+_DOCUMENT = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
+
+
+def upgrade() -> None:
+    """Add a column; it is null in rows that were written before."""
+    op.add_column("responses", sa.Column("needs", _DOCUMENT))
