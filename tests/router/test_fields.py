@@ -49,6 +49,7 @@ async def members(**passthrough: tuple[str, ...]) -> AsyncIterator[tuple[Rig, li
     async with serving(member) as url:
         components = [
             {"id": name, "kind": "remote", "base_url": url, "model": name, "passthrough": listed}
+            | {"dialect": "vllm"}
             for name, listed in passthrough.items()
         ]
         config = BlendConfig.model_validate({"name": "blend", "components": components})

@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from blended import sse
 from blended.components.internal_key import Guard
+from blended.components.simulated_answers import Spoken, spoken, whole
 from blended.config import Simulation
 from blended.disconnect import finishes_before_disconnect
 
@@ -41,13 +42,19 @@ class TokenSchedule:
         return len(self.lateness)
 
 
-def plan(simulation: Simulation, rng: random.Random, max_tokens: int | None) -> TokenSchedule:
-    """Draw a response's length, cut at `max_tokens`, and the factors of its times."""
-    length = _geometric(simulation.tokens, rng)
+def plan(
+    simulation: Simulation,
+    rng: random.Random,
+    max_tokens: int | None,
+    answer: Spoken | None = None,
+) -> TokenSchedule:
+    """Draw a response's length unless its answer has one, cut it, and draw its times."""
+    length = _geometric(simulation.tokens, rng) if answer is None else len(answer.deltas)
+    end = "stop" if answer is None else answer.finish_reason
     cut = max_tokens is not None and max_tokens < length
     tokens = max(1, max_tokens) if cut and max_tokens is not None else length
     lateness = tuple(islice(_log_normal(simulation.jitter, rng), tokens))
-    return TokenSchedule(lateness, "length" if cut else "stop")
+    return TokenSchedule(lateness, "length" if cut else end)
 
 
 def mean_s(simulation: Simulation, first: bool, running: int, prompt: int) -> float:
@@ -103,7 +110,9 @@ class Simulated:
         prefix = "chatcmpl" if kind == "chat.completion" else "cmpl"
         # vLLM, too, takes the request's id.
         name = f"{prefix}-{request.headers.get('x-request-id') or uuid.uuid4().hex}"
-        return _SimulatedResponse(self, kind, name, body, plan(self._simulation, self._rng, limit))
+        answer = spoken(body)
+        schedule = plan(self._simulation, self._rng, limit, answer)
+        return _SimulatedResponse(self, kind, name, body, schedule, answer)
 
     async def slot(self) -> None:
         """Wait until one of the engine's places is free, and take it."""
@@ -138,6 +147,7 @@ class _SimulatedResponse:
     id: str
     body: dict[str, Any]
     plan: TokenSchedule
+    answer: Spoken | None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await finishes_before_disconnect(self._generate(send), receive)
@@ -154,8 +164,10 @@ class _SimulatedResponse:
     async def _whole(self, send: Send) -> None:
         async for _ in self._tokens():
             pass
-        text = (_WORD * self.plan.tokens).strip()
-        document = self._document(text, self.plan.finish_reason, "message") | self._usage()
+        said: dict[str, Any] = {"content": (_WORD * self.plan.tokens).strip()}
+        if self.answer is not None:
+            said = whole(self.answer.deltas[: self.plan.tokens])
+        document = self._document(said, self.plan.finish_reason, "message") | self._usage()
         await _start(send, b"application/json")
         await send({"type": "http.response.body", "body": json.dumps(document).encode()})
 
@@ -167,7 +179,7 @@ class _SimulatedResponse:
             await send(event)
         end = sse.encode_data(sse.DONE)
         if (self.body.get("stream_options") or {}).get("include_usage"):
-            usage = self._document("", None, "delta") | {"choices": []} | self._usage()
+            usage = self._document({}, None, "delta") | {"choices": []} | self._usage()
             end = sse.encode(usage) + end
         await send({"type": "http.response.body", "body": end})
 
@@ -181,12 +193,15 @@ class _SimulatedResponse:
 
     def _frame(self, index: int) -> bytes:
         last = index == self.plan.tokens - 1
-        return sse.encode(self._document(_WORD, self.plan.finish_reason if last else None, "delta"))
+        said = {"content": _WORD} if self.answer is None else self.answer.deltas[index]
+        return sse.encode(self._document(said, self.plan.finish_reason if last else None, "delta"))
 
-    def _document(self, text: str, finish_reason: str | None, field: str) -> dict[str, Any]:
-        content: dict[str, Any] = {"text": text}
+    def _document(
+        self, said: dict[str, Any], finish_reason: str | None, field: str
+    ) -> dict[str, Any]:
+        content: dict[str, Any] = {"text": said.get("content", "")}
         if self.kind == "chat.completion":
-            content = {field: {"role": "assistant", "content": text}}
+            content = {field: {"role": "assistant", **said}}
         suffix = ".chunk" if self.kind == "chat.completion" and field == "delta" else ""
         return {
             "id": self.id,

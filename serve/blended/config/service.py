@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from blended.config.base import Frozen, Identifier, Weight
+from blended.config.base import Frozen, Identifier, Seconds, Weight
 from blended.config.components import Replicas
 
 
@@ -32,6 +32,10 @@ class Api(Frozen):
     `user` of a key, or all (`none`). Usage tells a client of cached tokens only where the cache is
     its own: never with `none`, of remote components, or without keys.
 
+    A stream that has not begun after `keep_alive_s` gets a comment every so often, which keeps load
+    balancers from cutting it. With the first one the status 200 is sent: another component can
+    still be asked, but an error then comes as an event of the stream.
+
     A request may have `max_messages` messages, and `max_parts` content parts and tool calls in all
     of them: a router replica passes through them one by one.
     """
@@ -41,6 +45,7 @@ class Api(Frozen):
     cache_salt: Literal["key", "user", "none"] = "key"
     max_messages: Annotated[int, Field(ge=1)] = 4096
     max_parts: Annotated[int, Field(ge=1)] = 4096
+    keep_alive_s: Seconds = 30
     cors_origins: tuple[str, ...] = ()
     keys_file: str | None = None
     dangerously_serve_without_keys: bool = False
