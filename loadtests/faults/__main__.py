@@ -8,8 +8,8 @@ hangs goes on, and a store that was killed is started again; nothing else is hel
 
 Prints a table and, last, one line of JSON, which `--out` keeps:
 
-- failed: whole answers that were refused, or whose connection broke;
-- silent: streams that broke off without an error event;
+- failed: requests that were refused or whose connection broke, unless a stream had begun;
+- silent: streams that had begun, and broke off without an error event;
 - longest_s: the longest that a client waited for a first byte, or for the news that none comes;
 - lost: responses without a record in the journal a minute after the last one.
 

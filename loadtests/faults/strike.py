@@ -52,8 +52,8 @@ def noticed(results: Sequence[Result], lost: int) -> Noticed:
     waited_ms = [r.took_ms if r.ttft_ms is None else r.ttft_ms for r in results]
     return Noticed(
         responses=len(results),
-        failed=sum(not r.stream and r.end != "finished" for r in results),
-        silent=sum(r.stream and r.end in ("cut", "silent", "refused") for r in results),
+        failed=sum(r.end != "finished" and not (r.stream and r.had_begun) for r in results),
+        silent=sum(r.stream and r.had_begun and r.end in ("cut", "silent") for r in results),
         longest_s=round(max(waited_ms, default=0.0) / 1e3, 2),
         lost=lost,
     )

@@ -23,12 +23,15 @@ def test_the_longest_wait_is_for_a_first_byte_or_for_the_end_without_one() -> No
 
 
 def test_a_stream_that_says_that_it_failed_is_not_silent() -> None:
-    """An error event is none; a broken connection, an end without a word and a refusal are."""
-    ends: tuple[End, ...] = ("finished", "error_event", "cut", "silent", "refused")
+    """A broken connection and an end without a word are; before it has begun, a stream fails."""
+    ends: tuple[End, ...] = ("finished", "error_event", "cut", "silent")
     streams = [result(at, end, stream=True) for at, end in enumerate(ends)]
+    nothing = [result(9, end, stream=True, status=0) for end in ends[2:]]
 
-    assert noticed(streams, lost=0).silent == 3
+    assert noticed(streams, lost=0).silent == 2
     assert noticed(streams, lost=0).failed == 0
+    assert noticed(nothing, lost=0).silent == 0
+    assert noticed(nothing, lost=0).failed == 2
 
 
 def test_a_whole_answer_that_does_not_come_has_failed() -> None:
