@@ -26,6 +26,7 @@ def inconsistencies(data: Any) -> list[Inconsistency]:
         found.append((("components",), [], error("a blend needs at least one component")))
     for index, component in rows:
         found += _bounds(index, component)
+        found += _address(index, component.get("base_url"))
         found += _replicas(("components", index, "replicas"), component.get("replicas"), Replicas())
     router = data.get("router")
     if isinstance(router, Mapping):
@@ -79,6 +80,28 @@ def _bounds(index: int, component: Mapping[str, Any]) -> Iterator[Inconsistency]
             if a > b:
                 message = f"{low} {a} is above {high} {b}; keep min <= default <= max"
                 yield ("components", index, "sampling", str(name)), dict(bound), error(message)
+
+
+def _address(index: int, url: Any) -> Iterator[Inconsistency]:
+    """Mistakes in the address of a remote component; no message repeats a password in it."""
+    if not isinstance(url, str):
+        return
+    path: Path = ("components", index, "base_url")
+    if "@" in url.partition("://")[2].partition("/")[0]:
+        message = (
+            "there is a user or a password in the address; leave it out, and name a variable of "
+            "the router's environment that holds the key under api_key_env"
+        )
+        yield path, "", error(message)
+    for endpoint in _ENDPOINTS:
+        if url.rstrip("/").endswith(endpoint):
+            message = f"the router adds {endpoint} itself; end the address before it, as in …/v1"
+            yield path, "", error(message)
+            return
+
+
+# The longest first.
+_ENDPOINTS = ("/chat/completions", "/completions", "/messages", "/models", "/responses")
 
 
 def _replicas(path: Path, given: Any, defaults: Replicas) -> Iterator[Inconsistency]:
