@@ -82,7 +82,7 @@ def _read(source: str) -> str:
 
 
 class StrictLoader(SafeLoader):
-    """Refuses equal keys, of which PyYAML would silently keep the last, and depths that crash it."""
+    """Refuses equal keys, of which PyYAML keeps the last in silence, and depths that crash it."""
 
     def __init__(self, text: str) -> None:
         _refuse_deep(text)

@@ -9,13 +9,15 @@ from pydantic import AfterValidator, Field
 from blended.config.base import Frozen, Identifier, Weight
 from blended.config.components import Replicas
 
+_ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://([^\s/:*[]+|\[[0-9a-f:]+\])(:(\*|[0-9]+))?")
+
 
 def _origin(value: str) -> str:
     """Check an origin as browsers send it, or one that ends in `:*`; another would let no page in.
 
     A page that lies in a file, or in a sandbox, has the origin `null`.
     """
-    if not re.fullmatch(r"\*|null|[a-z][a-z0-9+.-]*://([^\s/:*[]+|\[[0-9a-f:]+\])(:(\*|\d+))?", value):
+    if not _ORIGIN.fullmatch(value):
         raise ValueError(
             "write scheme, host and port alone, like https://chat.example.org, with :* for any port"
         )

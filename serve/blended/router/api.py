@@ -73,7 +73,8 @@ class Api:
 
     def application(self) -> ASGIApp:
         """The ASGI application; its lifespan owns the connections, and ends after the journal's."""
-        router = Router(self.routes(), redirect_slashes=False, default=nowhere, lifespan=self._lifespan)
+        found, lifespan = self.routes(), self._lifespan
+        router = Router(found, redirect_slashes=False, default=nowhere, lifespan=lifespan)
         app = Boundary(router, self._on_refusal)
         return Gate(app, lambda: self.access, self._on_refusal)
 

@@ -71,7 +71,8 @@ def parse(text: str, source: str) -> tuple[KeyEntry, ...]:
         mark = getattr(exc, "problem_mark", None)
         where = "" if mark is None else f" at line {mark.line + 1}"
         raise ConfigError(
-            f"The keys file '{source}' is not valid YAML, has a field twice or lies too deep{where}."
+            f"The keys file '{source}' is not valid YAML, has a field twice or is nested too deep"
+            f"{where}."
         ) from None
     found = [*_repetitions(data)]
     try:
