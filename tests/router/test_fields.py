@@ -293,7 +293,7 @@ async def test_whole_numbers_reach_components_as_integers() -> None:
     """JavaScript and JSON libraries write 4.0 for 4, which stricter APIs refuse."""
     whole = {"max_tokens": 4, "min_tokens": 2, "top_k": 40, "n": 2, "seed": 7, "top_logprobs": 3}
     async with members(a=()) as (r, seen):
-        asked = {name: float(value) for name, value in whole.items()}
+        asked: dict[str, Any] = {name: float(value) for name, value in whole.items()}
         response = await r.chat(**asked, stop_token_ids=[2.0, 3])
 
     assert response.status_code == 200, response.text
@@ -307,7 +307,8 @@ async def test_whole_numbers_reach_components_as_integers() -> None:
 async def test_minus_one_is_no_token_limit(name: str, value: float) -> None:
     """Clients of llama.cpp and LM Studio send it; the component's default applies, never one."""
     async with members(a=()) as (r, seen):
-        given = await r.chat(**{name: value})
+        asked: dict[str, Any] = {name: value}
+        given = await r.chat(**asked)
         left_out = await r.chat()
 
     assert given.status_code == left_out.status_code == 200

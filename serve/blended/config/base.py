@@ -54,7 +54,7 @@ def _strict_numbers(schema: Any, model: type[BaseModel]) -> Any:
         return schema
     inner = {k: v if k in _NO_SCHEMAS else _strict_numbers(v, model) for k, v in schema.items()}
     if schema.get("type") in ("int", "float"):
-        return core_schema.no_info_before_validator_function(_no_boolean, inner)  # type: ignore[arg-type]
+        return core_schema.no_info_before_validator_function(_no_boolean, inner)
     return inner
 
 

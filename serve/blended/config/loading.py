@@ -104,7 +104,8 @@ def _refuse_deep(text: str) -> None:
             depth -= 1
         if depth > _DEEPEST:
             problem = f"lists and mappings lie more than {_DEEPEST} deep in each other; write fewer"
-            raise yaml.composer.ComposerError(None, None, problem, event.start_mark)
+            mark: Any = event.start_mark
+            raise yaml.composer.ComposerError(None, None, problem, mark)
 
 
 def _refuse_twice(node: yaml.Node, seen: set[int]) -> None:

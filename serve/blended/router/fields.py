@@ -214,8 +214,9 @@ def settled(payload: Payload, fields: Fields) -> dict[str, Any]:
 
 
 def _settled(value: Any, field: Field | None) -> Any:
-    is_checked = value is not None and field is not None and field.is_used
-    return field.kind.settled(value) if is_checked and field.kind else value
+    if value is None or field is None or field.kind is None or not field.is_used:
+        return value
+    return field.kind.settled(value)
 
 
 def check_passed(payload: Payload, fields: Fields, passthroughs: Sequence[Collection[str]]) -> None:
