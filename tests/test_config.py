@@ -96,6 +96,23 @@ selection: {weights: {a: -1, nobody: 1}}
             "components[0].sampling.top_p: 'high' is not valid: write one number",
         ),
         (
+            "name: x\ncomponents: [{id: a, kind: remote, model: m, "
+            "base_url: 'https://h/v1/chat/completions/'}]",
+            "components[0].base_url: the router adds /chat/completions itself",
+        ),
+        (
+            "name: x\ncomponents: [{id: a, kind: remote, model: m, base_url: 'http://h/v1/models'}]",
+            "components[0].base_url: the router adds /models itself; end the address before it",
+        ),
+        (
+            "name: x\ncomponents: [{id: a, kind: simulated}]\napi: {cors_origins: ['http://x/']}",
+            "api.cors_origins[0]: 'http://x/' is not valid: write scheme, host and port alone",
+        ),
+        (
+            "name: x\ncomponents: [{id: a, kind: simulated}]\napi: {cors_origins: ['http://*:1']}",
+            "api.cors_origins[0]: 'http://*:1' is not valid: write scheme, host and port alone",
+        ),
+        (
             "name: x\ncomponents: [{id: a, kind: simulated, "
             "replicas: {target_ongoing_requests: 9, max_ongoing_requests: 3}}]",
             "components[0].replicas: target_ongoing_requests 9 is above max_ongoing_requests 3",
@@ -121,6 +138,61 @@ def test_what_is_no_yaml_is_said_with_its_place(text: str, expected: str) -> Non
         parse(text, "blend.yaml")
 
     assert "line" in str(error.value)
+
+
+def test_an_address_with_a_password_is_refused_without_a_word_of_it() -> None:
+    """Errors are printed and logged; the message says where keys belong."""
+    [found] = mistakes(
+        "name: x\ncomponents: [{id: a, kind: remote, model: m, base_url: 'https://ada:pw@h/v1'}]"
+    )
+
+    assert found.startswith("components[0].base_url: there is a user or a password in the address")
+    assert "api_key_env" in found
+    assert "pw@" not in found
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("selection: {weights: {ada: yes, bob: 2, eve: 0}}", "selection.weights.ada"),
+        ("holdout: on", "holdout"),
+        ("router: {cpus: true}", "router.cpus"),
+        ("router: {replicas: {min: yes}}", "router.replicas.min"),
+        ("api: {max_messages: yes}", "api.max_messages"),
+        ("journal: {retention_days: yes}", "journal.retention_days"),
+    ],
+)
+def test_a_boolean_is_no_number(text: str, path: str) -> None:
+    """YAML reads yes and on as true, which would count as 1."""
+    good = GOOD.partition("selection:")[0] if "selection" in text else GOOD
+    [found] = mistakes(good + text)
+
+    assert found.startswith(f"{path}: True is not valid: write a number; YAML reads yes")
+
+
+def test_a_boolean_is_no_number_inside_a_component() -> None:
+    """In bounds, in lists and in the timing of a simulation."""
+    found = mistakes(
+        "name: x\ncomponents: [{id: a, kind: simulated, parameters: yes, simulation: {ttft_ms: on},"
+        " replicas: {capacity: [1, yes]}, sampling: {n: {max: yes}, top_k: on}}]"
+    )
+
+    assert sorted(line.split(": True is not valid: write ")[0] for line in found) == [
+        "components[0].parameters",
+        "components[0].replicas.capacity[1]",
+        "components[0].sampling.n.max",
+        "components[0].sampling.top_k",
+        "components[0].simulation.ttft_ms",
+    ]
+
+
+@pytest.mark.parametrize("levels", [201, 3_000, 200_000])
+@pytest.mark.parametrize("text", ["[", "{a: ", "- "])
+def test_a_file_that_lies_too_deep_is_refused(text: str, levels: int) -> None:
+    """Whatever its kind; PyYAML would end in a RecursionError, or end the process."""
+    deep = text * levels + "1" + {"[": "]", "{a: ": "}", "- ": ""}[text] * levels
+    with pytest.raises(ConfigError, match="lie more than 200 deep in each other; write fewer"):
+        parse(deep, "blend.yaml")
 
 
 def test_a_date_that_does_not_exist_is_no_yaml() -> None:

@@ -19,5 +19,5 @@ ask --no-buffer "$BLENDED_URL/v1/chat/completions" \
 id=$(sed -E 's/.*"id": ?"([^"]+)".*/\1/' <<<"$answer")
 ask "$BLENDED_URL/v1/feedback" --data "{\"response_id\": \"$id\", \"thumb\": \"up\"}"
 # The record reaches the database a moment later; until then the answer is 404.
-ask --fail --retry 5 --retry-all-errors "$BLENDED_URL/v1/responses/$id"
+ask --fail --retry 5 --retry-all-errors "$BLENDED_URL/v1/records/$id"
 ask "$BLENDED_URL/v1/chat/completions" --data "{\"model\": \"nobody\", $question}"

@@ -46,7 +46,7 @@ def test_a_new_key_opens_the_api(tmp_path: Path) -> None:
     assert result.exit_code == 0
     assert re.fullmatch(r"sk-blend-[\w-]{43}\n", result.stdout)
     end = datetime(2099, 12, 31, tzinfo=UTC)
-    found = KeyRing(str(path)).find(b"Bearer " + result.stdout.strip().encode())
+    found = KeyRing(str(path)).find({result.stdout.strip().encode()})
     assert found == Key("web-app", 60, 9000, end)
 
 

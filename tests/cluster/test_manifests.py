@@ -24,6 +24,7 @@ def test_several_documents_are_read() -> None:
     [
         ("kind: A\nspec: {cpu: 1, cpu: 2}", "test.yaml is not valid YAML: the key 'cpu' stands he"),
         ("kind: [", "test.yaml is not valid YAML"),
+        ("kind: " + "[" * 3000, "test.yaml is not valid YAML: lists and mappings lie more"),
         ("- kind: A", "test.yaml holds [{'kind': 'A'}], which is no manifest; give a mapping"),
     ],
 )

@@ -152,7 +152,7 @@ async def test_a_browsers_page_is_let_in_only_from_the_origins_of_the_config() -
                 refused = await page.get("/v1/models")
             response = await r.chat(headers=preflight)
 
-        assert (asked.status_code == 200) is allowed
+        assert asked.status_code == (200 if allowed else 403)
         assert refused.status_code == 401
         assert ("access-control-allow-origin" in response.headers) is allowed
 
@@ -168,7 +168,7 @@ async def test_without_keys_the_router_serves_only_where_the_config_says_so() ->
 
 @pytest.mark.parametrize("key", [None, "", "Bearer", "Bearer wrong", f"Basic {CLIENT_KEY}"])
 async def test_nothing_answers_without_the_key(key: str | None) -> None:
-    """Every path but the health check gives 401 in OpenAI's shape for any request."""
+    """Every path but the health checks gives 401 in OpenAI's shape for any request."""
     async with rig(blend("a")) as r:
         headers = {} if key is None else {"Authorization": key}
         async with httpx.AsyncClient(base_url=r.url, headers=headers) as stranger:
@@ -189,7 +189,6 @@ async def test_nothing_answers_without_the_key(key: str | None) -> None:
         ("POST", "/v1/chat/completions", 404, "model_not_found"),
         ("GET", "/v1/models/nobody", 404, "model_not_found"),
         ("GET", "/v1/nowhere", 404, None),
-        ("GET", "/v1/models/", 404, None),
         ("GET", "/v1/chat/completions", 405, None),
     ],
 )

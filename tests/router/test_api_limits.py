@@ -116,8 +116,9 @@ async def test_a_response_that_nobody_gave_costs_nothing(tmp_path: Path) -> None
     [
         ("GET", "/v1/models"),
         ("GET", "/v1/models/a"),
-        ("GET", "/v1/responses/chatcmpl-1"),
+        ("GET", "/v1/records/chatcmpl-1"),
         ("GET", "/openapi.json"),
+        ("GET", "/version"),
         ("GET", "/v1/nowhere"),
         ("POST", "/v1/feedback"),
         ("POST", "/v1/chat/completions"),
@@ -129,7 +130,8 @@ async def test_every_request_of_a_key_counts(tmp_path: Path, method: str, path: 
     config = blend("a", **limited_key(tmp_path, requests_per_minute=2))
     async with rig(config) as r:
         answers = [await r.client.request(method, path, headers=LIMITED) for _ in range(3)]
-        health = [await r.client.get("/healthz", headers=LIMITED) for _ in range(3)]
+        probes = ("/healthz", "/health", "/ping")
+        health = [await r.client.get(probe, headers=LIMITED) for probe in probes]
 
     assert [answer.status_code == 429 for answer in answers] == [False, False, True]
     assert int(answers[2].headers["retry-after"]) > 0

@@ -167,7 +167,7 @@ async def test_a_record_tells_no_more_than_the_response(
             body = {"model": "blend", "messages": HELLO}
             headers = {"Authorization": "Bearer one"}
             answer = await f.client.post("/v1/chat/completions", json=body, headers=headers)
-            path = f"/v1/responses/{answer.headers['x-blended-response-id']}"
+            path = f"/v1/records/{answer.headers['x-blended-response-id']}"
             deadline = time.monotonic() + 20
             record = await f.client.get(path, headers=headers)
             while record.status_code != 200 and time.monotonic() < deadline:

@@ -32,7 +32,7 @@ async def record(r: Rig, response_id: str) -> dict[str, Any]:
     """A response's record, once it is in the database, after a second or two."""
     deadline = time.monotonic() + 20
     while True:
-        response = await r.client.get(f"/v1/responses/{response_id}")
+        response = await r.client.get(f"/v1/records/{response_id}")
         if response.status_code == 200 or time.monotonic() > deadline:
             assert response.status_code == 200, response.text
             document: dict[str, Any] = response.json()
@@ -141,7 +141,7 @@ async def test_responses_that_were_never_given_are_unknown(kept: Rig) -> None:
     strangers = IDENTITY.response_id("chatcmpl", time.time(), "another key")
     for response_id in ("chatcmpl-1", "x" * 500, strangers):
         given = await give(kept, response_id, thumb="up")
-        read = await kept.client.get(f"/v1/responses/{response_id}")
+        read = await kept.client.get(f"/v1/records/{response_id}")
 
         assert given.status_code == read.status_code == 404
         assert given.json()["error"]["code"] == "response_not_found"
@@ -207,7 +207,7 @@ async def test_without_its_database_feedback_waits(tmp_path: Path) -> None:
         async with rig(blend("a"), opened) as r:
             response_id = (await r.chat()).json()["id"]
             queued = await give(r, response_id, thumb="up")
-            unreadable = await r.client.get(f"/v1/responses/{response_id}")
+            unreadable = await r.client.get(f"/v1/records/{response_id}")
             away.unlink()
             away.mkdir()
             document = await record(r, response_id)

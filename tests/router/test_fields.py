@@ -115,13 +115,32 @@ async def test_what_is_not_in_the_table_is_refused_by_its_name(
         ("top_k", 1e29),
         ("temperature", 1e300),
         ("temperature", float("1e30")),
+        ("temperature", 5),
+        ("temperature", -0.1),
         ("top_p", 5),
+        ("top_p", 0),
+        ("min_p", 1.1),
+        ("top_k", -2),
+        ("top_k", 4.5),
+        ("presence_penalty", 2.1),
+        ("frequency_penalty", -3),
+        ("repetition_penalty", 0),
+        ("repetition_penalty", 2.5),
         ("max_tokens", 10**18),
         ("max_tokens", 0),
+        ("max_tokens", 0.0),
+        ("max_tokens", -2),
+        ("max_tokens", -1.5),
+        ("max_tokens", True),
+        ("max_completion_tokens", 0),
+        ("max_completion_tokens", 1e29),
         ("min_tokens", -1),
         ("n", 10**9),
         ("n", 0),
+        ("n", 1e29),
         ("seed", 10**30),
+        ("seed", 1e29),
+        ("min_tokens", 1e29),
         ("stop", ["x"] * 17),
         ("stop", "x" * 257),
         ("stop_token_ids", list(range(65))),
@@ -250,6 +269,79 @@ async def test_what_clients_send_is_answered(client: str) -> None:
     if "stream_options" in kept:
         kept["stream_options"] = {"include_usage": True}
     assert kept == {name: body[name] for name in kept}
+
+
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [
+        ("guided_json", "structured_outputs: {json: "),
+        ("guided_regex", "structured_outputs: {regex: "),
+        ("guided_choice", "structured_outputs: {choice: "),
+        ("guided_grammar", "structured_outputs: {grammar: "),
+        ("guided_whitespace_pattern", "structured_outputs: {whitespace_pattern: "),
+        ("guided_decoding_backend", "leave it out"),
+    ],
+)
+async def test_vllms_earlier_names_lead_to_the_present_ones(name: str, instead: str) -> None:
+    """Without a word a client would take an answer in any form for one in its own."""
+    async with members(a=()) as (r, seen):
+        found = error(await r.chat(**{name: "x"}))
+
+    assert found["param"] == name
+    assert instead in found["message"]
+    assert seen == []
+
+
+async def test_whole_numbers_reach_components_as_integers() -> None:
+    """JavaScript and JSON libraries write 4.0 for 4, which stricter APIs refuse."""
+    whole = {"max_tokens": 4, "min_tokens": 2, "top_k": 40, "n": 2, "seed": 7, "top_logprobs": 3}
+    async with members(a=()) as (r, seen):
+        asked: dict[str, Any] = {name: float(value) for name, value in whole.items()}
+        response = await r.chat(**asked, stop_token_ids=[2.0, 3])
+
+    assert response.status_code == 200, response.text
+    [body] = seen
+    sent = {name: body[name] for name in (*whole, "stop_token_ids")}
+    assert json.dumps(sent) == json.dumps(whole | {"stop_token_ids": [2, 3]})
+
+
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
+@pytest.mark.parametrize("value", [-1, -1.0])
+async def test_minus_one_is_no_token_limit(name: str, value: float) -> None:
+    """Clients of llama.cpp and LM Studio send it; the component's default applies, never one."""
+    async with members(a=()) as (r, seen):
+        asked: dict[str, Any] = {name: value}
+        given = await r.chat(**asked)
+        left_out = await r.chat()
+
+    assert given.status_code == left_out.status_code == 200
+    limits = [b.get("max_completion_tokens") or b.get("max_tokens") for b in seen]
+    assert limits == [512, 512]
+
+
+def choosing(**most: int) -> BlendConfig:
+    """A blend of simulated components that keep so many choices."""
+    simulation = {"ttft_ms": 0, "itl_ms": 0, "tokens": 4}
+    components = [
+        {"id": name, "kind": "simulated", "simulation": simulation, "sampling": {"n": {"max": n}}}
+        for name, n in most.items()
+    ]
+    return BlendConfig.model_validate({"name": "blend", "components": components})
+
+
+async def test_choices_that_a_component_would_not_keep_are_refused() -> None:
+    """The smallest maximum counts, so that the draw never decides; a named one has its own."""
+    async with rig(choosing(a=4, b=16)) as r:
+        many = error(await r.chat(n=8))
+        fine = await r.chat(n=4)
+        named = await r.chat("b", n=8)
+        document = (await r.client.get("/openapi.json")).json()
+
+    assert many["param"] == "n"
+    assert "'n' is 8, which is not valid; give a whole number from 1 to 4" in many["message"]
+    assert (fine.status_code, named.status_code) == (200, 200)
+    schemas = document["components"]["schemas"]
+    assert schemas["ChatRequest"]["properties"]["n"]["maximum"] == 4
 
 
 async def test_a_component_gets_what_it_lists() -> None:

@@ -192,6 +192,23 @@ def test_whole_numbers_stay_whole() -> None:
 
 
 @pytest.mark.parametrize(
+    ("asked", "bound", "sent"),
+    [
+        (-1, {}, -1),
+        (0, {"min": 1}, 0),
+        (-1, {"min": 1, "max": 50}, 50),
+        (0, {"max": 50}, 50),
+        (3, {"min": 5, "max": 50}, 5),
+        (90, {"min": 5, "max": 50}, 50),
+        (None, {"default": -1, "max": 50}, 50),
+    ],
+)
+def test_all_tokens_are_more_than_any_number(asked: Any, bound: dict[str, int], sent: int) -> None:
+    """-1 and 0 ask for all of them: the nearest end is the maximum, not the minimum."""
+    assert component_body(HELLO | {"top_k": asked}, "c", sampling(top_k=bound))["top_k"] == sent
+
+
+@pytest.mark.parametrize(
     ("given", "expected"),
     [(None, ["\n"]), ("END", ["END", "\n"]), (["a", "\n"], ["a", "\n"])],
 )

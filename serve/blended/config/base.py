@@ -4,7 +4,16 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    model_validator,
+)
+from pydantic_core import core_schema
 
 from blended.timestamps import in_utc
 
@@ -26,12 +35,40 @@ def _moment(value: Json) -> Json:
 Moment = Annotated[AwareDatetime, BeforeValidator(_moment)]
 
 
+def _no_boolean(value: Json) -> Json:
+    if isinstance(value, bool):
+        raise ValueError("write a number; YAML reads yes, no, on and off as true and false")
+    return value
+
+
+# Parts of a core schema that contain no others.
+_NO_SCHEMAS = ("default", "metadata", "config", "serialization")
+
+
+def _strict_numbers(schema: Any, model: type[BaseModel]) -> Any:
+    """A core schema in which no boolean is a number, below lists and mappings as well."""
+    if isinstance(schema, list | tuple):
+        return type(schema)(_strict_numbers(item, model) for item in schema)
+    # A model inside this one has been here itself.
+    if not isinstance(schema, dict) or schema.get("cls", model) is not model:
+        return schema
+    inner = {k: v if k in _NO_SCHEMAS else _strict_numbers(v, model) for k, v in schema.items()}
+    if schema.get("type") in ("int", "float"):
+        return core_schema.no_info_before_validator_function(_no_boolean, inner)
+    return inner
+
+
 class Frozen(BaseModel):
     """Base of all configuration: immutable, unknown keys refused, no infinities."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=()
     )
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> Any:
+        """Pydantic's hook: the schema by which a model is checked."""
+        return _strict_numbers(handler(source), cls)
 
 
 class Bound(Frozen):

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
-from blended.config import experiment_checks
+from blended.config import experiment_checks, remote_checks
 from blended.config.components import Replicas
 from blended.config.inconsistency import Inconsistency, Path, error, is_number
 from blended.config.service import RouterReplicas
@@ -26,7 +26,7 @@ def inconsistencies(data: Any) -> list[Inconsistency]:
         found.append((("components",), [], error("a blend needs at least one component")))
     for index, component in rows:
         found += _bounds(index, component)
-        found += _stops(index, component)
+        found += remote_checks.of_component(index, component)
         found += _replicas(("components", index, "replicas"), component.get("replicas"), Replicas())
     router = data.get("router")
     if isinstance(router, Mapping):
@@ -80,17 +80,6 @@ def _bounds(index: int, component: Mapping[str, Any]) -> Iterator[Inconsistency]
             if a > b:
                 message = f"{low} {a} is above {high} {b}; keep min <= default <= max"
                 yield ("components", index, "sampling", str(name)), dict(bound), error(message)
-
-
-def _stops(index: int, component: Mapping[str, Any]) -> Iterator[Inconsistency]:
-    sampling = component.get("sampling")
-    is_limited = component.get("kind") == "remote" and component.get("dialect") != "vllm"
-    if is_limited and isinstance(sampling, Mapping) and (stops := sampling.get("stop")):
-        message = (
-            "a remote API takes four texts that end a response, and a client may send as many; "
-            "leave them out, or write dialect: vllm if it takes more"
-        )
-        yield ("components", index, "sampling", "stop"), stops, error(message)
 
 
 def _replicas(path: Path, given: Any, defaults: Replicas) -> Iterator[Inconsistency]:

@@ -82,12 +82,30 @@ def _read(source: str) -> str:
 
 
 class StrictLoader(SafeLoader):
-    """Refuses equal keys, of which PyYAML would silently keep the last."""
+    """Refuses equal keys, of which PyYAML keeps the last in silence, and depths that crash it."""
+
+    def __init__(self, text: str) -> None:
+        _refuse_deep(text)
+        super().__init__(text)
 
     def construct_document(self, node: yaml.Node) -> Any:
         """A document whose mappings have no key twice."""
         _refuse_twice(node, set())
         return super().construct_document(node)
+
+
+def _refuse_deep(text: str) -> None:
+    """Count levels by events, which are read one by one; to compose nodes PyYAML calls itself."""
+    depth = 0
+    for event in yaml.parse(text, Loader=SafeLoader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > _DEEPEST:
+            problem = f"lists and mappings lie more than {_DEEPEST} deep in each other; write fewer"
+            mark: Any = event.start_mark
+            raise yaml.composer.ComposerError(None, None, problem, mark)
 
 
 def _refuse_twice(node: yaml.Node, seen: set[int]) -> None:
@@ -132,4 +150,5 @@ def _known_keys(model: Any) -> set[str]:
     return set().union(*(_known_keys(arg) for arg in get_args(model)))
 
 
+_DEEPEST = 200
 _KINDS = ("vllm", "remote", "simulated")

@@ -1,12 +1,30 @@
 """The service around the components: the draw, the API, the router, the journal, traces."""
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from blended.config.base import Frozen, Identifier, Seconds, Weight
 from blended.config.components import Replicas
+
+_ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://([^\s/:*[]+|\[[0-9a-f:]+\])(:(\*|[0-9]+))?")
+
+
+def _origin(value: str) -> str:
+    """Check an origin as browsers send it, or one that ends in `:*`; another would let no page in.
+
+    A page that lies in a file, or in a sandbox, has the origin `null`.
+    """
+    if not _ORIGIN.fullmatch(value):
+        raise ValueError(
+            "write scheme, host and port alone, like https://chat.example.org, with :* for any port"
+        )
+    return value
+
+
+Origin = Annotated[str, AfterValidator(_origin)]
 
 
 class Selection(Frozen):
@@ -23,7 +41,8 @@ class Api(Frozen):
     """What clients see and may do.
 
     `reveal_component` names the component of every response; `cors_origins` are the origins whose
-    pages may call the API from a browser. `keys_file` holds the clients' keys by their hashes;
+    pages may call the API from a browser: `https://chat.example.org`, with any port
+    `http://localhost:*`, or `*` for all. `keys_file` holds the clients' keys by their hashes;
     without one the key in the environment variable BLENDED_API_KEY is the only one. `limits_store`
     is where the rate limits of keys are counted: in each router replica's memory, or in a Redis
     that all replicas share (`redis://host:6379`).
@@ -46,7 +65,7 @@ class Api(Frozen):
     max_messages: Annotated[int, Field(ge=1)] = 4096
     max_parts: Annotated[int, Field(ge=1)] = 4096
     keep_alive_s: Seconds = 30
-    cors_origins: tuple[str, ...] = ()
+    cors_origins: tuple[Origin, ...] = ()
     keys_file: str | None = None
     dangerously_serve_without_keys: bool = False
     limits_store: Annotated[str, Field(pattern=r"^(memory|rediss?)://\S*$")] = "memory://"

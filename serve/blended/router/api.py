@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+import blended
 from blended import config
 from blended.journal.journal import Journal
 from blended.journal.records import ExperimentRecord, ResponseRecord
@@ -27,6 +28,7 @@ from blended.router.attempts import CHAT, COMPLETIONS, FIELDS, Attempts, Inquiry
 from blended.router.availability import Availability
 from blended.router.blend import Blend, definitions
 from blended.router.body import aside, read
+from blended.router.endpoints import OPEN, nowhere
 from blended.router.errors import Boundary, OnRefusal
 from blended.router.journal_routes import JournalRoutes
 from blended.router.response import Ending, RelayedResponse
@@ -71,20 +73,26 @@ class Api:
 
     def application(self) -> ASGIApp:
         """The ASGI application; its lifespan owns the connections, and ends after the journal's."""
+        found, lifespan = self.routes(), self._lifespan
+        router = Router(found, redirect_slashes=False, default=nowhere, lifespan=lifespan)
+        app = Boundary(router, self._on_refusal)
+        return Gate(app, lambda: self.access, self._on_refusal)
+
+    def routes(self) -> list[Route]:
+        """One for each endpoint of the table in `endpoints`, and one for a slash behind models."""
         kept = JournalRoutes(self._ready, lambda: self.journal)
-        routes = [
-            Route("/healthz", self._health),
+        return [
+            *(Route(path, self._health) for path in sorted(OPEN)),
+            Route("/version", self._version),
             Route("/openapi.json", self._openapi),
             Route("/v1/models", self._models),
+            Route("/v1/models/", self._models),
             Route("/v1/models/{model}", self._model),
             Route("/v1/chat/completions", _Endpoint(self._chat), methods=["POST"]),
             Route("/v1/completions", _Endpoint(self._complete), methods=["POST"]),
             Route("/v1/feedback", kept.feedback, methods=["POST"]),
-            Route("/v1/responses/{response}", kept.record),
+            Route("/v1/records/{response}", kept.record),
         ]
-        router = Router(routes, redirect_slashes=False, lifespan=self._lifespan)
-        app = Boundary(router, self._on_refusal)
-        return Gate(app, lambda: self.access, self._on_refusal)
 
     @asynccontextmanager
     async def _lifespan(self, _: Any) -> AsyncIterator[None]:
@@ -113,6 +121,9 @@ class Api:
     async def _health(self, _: Request) -> Response:
         return JSONResponse({"status": "ok"})
 
+    async def _version(self, _: Request) -> Response:
+        return JSONResponse({"version": blended.__version__})
+
     async def _openapi(self, _: Request) -> Response:
         blend, _access = self._ready()
         return JSONResponse(openapi.document(blend.config, list(blend.upstreams)))
@@ -140,8 +151,10 @@ class Api:
         asked = await aside(len(body), understood)
         inquiry = self._inquiry(blend, request, path, asked, timing.started_at)
         payload = inquiry.payload
-        fields.check_passed(payload, FIELDS[path], [u.passthrough for u in inquiry.possible()])
-        remote_dialects.check(payload, inquiry.possible())
+        possible = inquiry.possible()
+        fields.check_passed(payload, FIELDS[path], [u.passthrough for u in possible])
+        requests.check_choices(payload, [u.sampling.n for u in possible])
+        remote_dialects.check(payload, possible)
         charge = await access.limiter.charge(key, cost.at_most(inquiry))
         self.arrivals.count(payload["model"], inquiry.assignment, inquiry.needs)
         trace = ResponseTrace.begin(request.headers, _OPERATIONS[path], payload["model"])
@@ -229,6 +242,7 @@ def _understood(
 ) -> _Asked:
     payload = requests.parse(body)
     check(payload, limits)
+    payload = fields.settled(payload, FIELDS[path])
     if path == COMPLETIONS:
         payload.pop("messages", None)  # not a field of completions, and unchecked
     turn = turn_of(payload, request.headers, request.scope[KEY].name)

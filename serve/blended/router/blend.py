@@ -1,5 +1,6 @@
 """The blend of a router replica: its configuration with addresses and keys filled in."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import get_args
@@ -66,13 +67,22 @@ class Upstream:
 class Blend:
     """Everything that the router needs to answer, replaced as a whole when the config changes.
 
-    `arms` are the selection distributions by experiment and arm.
+    `arms` are the selection distributions by experiment and arm. `since` is when this router took
+    the blend, in Unix seconds.
     """
 
     config: BlendConfig
     upstreams: Mapping[str, Upstream]
     distribution: SelectionDistribution
     arms: Mapping[str, Mapping[str, SelectionDistribution]]
+    since: int
+
+    def drawable(self) -> list[Upstream]:
+        """The components that some request for the blend may be given, arms included."""
+        arms = (distribution for arms in self.arms.values() for distribution in arms.values())
+        distributions = [d.by_component for d in (self.distribution, *arms)]
+        chances = {name for d in distributions for name, chance in d.items() if chance > 0}
+        return [upstream for name, upstream in self.upstreams.items() if name in chances]
 
     def assignment(
         self, model: object, user: str | None, at: float, since: float | None
@@ -96,7 +106,7 @@ def resolve(config: BlendConfig, components_url: str, environ: Mapping[str, str]
         components_url = f"http://127.0.0.1:{port}"
     upstreams = {c.id: _upstream(c, components_url, environ) for c in config.components}
     arms = {e.name: _distributions(config, e) for e in config.experiments}
-    return Blend(config, upstreams, normalise(config.weights), arms)
+    return Blend(config, upstreams, normalise(config.weights), arms, int(time.time()))
 
 
 def definitions(config: BlendConfig) -> list[Definition]:

@@ -28,8 +28,9 @@ async def read(request: Request, limit: int) -> bytes:
     """Read a request's whole body.
 
     Raises:
-        ApiError: 413, the body is larger than `limit` bytes.
+        ApiError: 413, the body is larger than `limit` bytes, or 415, it is compressed.
     """
+    _refuse_compressed(request)
     chunks: list[Any] = []
     size = 0
     async for chunk in request.stream():
@@ -38,3 +39,13 @@ async def read(request: Request, limit: int) -> bytes:
             raise ApiError(413, f"The body exceeds {limit} bytes; send a shorter history.")
         chunks.append(chunk)
     return b"".join(chunks)
+
+
+def _refuse_compressed(request: Request) -> None:
+    # Decoding would take the event loop's time, and bodies are texts of some kilobytes.
+    coding = request.headers.get("content-encoding", "identity")
+    if coding.strip().lower() not in ("", "identity"):
+        message = f"The body has the Content-Encoding '{coding[:80]}'; send it uncompressed."
+        error = ApiError(415, message, "unsupported_content_encoding")
+        error.headers = {"Accept-Encoding": "identity"}
+        raise error

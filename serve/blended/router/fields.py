@@ -55,6 +55,7 @@ _SALT = "cache_salt"
 STREAM_OPTIONS = ("include_usage", "include_obfuscation", "continuous_usage_stats")
 # OpenAI obfuscates the sizes of its events; this API does not.
 PASSED_STREAM_OPTIONS = ("include_usage", "continuous_usage_stats")
+MOST_CHOICES = 128
 _FORMATS = ("text", "json_object", "json_schema", "structural_tag")
 _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 _CONSTRAINTS = (
@@ -69,6 +70,11 @@ _CONSTRAINTS = (
     "whitespace_pattern",
 )
 
+
+def _use(name: str) -> str:
+    return f"use `structured_outputs: {{{name}: …}}`"
+
+
 _EVERYWHERE = (
     Field("model", "read", "The blend's name, or a component's id."),
     Field("stream", "passed", "Send the response in pieces, as they come.", values.boolean()),
@@ -78,9 +84,14 @@ _EVERYWHERE = (
         "Whether a stream reports its usage.",
         values.flags(*STREAM_OPTIONS),
     ),
-    Field("temperature", "moved", "Sampling temperature.", values.number(0, 100)),
-    Field("top_p", "moved", "Share of the probability that is sampled.", values.number(0, 1)),
-    Field("top_k", "moved", "How many of the likeliest tokens are sampled.", values.whole(-1)),
+    Field("temperature", "moved", "Sampling temperature.", values.number(0, 2)),
+    Field("top_p", "moved", "Share of the probability that is sampled.", values.number_above(0, 1)),
+    Field(
+        "top_k",
+        "moved",
+        "How many of the likeliest tokens are sampled; 0 and -1 stand for all.",
+        values.whole(-1),
+    ),
     Field("min_p", "moved", "Least probability relative to the likeliest.", values.number(0, 1)),
     Field(
         "presence_penalty", "moved", "Penalty on tokens that have appeared.", values.number(-2, 2)
@@ -90,11 +101,17 @@ _EVERYWHERE = (
         "repetition_penalty",
         "moved",
         "Factor against tokens of prompt and response.",
-        values.number(0, 100),
+        values.number_above(0, 2),
     ),
-    Field("max_tokens", "moved", "Most tokens of the response.", values.whole(1)),
+    Field("max_tokens", "moved", "Most tokens of the response.", values.limit()),
     Field("min_tokens", "passed", "Fewest tokens of the response.", values.whole(0)),
-    Field("n", "moved", "How many choices one component generates.", values.whole(1, 128)),
+    Field(
+        "n",
+        "passed",
+        "How many choices one component generates; refused beyond the range of any that may be "
+        "drawn.",
+        values.whole(1, MOST_CHOICES),
+    ),
     Field("stop", "passed", "Texts that end the response.", values.text_or_texts(16, 256)),
     Field("stop_token_ids", "passed", "Tokens that end it.", values.token_ids(64)),
     Field("include_stop_str_in_output", "passed", "Keep the text that ended it.", values.boolean()),
@@ -126,6 +143,13 @@ _EVERYWHERE = (
         "refused",
         "leave it out: the router sets it for each key or user, see `api.cache_salt`",
     ),
+    # vLLM's earlier names for `structured_outputs`.
+    Field("guided_json", "refused", _use("json") + ", or a `response_format` with a schema"),
+    Field("guided_regex", "refused", _use("regex")),
+    Field("guided_choice", "refused", _use("choice")),
+    Field("guided_grammar", "refused", _use("grammar")),
+    Field("guided_whitespace_pattern", "refused", _use("whitespace_pattern")),
+    Field("guided_decoding_backend", "refused", "leave it out: the engine chooses its backend"),
 )
 _CHAT_ONLY = (
     Field("messages", "passed", "The conversation so far, made legal for the component."),
@@ -133,7 +157,7 @@ _CHAT_ONLY = (
         "max_completion_tokens",
         "moved",
         "The same as `max_tokens`, and goes before it.",
-        values.whole(1),
+        values.limit(),
     ),
     Field("logprobs", "passed", "Report log probabilities.", values.boolean()),
     Field("top_logprobs", "passed", "Of so many alternatives.", values.whole(0, 20)),
@@ -182,6 +206,17 @@ def check(payload: Payload, fields: Fields) -> None:
         value = payload.get(name)
         if value is not None and field.is_used and not field.takes(value):
             refuse(name, value, f"give {field.kind.words if field.kind else 'something else'}")
+
+
+def settled(payload: Payload, fields: Fields) -> dict[str, Any]:
+    """A checked request with the values that components get: whole numbers as integers."""
+    return {name: _settled(value, fields.get(name)) for name, value in payload.items()}
+
+
+def _settled(value: Any, field: Field | None) -> Any:
+    if value is None or field is None or field.kind is None or not field.is_used:
+        return value
+    return field.kind.settled(value)
 
 
 def check_passed(payload: Payload, fields: Fields, passthroughs: Sequence[Collection[str]]) -> None:

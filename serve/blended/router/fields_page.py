@@ -1,4 +1,4 @@
-"""The page on endpoints and fields, from the table of fields: python -m blended.router.fields_page
+"""The page on endpoints and fields, from their tables: python -m blended.router.fields_page
 
 Writes docs/api.md; with `--check` it only says whether the page is up to date.
 """
@@ -8,28 +8,32 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from blended import generated_page
+from blended.router.endpoints import ENDPOINTS, Endpoint
 from blended.router.fields import CHAT_FIELDS, COMPLETION_FIELDS, Field, Handling
 
 PAGE = Path("docs/api.md")
 _HEAD = """# Endpoints and fields
 
-This page is made from the table that the router checks requests by, with `python -m
+This page is made from the tables that the router checks requests by, with `python -m
 blended.router.fields_page`.
 
-| endpoint | what it does |
-|---|---|
-| `POST /v1/chat/completions` | answers a conversation |
-| `POST /v1/completions` | continues a text |
-| `GET /v1/models`, `/v1/models/{model}` | the blend and its components |
-| `POST /v1/feedback` | takes what a user says of a response |
-| `GET /v1/responses/{response}` | the record of a response |
-| `GET /openapi.json` | all of this for machines |
-| `GET /healthz` | whether the router runs; the only one without a key and limits |
+{endpoints}
 
-A field is **passed** to the component as it is, **moved** into the range that the component has
-under `sampling`, **read** by the router and not passed, **dropped** because leaving it out breaks
-no promise, or **refused** with 400 and its name, as every field is that is not on this page.
-Values other than those below are refused as well; null is as good as nothing.
+The base URL of a client ends in `/v1`. A key goes in any of the headers `Authorization: Bearer KEY`
+(OpenAI's clients), `x-api-key: KEY` (Anthropic's) and `api-key: KEY` (Azure's); a request that
+carries two different keys is refused with 401. Bodies are JSON without a `Content-Encoding`.
+Streams are chunked as HTTP/1.1 has it, also for a request of HTTP/1.0, which is how nginx asks by
+default: it reads them as they come. All other answers have their length.
+
+In the entries of models `created` is when the router took the blend, and `max_model_len` the
+context in tokens; that of the blend is the smallest of the components that may be drawn, and is
+left out if one of these is unknown.
+
+A field is **passed** to the component as it is, **moved** from the values below into the range that
+the component has under `sampling`, **read** by the router and not passed, **dropped** because
+leaving it out breaks no promise, or **refused** with 400 and its name, as every field is that is
+not on this page. Values other than those below are refused as well; null is as good as nothing,
+and 4.0 is the whole number 4.
 
 An operator opens more: what a component lists under `passthrough`, for example `[ignore_eos]`,
 reaches it as it is, be it read, dropped, refused or unknown here. A client may send a field that
@@ -39,13 +43,20 @@ own.
 A message may have any field, and reaches the component with it; how many messages and content
 parts there may be is under `api` in [configuration.md](configuration.md).
 """
+_ENDPOINTS_HEAD = ("| endpoint | what it does | needs |", "|---|---|---|")
 _ORDER: tuple[Handling, ...] = ("passed", "moved", "read", "dropped", "refused")
 
 
 def page() -> str:
     """The endpoints, and one row for each field of the two that generate."""
     tables = [("Chat", CHAT_FIELDS), ("Completions", COMPLETION_FIELDS)]
-    return "\n".join([_HEAD, *(_section(title, fields) for title, fields in tables)])
+    head = _HEAD.format(endpoints="\n".join([*_ENDPOINTS_HEAD, *map(_endpoint, ENDPOINTS)]))
+    return "\n".join([head, *(_section(title, fields) for title, fields in tables)])
+
+
+def _endpoint(endpoint: Endpoint) -> str:
+    key = "no key, no limit" if endpoint.is_open else "key"
+    return f"| `{endpoint.method} {endpoint.path}` | {endpoint.note} | {key} |"
 
 
 def _section(title: str, fields: Mapping[str, Field]) -> str:

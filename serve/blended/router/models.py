@@ -10,7 +10,8 @@ from blended.router.selection import SelectionDistribution
 
 def entries(blend: Blend) -> list[dict[str, Any]]:
     """OpenAI's model objects: the blend with its distribution first, then the components."""
-    return [_blend_entry(blend), *map(_component_entry, blend.upstreams.values())]
+    components = [_component_entry(blend, upstream) for upstream in blend.upstreams.values()]
+    return [_blend_entry(blend), *components]
 
 
 def entry(blend: Blend, model: str) -> dict[str, Any]:
@@ -19,9 +20,9 @@ def entry(blend: Blend, model: str) -> dict[str, Any]:
     Raises:
         ApiError: 404, there is no such model.
     """
-    return (
-        _blend_entry(blend) if model == blend.config.name else _component_entry(_of(blend, model))
-    )
+    if model == blend.config.name:
+        return _blend_entry(blend)
+    return _component_entry(blend, _of(blend, model))
 
 
 def distribution(
@@ -51,19 +52,30 @@ def _of(blend: Blend, model: str) -> Upstream:
 
 
 def _blend_entry(blend: Blend) -> dict[str, Any]:
-    entry = _entry(blend.config.name, "blend", blend.config.description)
-    return entry | {"selection": blend.distribution.by_component}
+    entry = _entry(blend, blend.config.name, "blend", blend.config.description)
+    entry |= {"selection": blend.distribution.by_component}
+    return entry | _context([upstream.context_tokens for upstream in blend.drawable()])
 
 
-def _component_entry(upstream: Upstream) -> dict[str, Any]:
-    return _entry(upstream.id, upstream.kind, upstream.description)
+def _component_entry(blend: Blend, upstream: Upstream) -> dict[str, Any]:
+    entry = _entry(blend, upstream.id, upstream.kind, upstream.description)
+    return entry | _context([upstream.context_tokens])
 
 
-def _entry(name: str, kind: str, description: str) -> dict[str, Any]:
+def _context(tokens: list[int | None]) -> dict[str, Any]:
+    """vLLM's field: a history within it is shortened for none of the components.
+
+    It is left out where one component's context is unknown: that one may be the smallest.
+    """
+    known = [count for count in tokens if count is not None]
+    return {"max_model_len": min(known)} if known and len(known) == len(tokens) else {}
+
+
+def _entry(blend: Blend, name: str, kind: str, description: str) -> dict[str, Any]:
     return {
         "id": name,
         "object": "model",
-        "created": 0,
+        "created": blend.since,
         "owned_by": "blended",
         "kind": kind,
         "description": description,

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import blended
 from blended.config import BlendConfig
+from blended.router.endpoints import OPEN
+from blended.router.fields import MOST_CHOICES
 from blended.router.openapi_schemas import Json, ref, schemas
 
 _DESCRIPTION = """\
@@ -15,6 +17,8 @@ described here are refused, unless every component that may be drawn asks for th
 def document(blend: BlendConfig, components: Sequence[str]) -> Json:
     """The OpenAPI 3.1 document of a blend, whose models are its name and `components`."""
     models = [blend.name, *components]
+    bounds = [component.sampling.n.max for component in blend.components]
+    choices = min(int(most) for most in (*bounds, MOST_CHOICES) if most is not None)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -22,11 +26,11 @@ def document(blend: BlendConfig, components: Sequence[str]) -> Json:
             "version": blended.__version__,
             "description": _DESCRIPTION,
         },
-        "security": [{"key": []}],
+        "security": [{name: []} for name in _KEYS],
         "paths": _paths(models, blend.api.max_body_bytes),
         "components": {
-            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
-            "schemas": schemas(models, blend.api.max_messages),
+            "securitySchemes": _KEYS,
+            "schemas": schemas(models, blend.api.max_messages, choices),
             "headers": _ANSWER_HEADERS | _LIMIT_HEADERS | _RETRY_HEADERS,
         },
     }
@@ -44,17 +48,12 @@ def _paths(models: Sequence[str], max_body_bytes: int) -> Json:
         },
         "/v1/completions": {"post": _generating("Continue a text.", "Completion", max_body_bytes)},
         "/v1/feedback": {"post": _feedback(max_body_bytes)},
-        "/v1/responses/{response}": {
+        "/v1/records/{response}": {
             "parameters": [response],
             "get": _reading("The record of a response.", "Record", {"404": _NO_RECORD}),
         },
-        "/healthz": {
-            "get": {
-                "summary": "Whether the router runs; needs no key.",
-                "security": [],
-                "responses": {"200": _answer("It runs.", "Health")},
-            }
-        },
+        **{path: {"get": _HEALTH} for path in sorted(OPEN)},
+        "/version": {"get": _reading("The version of Blended.", "Version")},
         "/openapi.json": {"get": _reading("This document.", "Document")},
     }
 
@@ -82,6 +81,7 @@ def _generating(summary: str, name: str, max_body_bytes: int) -> Json:
             "401": _NO_KEY,
             "404": _NO_MODEL,
             "413": _error(f"The body exceeds {max_body_bytes} bytes."),
+            "415": _error("The body is compressed."),
             "429": _BUSY,
             "503": _UNAVAILABLE,
         },
@@ -100,6 +100,7 @@ def _feedback(max_body_bytes: int) -> Json:
             "404": _error("This key got no such response, or no journal is kept."),
             "410": _error("The response's record is no longer kept."),
             "413": _error(f"The body exceeds {max_body_bytes} bytes."),
+            "415": _error("The body is compressed."),
             "429": _BUSY,
             "503": _UNAVAILABLE,
         },
@@ -152,6 +153,17 @@ _LIMIT_HEADERS = {
 }
 _RETRY_HEADERS = {"retry-after": _header("Seconds to wait before trying again.", _COUNT)}
 
+# The ways to send a key.
+_KEYS: Json = {
+    "key": {"type": "http", "scheme": "bearer"},
+    "x-api-key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+    "api-key": {"type": "apiKey", "in": "header", "name": "api-key"},
+}
+_HEALTH = {
+    "summary": "Whether the router runs; needs no key.",
+    "security": [],
+    "responses": {"200": _answer("It runs.", "Health")},
+}
 _NO_KEY = _error("The key is missing, unknown or expired.")
 _NO_MODEL = _error("There is no such model.")
 _NO_RECORD = _error(

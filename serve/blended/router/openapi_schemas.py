@@ -11,14 +11,18 @@ from blended.router.requests import ROLES
 Json = dict[str, Any]
 
 
-def schemas(models: Sequence[str], max_messages: int) -> Json:
-    """All schemas by name, for an API that has `models` and takes at most `max_messages`."""
+def schemas(models: Sequence[str], max_messages: int, choices: int) -> Json:
+    """All schemas by name, for an API that has `models` and takes at most `max_messages`.
+
+    `choices` is the largest `n` that all components keep.
+    """
+    n = {"type": ["integer", "null"], "minimum": 1, "maximum": choices}
     messages = _list(ref("Message")) | {"minItems": 1, "maxItems": max_messages}
     said = {"message": {"type": "object", "properties": {"role": {"const": "assistant"}}}}
     delta = {"delta": {"type": "object"}}
     return {
-        "ChatRequest": _request(models, CHAT_FIELDS, "messages", messages),
-        "CompletionRequest": _request(models, COMPLETION_FIELDS, "prompt", _PROMPT),
+        "ChatRequest": _request(models, CHAT_FIELDS, messages=messages, n=n),
+        "CompletionRequest": _request(models, COMPLETION_FIELDS, prompt=_PROMPT, n=n),
         "Message": {"anyOf": _MESSAGES},
         "Part": {"anyOf": _PARTS},
         "ChatResponse": _response("chat.completion", said),
@@ -39,6 +43,7 @@ def schemas(models: Sequence[str], max_messages: int) -> Json:
         ),
         "Record": _RECORD,
         "Health": _object(status={"const": "ok"}),
+        "Version": _object(version=_TEXT),
         "Document": _object(openapi=_TEXT, paths={"type": "object"}),
         "Error": _object(error=_ERROR),
     }
@@ -49,19 +54,20 @@ def ref(name: str) -> Json:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def _request(models: Sequence[str], fields: Fields, subject: str, schema: Json) -> Json:
+def _request(models: Sequence[str], fields: Fields, n: Json, **subject: Json) -> Json:
     """The fields that are used; the router drops some other fields and refuses the rest."""
     used = {name: field for name, field in fields.items() if field.is_used}
     known = {
         "model": {"enum": list(models), "description": "The blend, or one of its components."},
-        subject: schema,
         "metadata": _METADATA,
+        "n": n | {"description": fields["n"].note},
+        **subject,
     }
     properties = {name: known.get(name) or _optional(field) for name, field in used.items()}
     return {
         "type": "object",
         "description": "Numbers outside a component's range are moved to its nearest end.",
-        "required": ["model", subject],
+        "required": ["model", *subject],
         "properties": properties,
         "additionalProperties": False,
     }
@@ -157,7 +163,7 @@ _RECORD["description"] = "What the journal holds, the component's part where tha
 _MODEL = _object(
     id=_TEXT,
     object={"const": "model"},
-    created={"type": "integer"},
+    created={"type": "integer", "description": "When the router took the blend, in Unix seconds."},
     owned_by=_TEXT,
     kind={"enum": ["blend", "vllm", "remote", "simulated"]},
     description=_TEXT,
@@ -166,6 +172,11 @@ _MODEL["properties"]["selection"] = {
     "type": "object",
     "description": "Of the blend: the probability of each component.",
     "additionalProperties": {"type": "number", "minimum": 0, "maximum": 1},
+}
+_MODEL["properties"]["max_model_len"] = {
+    "type": "integer",
+    "description": "The context in tokens, where it is known; of the blend that of the component "
+    "with the smallest. Longer histories lose their oldest turns.",
 }
 _IDS: Json = {
     "type": "array",

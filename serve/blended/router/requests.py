@@ -1,7 +1,7 @@
 """From a request's bytes to the body that a component gets: parse, check, bound. Pure functions."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from itertools import chain
 from typing import Any, NoReturn, TypeGuard
 
@@ -112,6 +112,22 @@ def check_completion(payload: Payload, limits: Api = _DEFAULTS) -> None:
         _refuse_many("prompt", len(prompt), _MAX_PROMPTS, "prompts")
 
 
+def check_choices(payload: Payload, bounds: Sequence[Bound]) -> None:
+    """Refuse a number of choices that a component which may be drawn would not keep.
+
+    It is not moved, because a client that gets fewer choices than it asked for breaks.
+
+    Raises:
+        ApiError: 400, naming the numbers that all of them keep.
+    """
+    n = payload.get("n")
+    least = max((bound.min for bound in bounds if bound.min is not None), default=1)
+    most = min((bound.max for bound in bounds if bound.max is not None), default=n)
+    if n is not None and most is not None and not least <= n <= most:
+        kept = "the range that the components have under 'sampling'"
+        refuse("n", n, f"give a whole number from {least:g} to {most:g}, {kept}")
+
+
 def component_body(
     payload: Payload,
     model: str,
@@ -171,8 +187,11 @@ def _apply(body: Payload, name: str, bound: Bound) -> None:
         value = bound.default
     if value is None:
         return
-    value = max(value, bound.min) if bound.min is not None else value
-    value = min(value, bound.max) if bound.max is not None else value
+    if name == "top_k" and value < 1:  # it stands for all tokens, which no minimum forbids
+        value = value if bound.max is None else bound.max
+    else:
+        value = max(value, bound.min) if bound.min is not None else value
+        value = min(value, bound.max) if bound.max is not None else value
     body[name] = int(value) if name in (*_INTEGERS, _MAX_TOKENS_ALIAS) else value
 
 

@@ -18,11 +18,15 @@ _BIASES, _BIAS = 1024, 100
 
 @dataclass(frozen=True)
 class Kind:
-    """`words` follow "give"; `schema` describes what `holds` accepts, or a part of it."""
+    """`words` follow "give"; `schema` describes what `holds` accepts, or a part of it.
+
+    `settled` gives an accepted value the form that components get.
+    """
 
     words: str
     schema: Mapping[str, Json]
     holds: Callable[[Json], bool]
+    settled: Callable[[Json], Json] = lambda value: value
 
 
 def boolean() -> Kind:
@@ -39,12 +43,33 @@ def number(low: float, high: float) -> Kind:
     )
 
 
+def number_above(low: float, high: float) -> Kind:
+    """A number within bounds, of which only the upper one is included."""
+    return Kind(
+        f"a number above {low:g}, up to {high:g}",
+        {"type": "number", "exclusiveMinimum": low, "maximum": high},
+        lambda value: _is_number(value) and low < value <= high,
+    )
+
+
 def whole(low: int, high: int = _LARGEST) -> Kind:
-    """A whole number within bounds, both included."""
+    """A whole number within bounds, both included; components get 7.0 as 7."""
     return Kind(
         f"a whole number from {low} to {high}",
         {"type": "integer", "minimum": low, "maximum": high},
         lambda value: _is_whole(value, low, high),
+        int,
+    )
+
+
+def limit() -> Kind:
+    """A number of tokens from 1; -1, which some clients send for no limit, becomes null."""
+    allowed = whole(1)
+    return Kind(
+        f"{allowed.words}; -1 is as good as nothing",
+        {"anyOf": [allowed.schema, {"const": -1}]},
+        lambda value: allowed.holds(value) or _is_whole(value, -1, -1),
+        lambda value: None if value == -1 else int(value),
     )
 
 
@@ -90,7 +115,7 @@ def token_ids(most: int) -> Kind:
         return isinstance(value, list) and len(value) <= most and are_token_ids(value)
 
     schema = {"type": "array", "items": item, "maxItems": most}
-    return Kind(f"a list of at most {most} token ids", schema, holds)
+    return Kind(f"a list of at most {most} token ids", schema, holds, lambda ids: [*map(int, ids)])
 
 
 def flags(*names: str) -> Kind:

@@ -19,6 +19,10 @@ PATHS = (
     "/components/ember/docs",
     "/health",
     "/healthz",
+    "/ping",
+    "/version",
+    "/v1/records/chatcmpl-1",
+    "/chat/completions",
     "/metrics",
     "/docs",
     "/redoc",
@@ -28,7 +32,8 @@ PATHS = (
     "/-/healthz",
 )
 # The health checks of the router and of Serve, which HAProxy reads; both reveal only that.
-HEALTH = {("/healthz", '{"status":"ok"}'), ("/-/healthz", "success")}
+PROBES = ("/healthz", "/health", "/ping")
+HEALTH = {*((path, '{"status":"ok"}') for path in PROBES), ("/-/healthz", "success")}
 
 
 def ports(live: Live) -> list[Listener]:
@@ -83,6 +88,6 @@ def test_the_front_and_the_fallback_show_no_more(demo: Live) -> None:
     front = Listener("0.0.0.0", int(demo.url.rsplit(":", 1)[1]), "haproxy")
     proxies = [port for port in ports(demo) if "ProxyActor" in port.process]
 
-    assert {path for path, _ in open_paths(front)} == {"/healthz", "/-/healthz"}
+    assert {path for path, _ in open_paths(front)} == {*PROBES, "/-/healthz"}
     assert all(open_paths(port) <= HEALTH for port in proxies)
     assert any(open_paths(port) for port in proxies)

@@ -330,12 +330,12 @@ async def test_every_response_leaves_its_record_whatever_its_shape(
 
 async def stored(r: Rig, response_id: str) -> dict[str, Any]:
     """The record as clients get it, once it has arrived in the database."""
-    found = await r.client.get(f"/v1/responses/{response_id}")
+    found = await r.client.get(f"/v1/records/{response_id}")
     async with asyncio.timeout(30):
         while found.status_code != 200:
             # At first the database has no tables, then no record.
             assert found.status_code in (404, 503), found.text
             await asyncio.sleep(0.05)
-            found = await r.client.get(f"/v1/responses/{response_id}")
+            found = await r.client.get(f"/v1/records/{response_id}")
     document: dict[str, Any] = found.json()
     return document

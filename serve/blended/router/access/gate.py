@@ -3,13 +3,15 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from blended import config
 from blended.errors import ApiError
+from blended.router.access import origins
+from blended.router.access.credentials import carried
 from blended.router.access.keys import Keys, key_ring
 from blended.router.access.rate_limits import Limiter
+from blended.router.endpoints import OPEN
 from blended.router.errors import OnRefusal, error_response
 
 KEY = "blended.key"
@@ -37,9 +39,10 @@ def access(api: config.Api, environ: Mapping[str, str]) -> Access:
 class Gate:
     """An ASGI middleware that refuses a request without a key before reading its body.
 
-    Every request of a key counts, for any path. Only the health check is open to all clients, and
-    counts for no key. Behind the gate, the scope holds the key and its allowance under `KEY` and
-    `ALLOWANCE`. `current` gives the access of the moment, None before the first configuration.
+    Every request of a key counts, for any path. Only health checks are open to all clients, and
+    count for no key; a browser asks without a key what its pages may send. Behind the gate, the
+    scope holds the key and its allowance under `KEY` and `ALLOWANCE`. `current` gives the access of
+    the moment, None before the first configuration.
     """
 
     def __init__(
@@ -49,36 +52,39 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         access = self._current()
-        if scope["type"] != "http" or scope["path"] == "/healthz":
+        if scope["type"] != "http" or scope["path"] in OPEN:
             await self._app(scope, receive, send)
         elif access is None:
             error = ApiError(503, "The router has no configuration yet; try again.", None, None, 1)
             await error_response(error)(scope, receive, send)
-        elif access.cors_origins:
-            await self._with_cors(access)(scope, receive, send)
+        elif (origin := origins.origin_of(scope)) is not None:
+            await self._for_page(access, origin)(scope, receive, send)
         else:
             await self._checked(access)(scope, receive, send)
 
-    def _with_cors(self, access: Access) -> ASGIApp:
-        return CORSMiddleware(
-            self._checked(access),
-            allow_origins=access.cors_origins,
-            allow_methods=["GET", "POST"],
-            allow_headers=["*"],
-            expose_headers=["*"],
-        )
+    def _for_page(self, access: Access, origin: str) -> ASGIApp:
+        cors = origins.with_cors(self._checked(access), access.cors_origins)
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            if origins.is_preflight(scope) and not cors.is_allowed_origin(origin):
+                await self._refuse(origins.refusal(origin))(scope, receive, send)
+            else:
+                await cors(scope, receive, send)
+
+        return app
 
     def _checked(self, access: Access) -> ASGIApp:
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
-            headers = scope["headers"]
-            given = next((value for name, value in headers if name == b"authorization"), b"")
             try:
-                key = access.keys.find(given)
+                key = access.keys.find(carried(scope["headers"]))
                 allowance = await access.limiter.admit(key)
             except ApiError as error:
-                self._on_refusal(error.status, error.code)
-                await error_response(error)(scope, receive, send)
+                await self._refuse(error)(scope, receive, send)
                 return
             await self._app({**scope, KEY: key, ALLOWANCE: allowance}, receive, send)
 
         return app
+
+    def _refuse(self, error: ApiError) -> ASGIApp:
+        self._on_refusal(error.status, error.code)
+        return error_response(error)

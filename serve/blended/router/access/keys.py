@@ -7,7 +7,7 @@ import hashlib
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -15,6 +15,7 @@ from typing import Protocol
 from blended.config import Api
 from blended.errors import ApiError, ConfigError
 from blended.router.access import keys_file
+from blended.router.access.credentials import WAYS
 from blended.router.blend import CLIENT_KEY_ENV
 
 logger = logging.getLogger(__name__)
@@ -39,19 +40,19 @@ ANONYMOUS = Key("anonymous")
 class Keys(Protocol):
     """Decides which clients may call the API."""
 
-    def find(self, authorization: bytes) -> Key:
-        """The key in an `Authorization` header; b"" stands for a request without the header.
+    def find(self, carried: Collection[bytes]) -> Key:
+        """The key of a request that carries these secrets.
 
         Raises:
-            ApiError: 401, the key is missing, unknown or expired.
+            ApiError: 401, the key is missing, unknown or expired, or there are several.
         """
 
 
 class OpenKeys:
     """Accepts all clients under the key `anonymous`, which has no limits."""
 
-    def find(self, authorization: bytes) -> Key:
-        """The same key for every header."""
+    def find(self, carried: Collection[bytes]) -> Key:
+        """The same key for every secret."""
         return ANONYMOUS
 
 
@@ -79,16 +80,17 @@ class KeyRing:
         self._seen = _signature(path)
         self._keys = self._read()
 
-    def find(self, authorization: bytes) -> Key:
+    def find(self, carried: Collection[bytes]) -> Key:
         """See `Keys`. The lookup time of a digest reveals nothing about the keys."""
         now = self._clock()
         self._refresh(now)
-        scheme, _, secret = authorization.partition(b" ")
-        bears = scheme.lower() == b"bearer" and secret
-        key = self._keys.get(_digest(secret)) if bears else None
-        if key is None:
-            message = "No valid API key; send it as 'Authorization: Bearer KEY'."
+        # A choice between two keys would charge one of them for the other's request.
+        if len(carried) > 1:
+            message = f"The request carries several keys; send one, as {WAYS}."
             raise ApiError(401, message, "invalid_api_key")
+        key = next((self._keys.get(_digest(secret)) for secret in carried), None)
+        if key is None:
+            raise ApiError(401, f"No valid API key; send it as {WAYS}.", "invalid_api_key")
         if key.expires is not None and key.expires.timestamp() <= now:
             message = f"The API key '{key.name}' expired at {key.expires}; ask for a new one."
             raise ApiError(401, message, "invalid_api_key")

@@ -71,7 +71,8 @@ def parse(text: str, source: str) -> tuple[KeyEntry, ...]:
         mark = getattr(exc, "problem_mark", None)
         where = "" if mark is None else f" at line {mark.line + 1}"
         raise ConfigError(
-            f"The keys file '{source}' is not valid YAML, or has a field twice{where}."
+            f"The keys file '{source}' is not valid YAML, has a field twice or is nested too deep"
+            f"{where}."
         ) from None
     found = [*_repetitions(data)]
     try:
@@ -114,5 +115,6 @@ def _problem(error: Any) -> Problem:
         return Problem(path, "this field is required; add it")
     if error["type"] == "model_type":
         return Problem(path.strip("."), "this has no fields; write a mapping")
-    message = _REMEDIES.get(str(last)) or error["msg"][:1].lower() + error["msg"][1:]
+    said = error["msg"].removeprefix("Value error, ")
+    message = _REMEDIES.get(str(last)) or said[:1].lower() + said[1:]
     return Problem(path, message)
