@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from blended.router.schema_cycles import has_cycle
+
 Json = Any
 
 _LARGEST = 2**31 - 1
@@ -203,10 +205,10 @@ def choice_of_tool() -> Kind:
 
 
 def is_compilable(schema: Json, times: int = 1) -> bool:
-    """Whether a JSON schema, or a value that holds one, is small enough for a grammar's compiler.
+    """Whether a JSON schema, or a value that holds one, can be compiled to a grammar.
 
     The limits are on values, members of one `enum`, levels, characters of texts and of each
-    expression; `times` multiplies all but the levels.
+    expression; `times` multiplies all but the levels. No schema may mean only itself.
     """
     characters = 0
     for nodes, (name, value, depth) in enumerate(_walk(schema), start=1):
@@ -220,7 +222,7 @@ def is_compilable(schema: Json, times: int = 1) -> bool:
             or (name in _EXPRESSIONS and isinstance(value, str) and len(value) > _EXPRESSION)
         ):
             return False
-    return True
+    return not has_cycle(schema)
 
 
 def are_token_ids(value: list[Json]) -> bool:
@@ -257,5 +259,6 @@ def _is_whole(value: Json, low: int, high: int) -> bool:
 _EXPRESSIONS = ("pattern", "regex", "grammar", "whitespace_pattern")
 _COMPILABLE = (
     f", of at most {_SCHEMA_NODES} values, {_ENUM_VALUES} in one enum, {_SCHEMA_DEPTH} levels and "
-    f"{_SCHEMA_BYTES // 1024} KiB, no expression longer than {_EXPRESSION} characters"
+    f"{_SCHEMA_BYTES // 1024} KiB, no expression longer than {_EXPRESSION} characters, and no "
+    "schema that refers to itself only"
 )
