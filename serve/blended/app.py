@@ -209,8 +209,10 @@ def _scaling(replicas: Replicas, policy: dict[str, Any], **more: float) -> dict[
         "max_queued_requests": replicas.max_queued_requests,
         "backpressure_config": {"status_code": 429, "retry_after_s": RETRY_AFTER_S["overloaded"]},
         "graceful_shutdown_timeout_s": replicas.graceful_shutdown_timeout_s,
-        # A busy replica may answer its health check late; Ray notices a dead replica at once.
-        "health_check_timeout_s": 60,
+        # Ray notices a dead replica at once. One that hangs is replaced after three checks, which
+        # closes the connections of those that wait for it; a busy one may answer late.
+        "health_check_period_s": 5,
+        "health_check_timeout_s": 15,
     }
 
 

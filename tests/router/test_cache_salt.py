@@ -50,7 +50,9 @@ class Engine:
             self.salts.append(prompt[0])
         usage = {"prompt_tokens": 117, "completion_tokens": 1, "total_tokens": 118}
         details = {DETAILS: {"cached_tokens": cached, "audio_tokens": None}}
-        document = {"id": "chatcmpl-1", "model": "a", "choices": [], "usage": usage | details}
+        said = {"role": "assistant", "content": "Hi"}
+        choices = [{"index": 0, "message": said, "delta": said, "finish_reason": "stop"}]
+        document = {"id": "chatcmpl-1", "model": "a", "choices": choices, "usage": usage | details}
         text = json.dumps(document)
         return f"data: {text}\n\ndata: [DONE]\n\n".encode() if body.get("stream") else text.encode()
 

@@ -61,7 +61,7 @@ async def test_the_key_of_a_member_reaches_no_client(stream: bool, caplog: Any) 
 )
 async def test_texts_about_accounts_are_the_blends_own(text: str, caplog: Any) -> None:
     """The client's message names the blend's model; only the log has the member's words."""
-    async with refused(400, {"message": text}) as response:
+    async with refused(400, {"message": text, "param": "model"}) as response:
         shown = message(response)
 
     assert response.status_code == 400
@@ -79,7 +79,16 @@ async def test_a_member_that_wants_to_be_paid_is_out_of_the_question() -> None:
         assert "acct" not in response.text
 
 
-@pytest.mark.parametrize(("code", "status"), [(400, 400), (402, 503), (500, 503), (None, 503)])
+async def test_the_log_has_the_words_of_a_member_without_its_secrets(caplog: Any) -> None:
+    """The operator has to know why a member refuses."""
+    async with refused(400, {"message": f"Your credit balance is too low. {KEY}"}) as response:
+        assert response.status_code == 503
+        assert "credit" not in response.text
+    assert "credit balance is too low" in caplog.text
+    assert KEY not in caplog.text
+
+
+@pytest.mark.parametrize(("code", "status"), [(400, 400), (402, 503), (500, 502), (None, 502)])
 async def test_an_error_under_status_200_is_an_error(code: int | None, status: int) -> None:
     """Some APIs answer 200 with an error in the document: its code decides."""
     async with refused(200, {"message": f"Bearer {KEY}", "code": code}) as response:

@@ -14,7 +14,7 @@ from blended.config import Capability
 from blended.errors import ApiError
 from blended.experiments.assignment import Assignment
 from blended.retry_after import RETRY_AFTER_S
-from blended.router import cache_salt, requests, selection
+from blended.router import cache_salt, complaints, requests, selection
 from blended.router.arrivals import Arrivals
 from blended.router.availability import Availability
 from blended.router.blame import CONTEXT_EXCEEDED
@@ -135,6 +135,7 @@ async def answered(
                 )
             except Unanswered as exc:
                 attempts.trace.fail(exc.reason)
+                _log(upstream, exc)
                 attempts.failures.append(_failure(upstream, choice, exc))
                 if exc.reason not in ("full", "broken"):
                     availability.failed(upstream)
@@ -145,6 +146,14 @@ async def answered(
             yield answer
             return
     raise _nobody(attempts.failures, inquiry.blend)
+
+
+def _log(upstream: Upstream, exc: Unanswered) -> None:
+    """Tell the operator what a component said, where it is theirs to settle."""
+    if exc.reason in ("refused", "broken"):
+        keys = [upstream.key] if upstream.key else []
+        said = complaints.without_secrets(exc.said, keys)
+        logger.warning("component %s is %s: %s", upstream.id, exc.reason, said or "no word")
 
 
 def _failure(upstream: Upstream, choice: Choice, exc: Unanswered) -> Failure:
@@ -183,7 +192,7 @@ async def _ask_while_there(
         raise
     except Exception as exc:
         logger.error("component %s could not be asked", choice.component, exc_info=exc)
-        raise Unanswered("broken") from exc
+        raise Unanswered("broken", "an error of the router's own") from exc
 
 
 async def _ask(
@@ -295,7 +304,7 @@ def _nobody(failures: list[Failure], blend: Blend) -> ApiError:
     if failures and all(failure.reason == "broken" for failure in failures):
         return _suspect()
     refused = all(failure.reason == "refused" for failure in failures)
-    what = "refuses the router's key" if refused else "is available"
+    what = "refuses the router's key, or wants to be paid" if refused else "is available"
     who = "Every component" if refused else "No component"
     periods = [u.health.period_s for u in blend.upstreams.values()]
     message = f"{who} {what}; try again."

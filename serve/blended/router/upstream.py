@@ -70,13 +70,13 @@ class Unanswered(Exception):
 
     `reason` is `full` (its replicas take no more), `unavailable` (not there), `late` (no answer
     within its budget, or before a check failed), `refused` (it refuses the router's key, or wants
-    to be paid) or `broken` (it failed, or what came is no answer). `retry_after_s` is when it asks
-    to be asked again.
+    to be paid) or `broken` (it failed, or what came is no answer). `said` are its own words, for
+    the log. `retry_after_s` is when it asks to be asked again.
     """
 
-    def __init__(self, reason: Reason, retry_after_s: int | None = None) -> None:
-        super().__init__(reason, retry_after_s)
-        self.reason, self.retry_after_s = reason, retry_after_s
+    def __init__(self, reason: Reason, said: str = "", retry_after_s: int | None = None) -> None:
+        super().__init__(reason, said, retry_after_s)
+        self.reason, self.said, self.retry_after_s = reason, said, retry_after_s
 
 
 class Complaint(ApiError):
@@ -115,7 +115,7 @@ async def ask(session: aiohttp.ClientSession, question: Question) -> AsyncIterat
     except (aiohttp.ClientConnectorError, aiohttp.InvalidURL) as exc:
         raise Unanswered("unavailable") from exc
     except (aiohttp.ClientError, NoAnswer) as exc:
-        raise Unanswered("broken") from exc
+        raise Unanswered("broken", str(exc)) from exc
 
 
 async def _begun(response: aiohttp.ClientResponse, question: Question) -> Answer:
@@ -171,7 +171,7 @@ def _failure(
     reason = blame.reason(status, error, not upstream.is_ours)
     if reason is None:
         return Complaint(status, error.message, error.known_code, error.param)
-    return Unanswered(reason, _retry_after_s(response.headers.get("retry-after")))
+    return Unanswered(reason, error.message, _retry_after_s(response.headers.get("retry-after")))
 
 
 def _retry_after_s(value: str | None) -> int | None:
