@@ -1,0 +1,52 @@
+"""The fields of the Messages API: how the router handles each, and its valid values. One table."""
+
+from collections.abc import Mapping
+
+from blended.router import values
+from blended.router.dialects.sampling import SAMPLING
+from blended.router.fields import CHAT_FIELDS, Field
+from blended.router.values import Kind
+
+_ANYTHING = values.anything("anything")
+_OBJECT = Kind("an object", {"type": "object"}, lambda value: isinstance(value, dict))
+_FIELDS = (
+    CHAT_FIELDS["model"],
+    Field("messages", "passed", "The conversation so far, made legal for the component."),
+    Field("system", "passed", "A system message before it: a text, or a list of text blocks."),
+    CHAT_FIELDS["max_tokens"],
+    *SAMPLING,
+    Field(
+        "stop_sequences",
+        "passed",
+        "Texts that end the response.",
+        values.text_or_texts(16, 256),
+    ),
+    CHAT_FIELDS["stream"],
+    CHAT_FIELDS["tools"],
+    Field("tool_choice", "passed", "Whether the model calls a tool, and which.", _OBJECT),
+    Field("thinking", "passed", "Whether it thinks, and how long.", _OBJECT),
+    Field("output_config", "passed", "`effort`, and the response's `format`.", _OBJECT),
+    Field("output_format", "passed", "The same as `output_config.format`.", _OBJECT),
+    Field(
+        "metadata",
+        "read",
+        "`user_id`, `conversation_id` and `user_since` are used.",
+        values.anything("an object"),
+    ),
+    Field("cache_control", "dropped", "Engines decide.", _ANYTHING),
+    Field("context_management", "dropped", "The router cuts histories itself.", _ANYTHING),
+    Field("diagnostics", "dropped", "There are none.", _ANYTHING),
+    Field("service_tier", "dropped", "There is one.", values.one_of("auto", "standard_only")),
+    Field("speed", "dropped", "There is one.", values.one_of("standard")),
+    Field("container", "refused", "leave it out: no tool runs here"),
+    Field("mcp_servers", "refused", "leave it out, and give tools with an `input_schema`"),
+)
+
+MESSAGES_FIELDS: Mapping[str, Field] = {field.name: field for field in _FIELDS}
+# The names of this API for fields of chat, for errors.
+NAMES: Mapping[str, str] = {
+    "stop": "stop_sequences",
+    "response_format": "output_config.format",
+    "reasoning_effort": "output_config.effort",
+    "parallel_tool_calls": "tool_choice.disable_parallel_tool_use",
+}
