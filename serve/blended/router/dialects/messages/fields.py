@@ -38,7 +38,7 @@ _FIELDS = (
     Field("diagnostics", "dropped", "There are none.", _ANYTHING),
     Field("service_tier", "dropped", "There is one.", values.one_of("auto", "standard_only")),
     Field("speed", "dropped", "There is one.", values.one_of("standard")),
-    Field("container", "refused", "leave it out: no tool runs here"),
+    Field("container", "refused", "leave it out: hosted tools do not run here"),
     Field("mcp_servers", "refused", "leave it out, and give tools with an `input_schema`"),
 )
 

@@ -12,7 +12,7 @@ from blended.router.requests import Payload
 Json = dict[str, Any]
 
 _FUNCTION = ("name", "description", "parameters", "strict")
-_HOSTED = "give functions: no tool runs here"
+_HOSTED = "hosted tools do not run here"
 
 
 def chat(payload: Payload) -> Translated:
@@ -45,7 +45,7 @@ def _tools(payload: Payload) -> Json:
 
 def _tool(path: str, tool: Json) -> Json:
     if tool.get("type") != "function":
-        refuse(f"{path}.type", tool.get("type"), f'give "function"; {_HOSTED}')
+        refuse(f"{path}.type", tool.get("type"), f'give "function": {_HOSTED}')
     function = {name: tool[name] for name in _FUNCTION if tool.get(name) is not None}
     checks.text(f"{path}.name", tool.get("name"))
     return {"type": "function", "function": function}
@@ -61,7 +61,7 @@ def _choice(choice: Json, tools: list[Json]) -> tuple[Any, list[Json]]:
         allowed = checks.items("tool_choice.tools", choice.get("tools"))
         names = [checks.text(f"{path}.name", tool.get("name")) for path, tool in allowed]
         return choice.get("mode"), [t for t in tools if t["function"]["name"] in names]
-    refuse("tool_choice.type", kind, f'give "function" or "allowed_tools"; {_HOSTED}')
+    refuse("tool_choice.type", kind, f'give "function" or "allowed_tools": {_HOSTED}')
 
 
 def _text(text: Any) -> Json:
