@@ -50,7 +50,7 @@ def _tools(payload: Payload) -> Json:
 
 def _tool(path: str, tool: Json) -> Json:
     if tool.get("type") not in (None, "custom"):
-        remedy = "leave it out, and give a 'name' and an 'input_schema': hosted tools do not run here"
+        remedy = "leave it out, and give an 'input_schema': hosted tools do not run here"
         refuse(f"{path}.type", tool["type"], remedy)
     function: Json = {"name": checks.text(f"{path}.name", tool.get("name"))}
     function |= {n: tool[n] for n in ("description", "strict") if tool.get(n) is not None}
