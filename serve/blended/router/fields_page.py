@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from blended import generated_page
+from blended.router.dialects.messages.fields import MESSAGES_FIELDS
+from blended.router.dialects.responses.fields import RESPONSES_FIELDS
 from blended.router.fields import CHAT_FIELDS, COMPLETION_FIELDS, Field, Handling
 
 PAGE = Path("docs/api.md")
@@ -20,6 +22,9 @@ blended.router.fields_page`.
 |---|---|
 | `POST /v1/chat/completions` | answers a conversation |
 | `POST /v1/completions` | continues a text |
+| `POST /v1/responses` | answers a conversation, as OpenAI's Responses API |
+| `POST /v1/messages` | answers a conversation, as Anthropic's Messages API |
+| `POST /v1/messages/count_tokens` | counts a request's tokens |
 | `GET /v1/models`, `/v1/models/{model}` | the blend and its components |
 | `POST /v1/feedback` | takes what a user says of a response |
 | `GET /v1/responses/{response}` | the record of a response |
@@ -38,13 +43,25 @@ own.
 
 A message may have any field, and reaches the component with it; how many messages and content
 parts there may be is under `api` in [configuration.md](configuration.md).
+
+**Responses and Messages** are translated into chats and back: draw, history, journal and feedback
+are the same for all, and a conversation may go on from one to the other. Nothing is stored: a
+request carries its whole conversation. Tools are functions that the client runs; hosted tools are
+refused by their names. Reasoning comes as reasoning items and as thinking blocks. Errors have the
+shape of the client's API. The count of tokens is the largest of the components that may be drawn,
+each by its own chat template, or an estimate where none of them can count.
 """
 _ORDER: tuple[Handling, ...] = ("passed", "moved", "read", "dropped", "refused")
 
 
 def page() -> str:
-    """The endpoints, and one row for each field of the two that generate."""
-    tables = [("Chat", CHAT_FIELDS), ("Completions", COMPLETION_FIELDS)]
+    """The endpoints, and one row for each field of those that generate."""
+    tables = [
+        ("Chat", CHAT_FIELDS),
+        ("Completions", COMPLETION_FIELDS),
+        ("Responses", RESPONSES_FIELDS),
+        ("Messages", MESSAGES_FIELDS),
+    ]
     return "\n".join([_HEAD, *(_section(title, fields) for title, fields in tables)])
 
 

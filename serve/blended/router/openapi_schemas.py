@@ -17,8 +17,8 @@ def schemas(models: Sequence[str], max_messages: int) -> Json:
     said = {"message": {"type": "object", "properties": {"role": {"const": "assistant"}}}}
     delta = {"delta": {"type": "object"}}
     return {
-        "ChatRequest": _request(models, CHAT_FIELDS, "messages", messages),
-        "CompletionRequest": _request(models, COMPLETION_FIELDS, "prompt", _PROMPT),
+        "ChatRequest": request(models, CHAT_FIELDS, "messages", messages),
+        "CompletionRequest": request(models, COMPLETION_FIELDS, "prompt", _PROMPT),
         "Message": {"anyOf": _MESSAGES},
         "Part": {"anyOf": _PARTS},
         "ChatResponse": _response("chat.completion", said),
@@ -49,7 +49,7 @@ def ref(name: str) -> Json:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def _request(models: Sequence[str], fields: Fields, subject: str, schema: Json) -> Json:
+def request(models: Sequence[str], fields: Fields, subject: str, schema: Json) -> Json:
     """The fields that are used; the router drops some other fields and refuses the rest."""
     used = {name: field for name, field in fields.items() if field.is_used}
     known = {

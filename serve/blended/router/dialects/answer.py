@@ -104,7 +104,7 @@ class Answer:
             self.finish_reason = str(reason)
             stop = choice.get("stop_reason")
             self.stop = stop if isinstance(stop, str) else None
-        said = choice.get("delta") or choice.get("message") or {}
+        said = _object(choice.get("delta") or choice.get("message"))
         for kind, names in _TEXTS:
             text = next(filter(None, (_text(said.get(name)) for name in names)), "")
             if text and not (kind == "reasoning" and self.hides_reasoning):
@@ -133,7 +133,7 @@ class Answer:
 
 def _call(index: int, call: Json) -> tuple[Block, str]:
     """A block for a tool call, and the arguments in this piece of it."""
-    function = call.get("function") or {}
+    function = _object(call.get("function"))
     # A call without an index comes in one piece.
     key = call["index"] if call.get("index") is not None else call.get("id") or f"call {index}"
     call_id, name = str(call.get("id") or ""), str(function.get("name") or "")
@@ -162,6 +162,10 @@ def _text(value: Any) -> str:
     if isinstance(value, list):
         return "".join(_text(part.get("text")) for part in _objects(value))
     return value if isinstance(value, str) else ""
+
+
+def _object(value: Any) -> Json:
+    return value if isinstance(value, Mapping) else {}
 
 
 def _objects(value: Any) -> list[Json]:

@@ -98,7 +98,7 @@ def only(path: str, value: Mapping[str, Any], names: Sequence[str]) -> None:
 
 
 def content(parts: list[Json]) -> str | list[Json]:
-    """A message's content in the shape of chat: one text is no list."""
+    """A message's content in the shape of chat: one text that is not empty is no list."""
     if len(parts) == 1 and parts[0]["type"] == "text":
-        return str(parts[0]["text"])
+        return str(parts[0]["text"]) or parts
     return parts

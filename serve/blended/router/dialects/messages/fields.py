@@ -1,18 +1,33 @@
 """The fields of the Messages API: how the router handles each, and its valid values. One table."""
 
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 from blended.router import values
+from blended.router.dialects.messages import schemas
 from blended.router.dialects.sampling import SAMPLING
 from blended.router.fields import CHAT_FIELDS, Field
 from blended.router.values import Kind
 
 _ANYTHING = values.anything("anything")
-_OBJECT = Kind("an object", {"type": "object"}, lambda value: isinstance(value, dict))
+
+
+def _object(schema: Mapping[str, Any]) -> Kind:
+    return Kind("an object", schema, lambda value: isinstance(value, dict))
+
+
+_SYSTEM = Kind(
+    "a text or a list of text blocks",
+    schemas.SYSTEM,
+    lambda value: isinstance(value, str | list),
+)
 _FIELDS = (
     CHAT_FIELDS["model"],
     Field("messages", "passed", "The conversation so far, made legal for the component."),
-    Field("system", "passed", "A system message before it: a text, or a list of text blocks."),
+    Field(
+        "system", "passed", "A system message before it: a text, or a list of text blocks.", _SYSTEM
+    ),
     CHAT_FIELDS["max_tokens"],
     *SAMPLING,
     Field(
@@ -22,11 +37,31 @@ _FIELDS = (
         values.text_or_texts(16, 256),
     ),
     CHAT_FIELDS["stream"],
-    CHAT_FIELDS["tools"],
-    Field("tool_choice", "passed", "Whether the model calls a tool, and which.", _OBJECT),
-    Field("thinking", "passed", "Whether it thinks, and how long.", _OBJECT),
-    Field("output_config", "passed", "`effort`, and the response's `format`.", _OBJECT),
-    Field("output_format", "passed", "The same as `output_config.format`.", _OBJECT),
+    Field(
+        "tools",
+        "passed",
+        "Tools that the model may call.",
+        replace(values.tools(128), schema=schemas.TOOLS),
+    ),
+    Field(
+        "tool_choice",
+        "passed",
+        "Whether the model calls a tool, and which.",
+        _object(schemas.TOOL_CHOICE),
+    ),
+    Field("thinking", "passed", "Whether it thinks, and how long.", _object(schemas.THINKING)),
+    Field(
+        "output_config",
+        "passed",
+        "`effort`, and the response's `format`.",
+        _object(schemas.OUTPUT),
+    ),
+    Field(
+        "output_format",
+        "passed",
+        "The same as `output_config.format`.",
+        _object(schemas.FORMAT),
+    ),
     Field(
         "metadata",
         "read",

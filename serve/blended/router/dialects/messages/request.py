@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from blended.router import values
 from blended.router.dialects import checks
 from blended.router.dialects.dialect import Translated
 from blended.router.dialects.messages.fields import MESSAGES_FIELDS
@@ -13,6 +14,7 @@ Json = dict[str, Any]
 
 _CHOICES = {"auto": "auto", "any": "required", "none": "none"}
 _THINKING = ("enabled", "adaptive", "between_tools", "disabled")
+_BUDGET = values.whole(1)
 # From how many tokens of thinking on an effort is the nearest.
 _EFFORTS = ((4096, "high"), (2048, "medium"), (0, "low"))
 
@@ -63,7 +65,7 @@ def _choice(choice: Json) -> Any:
     if kind == "tool":
         name = checks.text("tool_choice.name", choice.get("name"))
         return {"type": "function", "function": {"name": name}}
-    if kind not in _CHOICES:
+    if not isinstance(kind, str) or kind not in _CHOICES:
         refuse("tool_choice.type", kind, f"give one of {', '.join(_CHOICES)}, tool")
     return _CHOICES[kind]
 
@@ -78,8 +80,8 @@ def _effort(payload: Payload) -> Json:
     if kind == "disabled":
         return {"reasoning_effort": "none"}
     if kind == "enabled":
-        if not isinstance(budget, int) or budget < 1:
-            refuse("thinking.budget_tokens", budget, "give a whole number of at least 1")
+        if not _BUDGET.holds(budget):
+            refuse("thinking.budget_tokens", budget, f"give {_BUDGET.words}")
         effort = effort or next(name for least, name in _EFFORTS if budget >= least)
     return {"reasoning_effort": effort}
 

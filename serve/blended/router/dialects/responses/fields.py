@@ -1,9 +1,11 @@
 """The fields of the Responses API: how the router handles each, and its valid values. One table."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from blended.router import values
+from blended.router.dialects.responses import schemas
 from blended.router.dialects.sampling import SAMPLING
 from blended.router.fields import CHAT_FIELDS, Field
 from blended.router.values import Kind
@@ -32,8 +34,8 @@ def _includable() -> Kind:
     return Kind(f"a list of {', '.join(_INCLUDABLE)}", schema, holds)
 
 
-def _object(words: str) -> Kind:
-    return Kind(words, {"type": "object"}, lambda value: isinstance(value, dict))
+def _object(schema: Mapping[str, Any]) -> Kind:
+    return Kind("an object", schema, lambda value: isinstance(value, dict))
 
 
 _TEXT = Kind("a text", {"type": "string"}, lambda value: isinstance(value, str))
@@ -45,16 +47,21 @@ _FIELDS = (
     *SAMPLING,
     Field("stop", "passed", "Texts that end the response.", values.text_or_texts(16, 256)),
     CHAT_FIELDS["stream"],
-    CHAT_FIELDS["tools"],
+    Field(
+        "tools",
+        "passed",
+        "Functions that the model may call.",
+        replace(values.tools(128), schema=schemas.TOOLS),
+    ),
     Field(
         "tool_choice",
         "passed",
         "Whether the model calls a function, which one, or one of which.",
-        values.choice_of_tool(),
+        replace(values.choice_of_tool(), schema=schemas.TOOL_CHOICE),
     ),
     CHAT_FIELDS["parallel_tool_calls"],
-    Field("text", "passed", "`format` is the form of the response.", _object("an object")),
-    Field("reasoning", "passed", "`effort` is how long it thinks.", _object("an object")),
+    Field("text", "passed", "`format` is the form of the response.", _object(schemas.FORM)),
+    Field("reasoning", "passed", "`effort` is how long it thinks.", _object(schemas.REASONING)),
     *(CHAT_FIELDS[n] for n in ("metadata", "prompt_cache_key", "safety_identifier", "user")),
     Field(
         "store",

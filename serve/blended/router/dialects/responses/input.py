@@ -28,7 +28,7 @@ def history(given: Any) -> tuple[list[Json], list[str]]:
     read = _History()
     for path, item in checks.items("input", given):
         kind = item.get("type") or ("message" if "role" in item else None)
-        if kind not in _ITEMS:
+        if not isinstance(kind, str) or kind not in _ITEMS:
             remedy = _STATELESS if kind == "item_reference" else f"give one of {', '.join(_ITEMS)}"
             refuse(f"{path}.type", kind, remedy)
         _ITEMS[kind](read, path, item)
