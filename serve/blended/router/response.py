@@ -122,7 +122,10 @@ class RelayedResponse:
             if not passage.complete:
                 message = "The component ended its response without completing it."
                 raise upstream.Interrupted(message)
-        except (upstream.Interrupted, Untranslatable) as exc:
+        except Untranslatable as exc:
+            passage.complete = False  # the client did not get all of it
+            end = self._interrupted(exc)
+        except upstream.Interrupted as exc:
             end = self._interrupted(exc)
         await send({"type": "http.response.body", "body": end})
 

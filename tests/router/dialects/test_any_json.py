@@ -4,7 +4,7 @@ import contextlib
 import json
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blended.config import Api
@@ -51,6 +51,7 @@ documents = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(of((*RESPONSES_FIELDS, "other")), of((*MESSAGES_FIELDS, "other")))
 def test_any_request_is_translated_or_refused(response: Any, message: Any) -> None:
     """No other exception reaches the client, and what is translated is JSON."""
@@ -59,6 +60,7 @@ def test_any_request_is_translated_or_refused(response: Any, message: Any) -> No
             json.dumps(dialect.checked(request, Api()))
 
 
+@settings(deadline=None)
 @given(documents)
 def test_any_answer_is_translated_or_a_failure(document: Any) -> None:
     """No other exception ends a response, whole or in a stream that goes on."""
@@ -68,3 +70,4 @@ def test_any_answer_is_translated_or_a_failure(document: Any) -> None:
         with contextlib.suppress(Untranslatable):
             translation = dialect.translation({}, "x-1", 1.0)
             assert translation.feed(stream([document, *EVERYTHING]))
+            translation.feed(b"")

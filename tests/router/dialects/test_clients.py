@@ -207,7 +207,10 @@ async def test_mixed_calls_end_a_stream_with_an_error() -> None:
     async with answering([], stream([chunk(delta) for delta in deltas])) as member:
         events = await broken_off(member, "/v1/messages", messages=HELLO)
 
+        assert events[0]["type"] == "message_start"
         assert "mixed the arguments" in events[-1]["error"]["message"]
+        await eventually(lambda: len(member.rig.records) == 1)
+        assert member.rig.records[0].state == "failed_after_first_byte"
 
 
 async def test_feedback_finds_a_response_of_every_api(tmp_path: Path) -> None:

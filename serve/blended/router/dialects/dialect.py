@@ -30,7 +30,7 @@ class Translation(Protocol):
         """Translate whole events of a chat stream, in their order; the stream may be cut anywhere.
 
         Raises:
-            Untranslatable: the client's API has no words for the events.
+            Untranslatable: the client's API has no words for the events of the call before.
         """
 
     def interrupted(self, message: str) -> bytes:

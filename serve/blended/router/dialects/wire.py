@@ -44,6 +44,17 @@ def chunks(events: bytes) -> Iterator[Json | None]:
             yield decoded
 
 
+def joined(events: Iterator[bytes]) -> tuple[bytes, Untranslatable | None]:
+    """The events up to the first that cannot be told, and the reason, if there is one."""
+    found = []
+    try:
+        for event in events:
+            found.append(event)
+    except Untranslatable as exc:
+        return b"".join(found), exc
+    return b"".join(found), None
+
+
 def event(document: Mapping[str, Any]) -> bytes:
     """The event of a document, with the document's `type` as its name."""
     return b"event: " + str(document["type"]).encode() + b"\n" + sse.encode(document)

@@ -73,8 +73,9 @@ def _choice(choice: Json) -> Any:
 def _effort(payload: Payload) -> Json:
     """How long the model thinks; a budget of tokens becomes the nearest effort."""
     effort = (payload.get("output_config") or {}).get("effort")
-    thinking = payload.get("thinking") or {"type": "adaptive"}
-    kind, budget = thinking.get("type"), thinking.get("budget_tokens")
+    thinking: Json = payload.get("thinking") or {"type": "adaptive"}
+    kind: Any = thinking.get("type")
+    budget: Any = thinking.get("budget_tokens")
     if kind not in _THINKING:
         refuse("thinking.type", kind, f"give one of {', '.join(_THINKING)}")
     if kind == "disabled":

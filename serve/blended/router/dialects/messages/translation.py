@@ -7,6 +7,7 @@ from blended.errors import ApiError
 from blended.router.dialects import wire
 from blended.router.dialects.answer import Answer, Step
 from blended.router.dialects.messages import document
+from blended.router.dialects.wire import Untranslatable
 from blended.router.requests import Payload
 
 Json = dict[str, Any]
@@ -28,6 +29,7 @@ class MessagesTranslation:
         self._request, self._id = request, message_id
         self._answer = Answer(hides_reasoning=hidden)
         self._has_begun = self._has_ended = False
+        self._failure: Untranslatable | None = None
 
     def whole(self, body: bytes) -> bytes:
         """Translate an answer that is one document."""
@@ -36,7 +38,10 @@ class MessagesTranslation:
 
     def feed(self, events: bytes) -> bytes:
         """Translate whole events of a chat stream."""
-        return b"".join(map(wire.event, self._events(events)))
+        if self._failure is not None:
+            raise self._failure
+        body, self._failure = wire.joined(map(wire.event, self._events(events)))
+        return body
 
     def interrupted(self, message: str) -> bytes:
         """The event `error`, after which nothing comes."""

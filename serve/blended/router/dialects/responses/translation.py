@@ -6,6 +6,7 @@ from typing import Any
 from blended.router.dialects import wire
 from blended.router.dialects.answer import Answer, Block, Step
 from blended.router.dialects.responses import document
+from blended.router.dialects.wire import Untranslatable
 from blended.router.requests import Payload
 
 Json = dict[str, Any]
@@ -29,6 +30,7 @@ class ResponsesTranslation:
         self._answer = Answer()
         self._number = 0
         self._has_ended = False
+        self._failure: Untranslatable | None = None
 
     def whole(self, body: bytes) -> bytes:
         """Translate an answer that is one document."""
@@ -38,7 +40,10 @@ class ResponsesTranslation:
 
     def feed(self, events: bytes) -> bytes:
         """Translate whole events of a chat stream."""
-        return b"".join(map(self._numbered, self._events(events)))
+        if self._failure is not None:
+            raise self._failure
+        body, self._failure = wire.joined(map(self._numbered, self._events(events)))
+        return body
 
     def interrupted(self, message: str) -> bytes:
         """The event `response.failed`; a block that was cut has no event that completes it."""
