@@ -12,7 +12,7 @@ def new_id(prefix: str = "chatcmpl", at: float = NOW, key: str = "web") -> str:
     return IDENTITY.response_id(prefix, at, key)
 
 
-@pytest.mark.parametrize("prefix", ["chatcmpl", "cmpl"])
+@pytest.mark.parametrize("prefix", ["chatcmpl", "cmpl", "resp", "msg"])
 def test_an_id_carries_its_time(prefix: str) -> None:
     """The same secret reads a response's start from its id, to the millisecond."""
     response_id = new_id(prefix)

@@ -11,7 +11,7 @@ import secrets
 SECRET_ENV = "BLENDED_JOURNAL_SECRET"
 
 _ID = re.compile(
-    r"(?P<prefix>chatcmpl|cmpl)-(?P<time>[0-9a-f]{12})(?P<random>[0-9a-f]{12})(?P<mac>[0-9a-f]{8})"
+    r"(?P<prefix>chatcmpl|cmpl|resp|msg)-(?P<time>[0-9a-f]{12})(?P<random>[0-9a-f]{12})(?P<mac>[0-9a-f]{8})"
 )
 
 
@@ -22,7 +22,7 @@ class Identity:
         self._key = hashlib.blake2b(secret.encode(), digest_size=32).digest()
 
     def response_id(self, prefix: str, started_at: float, key_name: str) -> str:
-        """A new id, `chatcmpl-` or `cmpl-` and 32 hexadecimal digits, for a request of that key.
+        """A new id, a prefix of `_ID` and 32 hexadecimal digits, for a request of that key.
 
         The digits are the time in milliseconds (so that ids sort by time), 48 random bits, and 32
         bits of a signature that covers the prefix and the key's name.

@@ -16,33 +16,39 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 import blended
-from blended import config
 from blended.journal.journal import Journal
 from blended.journal.records import ExperimentRecord, ResponseRecord
-from blended.router import cost, fields, models, needs, openapi, remote_dialects, requests
+from blended.router import (
+    cost,
+    fields,
+    models,
+    needs,
+    openapi,
+    operations,
+    remote_dialects,
+    requests,
+    token_count,
+)
 from blended.router.access.gate import ALLOWANCE, KEY, Access, Gate
 from blended.router.access.keys import Key
 from blended.router.access.rate_limits import Charge
 from blended.router.arrivals import Arrivals
-from blended.router.attempts import CHAT, COMPLETIONS, FIELDS, Attempts, Inquiry
+from blended.router.attempts import FIELDS, Attempts, Inquiry
 from blended.router.availability import Availability
 from blended.router.blend import Blend, definitions
 from blended.router.body import aside, read
 from blended.router.endpoints import OPEN, nowhere
 from blended.router.errors import Boundary, OnRefusal
 from blended.router.journal_routes import JournalRoutes
+from blended.router.operations import Asked, Operation
 from blended.router.response import Ending, RelayedResponse
 from blended.router.response_record import response_record
 from blended.router.timing import Timing
-from blended.router.turns import Turn, turn_of
 from blended.tracing import ResponseTrace
 
-Check = Callable[[requests.Payload, config.Api], None]
 OnEnd = Callable[[ResponseRecord, str | None], None]
 
 _LONGEST_ID = 128
-_OPERATIONS = {CHAT: "chat", COMPLETIONS: "text_completion"}
-_PREFIXES = {CHAT: "chatcmpl", COMPLETIONS: "cmpl"}
 
 
 class Api:
@@ -88,8 +94,11 @@ class Api:
             Route("/v1/models", self._models),
             Route("/v1/models/", self._models),
             Route("/v1/models/{model}", self._model),
-            Route("/v1/chat/completions", _Endpoint(self._chat), methods=["POST"]),
-            Route("/v1/completions", _Endpoint(self._complete), methods=["POST"]),
+            self._generating("/v1/chat/completions", operations.CHATS),
+            self._generating("/v1/completions", operations.TEXTS),
+            self._generating("/v1/responses", operations.RESPONSES),
+            self._generating("/v1/messages", operations.MESSAGES),
+            Route("/v1/messages/count_tokens", self._count_tokens, methods=["POST"]),
             Route("/v1/feedback", kept.feedback, methods=["POST"]),
             Route("/v1/records/{response}", kept.record),
         ]
@@ -136,28 +145,26 @@ class Api:
         blend, _access = self._ready()
         return JSONResponse(models.entry(blend, request.path_params["model"]))
 
-    async def _chat(self, request: Request) -> RelayedResponse:
-        return await self._answer(request, CHAT, requests.check_chat)
+    def _generating(self, path: str, operation: Operation) -> Route:
+        return Route(path, _Endpoint(partial(self._answer, operation)), methods=["POST"])
 
-    async def _complete(self, request: Request) -> RelayedResponse:
-        return await self._answer(request, COMPLETIONS, requests.check_completion)
+    async def _count_tokens(self, request: Request) -> Response:
+        blend, _access = self._ready()
+        asked = await _asked(blend, request, operations.MESSAGES)
+        inquiry = self._inquiry(blend, request, operations.MESSAGES, asked, time.time())
+        tokens = await token_count.counted(self._connections(), inquiry)
+        return JSONResponse({"input_tokens": tokens})
 
-    async def _answer(self, request: Request, path: str, check: Check) -> RelayedResponse:
+    async def _answer(self, operation: Operation, request: Request) -> RelayedResponse:
         timing = Timing()
         blend, access = self._ready()
         key: Key = request.scope[KEY]
-        body = await read(request, blend.config.api.max_body_bytes)
-        understood = partial(_understood, body, path, check, request, blend.config.api)
-        asked = await aside(len(body), understood)
-        inquiry = self._inquiry(blend, request, path, asked, timing.started_at)
+        asked = await _asked(blend, request, operation)
+        inquiry = self._inquiry(blend, request, operation, asked, timing.started_at)
         payload = inquiry.payload
-        possible = inquiry.possible()
-        fields.check_passed(payload, FIELDS[path], [u.passthrough for u in possible])
-        requests.check_choices(payload, [u.sampling.n for u in possible])
-        remote_dialects.check(payload, possible)
         charge = await access.limiter.charge(key, cost.at_most(inquiry))
         self.arrivals.count(payload["model"], inquiry.assignment, inquiry.needs)
-        trace = ResponseTrace.begin(request.headers, _OPERATIONS[path], payload["model"])
+        trace = ResponseTrace.begin(request.headers, operation.name, payload["model"])
         limits = {**request.scope[ALLOWANCE].headers, **charge.headers}
         return RelayedResponse(
             session=self._connections(),
@@ -167,14 +174,25 @@ class Api:
             headers=[(k.encode(), v.encode()) for k, v in limits.items()],
             keep=self.journal is not None and self.journal.keep_content,
             on_end=partial(self._ended, access, charge),
+            translation=operation.translation(asked, inquiry.response_id, timing.started_at),
         )
 
     def _inquiry(
-        self, blend: Blend, request: Request, path: str, asked: "_Asked", started_at: float
+        self,
+        blend: Blend,
+        request: Request,
+        operation: Operation,
+        asked: Asked,
+        started_at: float,
     ) -> Inquiry:
+        """A checked request with everything on which its draw depends.
+
+        Raises:
+            ApiError: 400, a field of it reaches no component; 404, there is no such model.
+        """
         key: Key = request.scope[KEY]
         identity = self.journal.identity if self.journal else None
-        prefix = _PREFIXES[path]
+        prefix = operation.prefix
         response_id = (
             identity.response_id(prefix, started_at, key.name)
             if identity
@@ -188,9 +206,9 @@ class Api:
         whole = models.distribution(blend, model, assignment)
         wanted = needs.needs(asked.payload)
         distribution, needed = needs.drawn_among(str(model), whole, wanted, blend.upstreams)
-        return Inquiry(
+        inquiry = Inquiry(
             blend=blend,
-            path=path,
+            path=operation.path,
             payload=asked.payload,
             key_name=key.name,
             turn=turn,
@@ -204,6 +222,8 @@ class Api:
             needs=needed,
             distribution=distribution,
         )
+        _check_possible(inquiry)
+        return inquiry
 
     async def _ended(self, access: Access, charge: Charge, ending: Ending) -> None:
         journal = self.journal
@@ -227,26 +247,19 @@ class Api:
         return self.blend, self.access
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """The parsed contents of a request's body."""
-
-    payload: requests.Payload
-    turn: Turn
-    size_bytes: int
-    prompt_tokens: int
+def _check_possible(inquiry: Inquiry) -> None:
+    """Refuse what some component that may be drawn would not keep."""
+    payload, possible = inquiry.payload, inquiry.possible()
+    fields.check_passed(payload, FIELDS[inquiry.path], [u.passthrough for u in possible])
+    requests.check_choices(payload, [u.sampling.n for u in possible])
+    remote_dialects.check(payload, possible)
 
 
-def _understood(
-    body: bytes, path: str, check: Check, request: Request, limits: config.Api
-) -> _Asked:
-    payload = requests.parse(body)
-    check(payload, limits)
-    payload = fields.settled(payload, FIELDS[path])
-    if path == COMPLETIONS:
-        payload.pop("messages", None)  # not a field of completions, and unchecked
-    turn = turn_of(payload, request.headers, request.scope[KEY].name)
-    return _Asked(payload, turn, len(body), cost.prompt_tokens(path, payload))
+async def _asked(blend: Blend, request: Request, operation: Operation) -> Asked:
+    """A request's body, read and checked."""
+    limits = blend.config.api
+    body = await read(request, limits.max_body_bytes)
+    return await aside(len(body), partial(operations.understood, body, operation, request, limits))
 
 
 @dataclass(frozen=True)

@@ -266,12 +266,14 @@ async def _window(
 
     async def count(candidate: list[dict[str, Any]]) -> int:
         prompt = {"messages": legal_form.legal(candidate, history), "tools": body.get("tools")}
-        return await _count(session, upstream, prompt)
+        return await count_tokens(session, upstream, prompt)
 
     return await window.fit(messages, room, history.block, count, sure)
 
 
-async def _count(session: aiohttp.ClientSession, upstream: Upstream, prompt: dict[str, Any]) -> int:
+async def count_tokens(
+    session: aiohttp.ClientSession, upstream: Upstream, prompt: dict[str, Any]
+) -> int:
     """The tokens of a prompt, counted by the component if it can count; otherwise an estimate."""
     if upstream.tokenize_url is None:
         return window.estimate(prompt["messages"])

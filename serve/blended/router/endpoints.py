@@ -26,6 +26,9 @@ class Endpoint:
 ENDPOINTS = (
     Endpoint("POST", "/v1/chat/completions", "answers a conversation"),
     Endpoint("POST", "/v1/completions", "continues a text"),
+    Endpoint("POST", "/v1/responses", "answers a conversation, as OpenAI's Responses API"),
+    Endpoint("POST", "/v1/messages", "answers a conversation, as Anthropic's Messages API"),
+    Endpoint("POST", "/v1/messages/count_tokens", "counts a request's tokens"),
     Endpoint("GET", "/v1/models", "the blend and its components; so does `/v1/models/`"),
     Endpoint("GET", "/v1/models/{model}", "one of them"),
     Endpoint("POST", "/v1/feedback", "takes what a user says of a response"),

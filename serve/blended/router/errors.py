@@ -1,33 +1,47 @@
-"""Errors as the API's clients get them: always a JSON document in OpenAI's shape."""
+"""Errors as the API's clients get them: a JSON document in the shape of the API that they use."""
 
 import json
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from blended.errors import ApiError
+from blended.router.client_apis.messages import document as messages
 
 logger = logging.getLogger(__name__)
 
 RESPONSE_ID_HEADER = "x-blended-response-id"
+_LONGEST_ID = 128
 
 # Called with HTTP status and error code when a request ends without a component's response.
 OnRefusal = Callable[[int, str | None], None]
 
 
-def error_response(error: ApiError) -> Response:
-    """An error with its headers, and Retry-After if another try may help."""
+def error_response(error: ApiError) -> ASGIApp:
+    """An error with its headers, and Retry-After if another try may help.
+
+    The path of a request tells the API, and so the document's shape.
+    """
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await _response(scope, error)(scope, receive, send)
+
+    return app
+
+
+def _response(scope: Scope, error: ApiError) -> Response:
     headers = dict(error.headers)
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     if error.retry_after_s is not None:
         headers["Retry-After"] = str(error.retry_after_s)
-    return json_response(error.body(), error.status, headers)
+    return json_response(_document(scope, error), error.status, headers)
 
 
 def json_response(
@@ -38,6 +52,13 @@ def json_response(
     It is ASCII, because their texts may have lone surrogates, which UTF-8 cannot encode.
     """
     return Response(json.dumps(document), status, headers, media_type="application/json")
+
+
+def _document(scope: Scope, error: ApiError) -> Mapping[str, Any]:
+    if not f"{scope['path']}/".startswith("/v1/messages/"):
+        return error.body()
+    given = Headers(scope=scope).get("x-request-id", "")[:_LONGEST_ID] or None
+    return messages.error(error, error.headers.get(RESPONSE_ID_HEADER) or given)
 
 
 class Boundary:

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from blended import generated_page
+from blended.router.client_apis.messages.fields import MESSAGES_FIELDS
+from blended.router.client_apis.responses.fields import RESPONSES_FIELDS
 from blended.router.endpoints import ENDPOINTS, Endpoint
 from blended.router.fields import CHAT_FIELDS, COMPLETION_FIELDS, Field, Handling
 
@@ -42,14 +44,26 @@ own.
 
 A message may have any field, and reaches the component with it; how many messages and content
 parts there may be is under `api` in [configuration.md](configuration.md).
+
+**Responses and Messages** are translated into chats and back: draw, history, journal and feedback
+are the same for all, and a conversation may go on from one to the other. Nothing is stored: a
+request carries its whole conversation. Tools are functions that the client runs; hosted tools are
+refused by their names. Reasoning comes as reasoning items and as thinking blocks. Errors have the
+shape of the client's API. The count of tokens is the largest of the components that may be drawn,
+each by its own chat template, or an estimate where none of them can count.
 """
 _ENDPOINTS_HEAD = ("| endpoint | what it does | needs |", "|---|---|---|")
 _ORDER: tuple[Handling, ...] = ("passed", "moved", "read", "dropped", "refused")
 
 
 def page() -> str:
-    """The endpoints, and one row for each field of the two that generate."""
-    tables = [("Chat", CHAT_FIELDS), ("Completions", COMPLETION_FIELDS)]
+    """The endpoints, and one row for each field of those that generate."""
+    tables = [
+        ("Chat", CHAT_FIELDS),
+        ("Completions", COMPLETION_FIELDS),
+        ("Responses", RESPONSES_FIELDS),
+        ("Messages", MESSAGES_FIELDS),
+    ]
     head = _HEAD.format(endpoints="\n".join([*_ENDPOINTS_HEAD, *map(_endpoint, ENDPOINTS)]))
     return "\n".join([head, *(_section(title, fields) for title, fields in tables)])
 

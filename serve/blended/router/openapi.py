@@ -4,8 +4,10 @@ from collections.abc import Sequence
 
 import blended
 from blended.config import BlendConfig
+from blended.router import openapi_client_apis
 from blended.router.endpoints import OPEN
 from blended.router.fields import MOST_CHOICES
+from blended.router.openapi_client_apis import with_messages_errors
 from blended.router.openapi_schemas import Json, ref, schemas
 
 _DESCRIPTION = """\
@@ -30,7 +32,8 @@ def document(blend: BlendConfig, components: Sequence[str]) -> Json:
         "paths": _paths(models, blend.api.max_body_bytes),
         "components": {
             "securitySchemes": _KEYS,
-            "schemas": schemas(models, blend.api.max_messages, choices),
+            "schemas": schemas(models, blend.api.max_messages, choices)
+            | openapi_client_apis.schemas(models, blend.api.max_messages),
             "headers": _ANSWER_HEADERS | _LIMIT_HEADERS | _RETRY_HEADERS,
         },
     }
@@ -47,6 +50,10 @@ def _paths(models: Sequence[str], max_body_bytes: int) -> Json:
             "post": _generating("Answer a conversation.", "Chat", max_body_bytes)
         },
         "/v1/completions": {"post": _generating("Continue a text.", "Completion", max_body_bytes)},
+        "/v1/responses": {
+            "post": _generating("Answer, as OpenAI's Responses API.", "Responses", max_body_bytes)
+        },
+        **_messages(max_body_bytes),
         "/v1/feedback": {"post": _feedback(max_body_bytes)},
         "/v1/records/{response}": {
             "parameters": [response],
@@ -85,6 +92,20 @@ def _generating(summary: str, name: str, max_body_bytes: int) -> Json:
             "429": _BUSY,
             "503": _UNAVAILABLE,
         },
+    }
+
+
+def _messages(max_body_bytes: int) -> Json:
+    """The paths of Anthropic's Messages API."""
+    answering = _generating("Answer, as Anthropic's Messages API.", "Messages", max_body_bytes)
+    counted = {"200": _answer("The largest count of a component.", "MessagesTokens")}
+    counting = answering | {
+        "summary": "Count the tokens of a request.",
+        "responses": answering["responses"] | counted,
+    }
+    return {
+        "/v1/messages": {"post": with_messages_errors(answering)},
+        "/v1/messages/count_tokens": {"post": with_messages_errors(counting)},
     }
 
 

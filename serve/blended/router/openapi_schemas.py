@@ -21,8 +21,8 @@ def schemas(models: Sequence[str], max_messages: int, choices: int) -> Json:
     said = {"message": {"type": "object", "properties": {"role": {"const": "assistant"}}}}
     delta = {"delta": {"type": "object"}}
     return {
-        "ChatRequest": _request(models, CHAT_FIELDS, messages=messages, n=n),
-        "CompletionRequest": _request(models, COMPLETION_FIELDS, prompt=_PROMPT, n=n),
+        "ChatRequest": request(models, CHAT_FIELDS, n, messages=messages),
+        "CompletionRequest": request(models, COMPLETION_FIELDS, n, prompt=_PROMPT),
         "Message": {"anyOf": _MESSAGES},
         "Part": {"anyOf": _PARTS},
         "ChatResponse": _response("chat.completion", said),
@@ -54,13 +54,16 @@ def ref(name: str) -> Json:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def _request(models: Sequence[str], fields: Fields, n: Json, **subject: Json) -> Json:
-    """The fields that are used; the router drops some other fields and refuses the rest."""
+def request(models: Sequence[str], fields: Fields, n: Json | None, **subject: Json) -> Json:
+    """The fields that are used; the router drops some other fields and refuses the rest.
+
+    `n` is the schema of the number of choices, None for an API that has one.
+    """
     used = {name: field for name, field in fields.items() if field.is_used}
     known = {
         "model": {"enum": list(models), "description": "The blend, or one of its components."},
         "metadata": _METADATA,
-        "n": n | {"description": fields["n"].note},
+        **({"n": n | {"description": fields["n"].note}} if n is not None else {}),
         **subject,
     }
     properties = {name: known.get(name) or _optional(field) for name, field in used.items()}

@@ -16,6 +16,8 @@ from blended.errors import ApiError
 from blended.router import cache_salt, complaints, upstream
 from blended.router.attempts import Attempts, Inquiry, answered
 from blended.router.availability import Availability
+from blended.router.client_apis.client_api import Translation
+from blended.router.client_apis.wire import Untranslatable
 from blended.router.errors import RESPONSE_ID_HEADER
 from blended.router.rewriting import Passage
 
@@ -50,7 +52,8 @@ class RelayedResponse:
     Every request ends in exactly one way: finished; failed, with an HTTP error or, after the first
     byte, an SSE error event; refused by the component, with its message; or cancelled, because the
     client left. `on_end` is called with the ending. `headers` are sent with the answer; `keep`
-    keeps the answer's bytes for `on_end`.
+    keeps the answer's bytes for `on_end`. `translation` is there for a client of another API than
+    the component's: it gets its words, while the kept bytes stay the component's.
     """
 
     session: aiohttp.ClientSession
@@ -60,6 +63,7 @@ class RelayedResponse:
     headers: Headers
     keep: bool
     on_end: Callable[[Ending], Awaitable[None]]
+    translation: Translation | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         passage = Passage(
@@ -100,12 +104,12 @@ class RelayedResponse:
             return
         self.attempts.timing.come()
         self.attempts.timing.piece()
-        body = self._seen()(passage.whole(answer.whole or b""))
+        body = self._whole(passage.whole(answer.whole or b""))
         await self._start(send, answer, [_JSON, (b"content-length", b"%d" % len(body))])
         await send({"type": "http.response.body", "body": body})
 
     async def _stream(self, chunks: AsyncIterator[bytes], passage: Passage, send: Send) -> None:
-        timing, seen = self.attempts.timing, self._seen()
+        timing, seen = self.attempts.timing, self._shown()
         try:
             async for chunk in chunks:
                 timing.come()
@@ -123,9 +127,29 @@ class RelayedResponse:
             if not passage.complete:
                 message = "The component ended its response without completing it."
                 raise upstream.Interrupted(message)
+        except Untranslatable as exc:
+            passage.complete = False  # the client did not get all of it
+            end = self._interrupted(exc)
         except upstream.Interrupted as exc:
             end = self._interrupted(exc)
         await send({"type": "http.response.body", "body": end})
+
+    def _whole(self, document: bytes) -> bytes:
+        """An answer in one document, as the client gets it."""
+        seen = self._seen()(document)
+        if self.translation is None:
+            return seen
+        try:
+            return self.translation.whole(seen)
+        except Untranslatable as exc:
+            raise ApiError(502, f"{exc} Try again.", "component_unavailable") from exc
+
+    def _shown(self) -> Callable[[bytes], bytes]:
+        """What makes events fit for the client, in the words of the client's API."""
+        seen, translation = self._seen(), self.translation
+        if translation is None:
+            return seen
+        return lambda events: translation.feed(seen(events))
 
     def _seen(self) -> Callable[[bytes], bytes]:
         """What makes a document fit for the client: no counts of a cache that others can fill."""
@@ -135,11 +159,13 @@ class RelayedResponse:
         is_own = cache_salt.is_own(answering, api, self.inquiry.key_name)
         return bytes if is_own else cache_salt.without_cached
 
-    def _interrupted(self, exc: upstream.Interrupted) -> bytes:
+    def _interrupted(self, exc: upstream.Interrupted | Untranslatable) -> bytes:
         assert self.attempts.choice is not None, "only an answer can be interrupted"
         component = self.attempts.choice.component
         self.availability.failed(self.inquiry.blend.upstreams[component])
         logger.warning("response failed after its first byte: %s", exc, extra=self._ids())
+        if self.translation is not None:
+            return self.translation.interrupted(str(exc))
         return sse.error_event(str(exc))
 
     def _ids(self) -> dict[str, str | None]:
