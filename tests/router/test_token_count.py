@@ -30,7 +30,8 @@ async def tokenize(request: Request) -> Response:
 
 async def counted(model: str, **weights: float) -> int:
     """The answer for a model of a blend of three engines with these weights."""
-    components = [{"id": n, "kind": "vllm", "engine": {"model": "demo:ember"}} for n in COUNTS]
+    engine = {"kind": "vllm", "engine": {"model": "demo:ember"}, "capabilities": ["tools"]}
+    components = [{"id": name, **engine} for name in COUNTS]
     config = BlendConfig.model_validate(
         {"name": "blend", "components": components, "selection": {"weights": weights}}
     )

@@ -12,19 +12,22 @@ from blended.sse import KEEP_ALIVE
 
 @dataclass
 class KeepAlive:
-    """Sends a comment every `period_s` seconds until the response begins.
+    """Sends a comment every `period_s` seconds until the response begins; None sends none.
 
-    `start` sends status and headers. `has_started` tells whether they have been sent.
+    `start` sends status and headers, `send` what follows. `has_started` tells whether it has begun.
     """
 
-    period_s: float
-    send: Send
+    period_s: float | None
     start: Callable[[], Awaitable[None]]
+    send: Send
     has_started: bool = field(default=False, init=False)
 
     @asynccontextmanager
     async def until_left(self) -> AsyncIterator[None]:
         """Send comments while the block waits; once it is left, no comment follows."""
+        if self.period_s is None:
+            yield
+            return
         sending: asyncio.Task[None] | None = None
 
         def begin() -> None:
@@ -42,6 +45,7 @@ class KeepAlive:
                 await asyncio.wait({sending})
 
     async def _send_comments(self) -> None:
+        assert self.period_s is not None, "there is a period where comments are sent"
         self.has_started = True
         await self.start()
         while True:

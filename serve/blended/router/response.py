@@ -4,7 +4,9 @@ import asyncio
 import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import aiohttp
@@ -19,6 +21,7 @@ from blended.router.availability import Availability
 from blended.router.client_apis.client_api import Translation
 from blended.router.client_apis.wire import Untranslatable
 from blended.router.errors import RESPONSE_ID_HEADER
+from blended.router.keep_alive import KeepAlive
 from blended.router.rewriting import Passage
 
 logger = logging.getLogger(__name__)
@@ -51,7 +54,8 @@ class RelayedResponse:
 
     Every request ends in exactly one way: finished; failed, with an HTTP error or, after the first
     byte, an SSE error event; refused by the component, with its message; or cancelled, because the
-    client left. `on_end` is called with the ending. `headers` are sent with the answer; `keep`
+    client left. A stream that begins late is kept alive: then every error is an event. `on_end` is
+    called with the ending. `headers` are sent with the answer; `keep`
     keeps the answer's bytes for `on_end`. `translation` is there for a client of another API than
     the component's: it gets its words, while the kept bytes stay the component's.
     """
@@ -69,9 +73,10 @@ class RelayedResponse:
         passage = Passage(
             self._shown_model(), self._client_wants_usage(), self.inquiry.response_id, self.keep
         )
+        waiting = self._keep_alive(send)
         state: State = "failed"
         try:
-            finished = await finishes_before_disconnect(self._relay(passage, send), receive)
+            finished = await finishes_before_disconnect(self._relay(passage, waiting), receive)
             if not finished:
                 state = "cancelled"
             elif passage.complete:
@@ -83,23 +88,34 @@ class RelayedResponse:
             if isinstance(error, upstream.Complaint):
                 state = "refused"
             error.headers = {**error.headers, RESPONSE_ID_HEADER: self.inquiry.response_id}
-            raise
+            if not waiting.has_started:
+                raise
+            await send({"type": "http.response.body", "body": self._told(error)})
         finally:
             self.attempts.timing.end()
             await self.on_end(Ending(state, self.inquiry, self.attempts, passage))
 
-    async def _relay(self, passage: Passage, send: Send) -> None:
+    def _keep_alive(self, send: Send) -> KeepAlive:
+        is_stream = bool(self.inquiry.payload.get("stream"))
+        period_s = self.inquiry.blend.config.api.keep_alive_s if is_stream else None
+        return KeepAlive(period_s, partial(self._start, send, None, _STREAM_HEADERS), send)
+
+    async def _relay(self, passage: Passage, waiting: KeepAlive) -> None:
         try:
-            async with answered(
-                self.session, self.inquiry, self.availability, self.attempts
-            ) as answer:
-                await self._pass_on(answer, passage, send)
+            async with AsyncExitStack() as stack:
+                async with waiting.until_left():
+                    answer = await stack.enter_async_context(
+                        answered(self.session, self.inquiry, self.availability, self.attempts)
+                    )
+                await self._pass_on(answer, passage, waiting)
         except upstream.Complaint as complaint:
             raise self._concealed(complaint) from complaint
 
-    async def _pass_on(self, answer: upstream.Answer, passage: Passage, send: Send) -> None:
+    async def _pass_on(self, answer: upstream.Answer, passage: Passage, waiting: KeepAlive) -> None:
+        send = waiting.send
         if answer.stream is not None:
-            await self._start(send, answer, _STREAM_HEADERS)
+            if not waiting.has_started:
+                await self._start(send, answer, _STREAM_HEADERS)
             await self._stream(answer.stream, passage, send)
             return
         self.attempts.timing.come()
@@ -168,21 +184,29 @@ class RelayedResponse:
             return self.translation.interrupted(str(exc))
         return sse.error_event(str(exc))
 
+    def _told(self, error: ApiError) -> bytes:
+        """The end of a stream that has started and has no answer."""
+        if self.translation is not None:
+            return self.translation.interrupted(str(error))
+        return sse.encode(error.body())
+
     def _ids(self) -> dict[str, str | None]:
         """The ids in every log line about a response."""
         inquiry = self.inquiry
         ids = {"response_id": inquiry.response_id, "request_id": inquiry.request_id}
         return {**ids, "trace_id": self.attempts.trace.id}
 
-    async def _start(self, send: Send, answer: upstream.Answer, more: Headers) -> None:
+    async def _start(self, send: Send, answer: upstream.Answer | None, more: Headers) -> None:
+        """Send status and headers; without an answer nothing is known of its component."""
         headers = [
             (RESPONSE_ID_HEADER.encode(), self.inquiry.response_id.encode()),
-            (b"x-blended-attempts", b"%d" % len(self.attempts)),
             *more,
             *self.headers,
         ]
         choice = self.attempts.choice
-        if self._shown_model() is None and choice is not None:
+        if answer is not None:
+            headers.append((b"x-blended-attempts", b"%d" % len(self.attempts)))
+        if answer is not None and self._shown_model() is None and choice is not None:
             headers.append((b"x-blended-component", choice.component.encode()))
             headers.append((b"x-blended-intended", self.inquiry.first_draw.component.encode()))
             headers.append((b"x-blended-propensity", b"%.6g" % choice.propensity))

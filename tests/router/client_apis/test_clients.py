@@ -286,4 +286,4 @@ async def test_an_answer_that_is_no_chat_is_a_failure(path: str) -> None:
         assert error["type"] == ("api_error" if "messages" in path else "server_error")
         assert "component failed" in error["message"]
         await eventually(lambda: len(r.records) == 1)
-        assert r.records[0].state == "failed_after_first_byte"
+        assert r.records[0].state == "failed_before_first_byte"
