@@ -97,6 +97,17 @@ def _types(rng: Random, target: Target) -> Case:
     return Case("", _post(target, bodies.encoded(body), path=path))
 
 
+def _client_apis(rng: Random, target: Target) -> Case:
+    """The Responses and Messages APIs, sound and with odd values."""
+    body = _chat(rng, target)
+    path = rng.choice(("/v1/responses", "/v1/messages", "/v1/messages/count_tokens"))
+    if path == "/v1/responses":
+        body = {"input" if k == "messages" else k: v for k, v in body.items() if k != "max_tokens"}
+    if rng.random() < 0.7:
+        body = bodies.mutated(rng, body)
+    return Case("", _post(target, bodies.encoded(body), path=path))
+
+
 def _fields(rng: Random, target: Target) -> Case:
     body = bodies.with_field(rng, _chat(rng, target))
     path = rng.choice(("/v1/chat/completions", "/v1/chat/completions", "/v1/completions"))
@@ -315,6 +326,7 @@ _KINDS: dict[str, tuple[float, Callable[[Random, Target], Case]]] = {
     "valid": (10, _valid),
     "body/types": (20, _types),
     "body/fields": (20, _fields),
+    "body/client_apis": (10, _client_apis),
     "body/crowded": (1, _crowded),
     "body/tools": (5, _tools),
     "body/nested": (5, _nested),

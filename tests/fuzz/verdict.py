@@ -10,6 +10,7 @@ from blended import sse
 from tests.fuzz.cases import Case
 from tests.fuzz.exchange import Exchange
 
+_LAST_EVENTS = ("response.completed", "response.incomplete", "response.failed", "message_stop")
 _RETRIABLE = (429, 503)
 
 
@@ -105,11 +106,13 @@ def _fault(case: Case, response: HttpResponse) -> str:
 
 
 def _is_error(response: HttpResponse) -> bool:
-    error = _json(response.body).get("error")
+    document = _json(response.body)
+    error = document.get("error")
+    names = {"message", "type"} if "type" in document else {"message", "type", "param", "code"}
     return (
         response.content_type == "application/json"
         and isinstance(error, dict)
-        and set(error) == {"message", "type", "param", "code"}
+        and set(error) == names
         and bool(error["message"])
     )
 
@@ -119,11 +122,17 @@ def _is_answer(response: HttpResponse) -> bool:
         return bool(_json(response.body))
     if response.content_type != "text/event-stream":
         return False
-    events = list(sse.events([response.body]))
-    if not events or b"".join(event.raw for event in events) != response.body:
+    items = sse.Parser().feed(response.body)
+    events = [item for item in items if isinstance(item, sse.Event)]
+    if not events or b"".join(item.raw for item in items) != response.body:
         return False
     *pieces, end = [event.data for event in events]
-    return all(map(_json, pieces)) and (end == sse.DONE or "error" in _json(end))
+    return all(map(_json, pieces)) and (end == sse.DONE or _is_end(_json(end)))
+
+
+def _is_end(document: dict[str, Any]) -> bool:
+    """Whether a stream may end so: with an error, or with the last event of its API."""
+    return "error" in document or document.get("type") in _LAST_EVENTS
 
 
 def _json(document: bytes) -> dict[str, Any]:

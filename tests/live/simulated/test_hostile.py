@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import statistics
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
@@ -101,6 +102,26 @@ async def test_a_component_that_hangs_costs_no_response_that_had_not_begun(beset
     print(json.dumps({**summary(results), "longest_s": longest_s}))
     assert {result.end for result in results} == {"finished"}
     assert longest_s < 30
+
+
+def wait_for_another(live: Live, pid: int) -> None:
+    """Wait until two routers run, none of them with this process."""
+    deadline = time.monotonic() + PATIENCE_S
+    while len(now := live.pids("blended", "Router")) < 2 or pid in now:
+        assert time.monotonic() < deadline, f"{now} are the routers after {PATIENCE_S} s"
+        time.sleep(0.5)
+
+
+async def test_a_router_that_hangs_is_replaced(beset: Live) -> None:
+    """Serve ends it after three checks that fail, and with it the requests that wait for it."""
+    pid, _ = await asyncio.to_thread(beset.pids, "blended", "Router")
+    async with stopped(pid), steady(beset, RATE_PER_S, BODIES) as results:
+        await asyncio.to_thread(wait_for_another, beset, pid)
+
+    longest_s = max(result.took_ms for result in results) / 1e3
+    print(json.dumps({**summary(results), "longest_s": longest_s}))
+    assert longest_s < PATIENCE_S
+    assert not psutil.pid_exists(pid)
 
 
 async def test_a_proxy_that_dies_is_there_again_in_seconds(beset: Live) -> None:
