@@ -137,8 +137,8 @@ def _wrong() -> list[DashboardPanel]:
     return [
         DashboardPanel(
             "Attempts that failed",
-            "The share of a component's attempts that gave no byte, by cause: full, unavailable, "
-            "late, or refused, which means that it did not accept the router's key.",
+            "The share of a component's attempts that gave no answer, by cause: full, unavailable, "
+            "late, broken (it failed), or refused (it did not accept the router's key or account).",
             "percentunit",
             [(failed, "{{component}} {{outcome}}")],
         ),

@@ -51,7 +51,7 @@ DRAWS = Metric(
 ATTEMPTS = Metric(
     "blended_attempts",
     "counter",
-    "Times that a component was asked: `answered`, or why not (full, unavailable, late, refused).",
+    "Times that a component was asked: `answered`, or why not (full, unavailable, late, refused, broken).",
     ("component", "outcome"),
 )
 REPLACEMENTS = Metric(
