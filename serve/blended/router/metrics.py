@@ -51,7 +51,8 @@ DRAWS = Metric(
 ATTEMPTS = Metric(
     "blended_attempts",
     "counter",
-    "Times that a component was asked: `answered`, or why not (full, unavailable, late, refused, broken).",
+    "Times that a component was asked: `answered`, or why not (full, unavailable, late, refused, "
+    "broken).",
     ("component", "outcome"),
 )
 REPLACEMENTS = Metric(
