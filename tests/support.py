@@ -78,18 +78,6 @@ def remote_blend(url: str, **timeouts: float) -> BlendConfig:
     return BlendConfig.model_validate({"name": "blend", "components": [component]})
 
 
-class _Server(uvicorn.Server):
-    """A server that stops at once, and not at its next tick."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.stopping = asyncio.Event()
-
-    async def main_loop(self) -> None:
-        """Serve until told to stop."""
-        await self.stopping.wait()
-
-
 @asynccontextmanager
 async def serving(app: ASGIApp) -> AsyncIterator[str]:
     """Serve an ASGI application on a free port of the loopback interface; yields its URL."""
@@ -101,7 +89,7 @@ async def serving(app: ASGIApp) -> AsyncIterator[str]:
         ws="none",
         timeout_graceful_shutdown=0,  # what is under way is cancelled; the lifespan still ends
     )
-    server = _Server(config)
+    server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve())
     while not server.started:
         await asyncio.sleep(0)
@@ -110,7 +98,7 @@ async def serving(app: ASGIApp) -> AsyncIterator[str]:
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
-        server.stopping.set()
+        server.should_exit = True
         await task
 
 

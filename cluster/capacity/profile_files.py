@@ -88,6 +88,10 @@ class Profile(Frozen):
         )
 
 
+# vLLM's arguments that say how a response is read, after it has been generated.
+_PARSERS = ("enable_auto_tool_choice", "tool_call_parser", "reasoning_parser")
+
+
 def served(component: AnyComponent) -> dict[str, Any]:
     """The settings of a component that decide the speed of one replica.
 
@@ -99,6 +103,8 @@ def served(component: AnyComponent) -> dict[str, Any]:
     # A replica's place and Ray's CPU count for it do not change its speed.
     apart = {"replica_group", "cpus", "seed"}
     found = component.hardware.model_dump(mode="json", exclude=apart, exclude_none=True)
+    if "args" in found:
+        found["args"] = {name: v for name, v in found["args"].items() if name not in _PARSERS}
     return {"kind": component.kind} | found
 
 

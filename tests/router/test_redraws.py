@@ -66,7 +66,7 @@ async def routed(upstreams: Upstreams, period_s: float = 3600) -> AsyncIterator[
                 "dialect": "vllm",
                 "base_url": f"{url}/{name}",
                 "model": name,
-                "health": {"period_s": period_s, "timeout_s": 0.5, "failures": 3},
+                "health": {"period_s": period_s, "timeout_s": 2, "failures": 3},
             }
             for name in "abc"
         ]

@@ -14,7 +14,8 @@ from blended.launch.haproxy import BINARY_ENV
 # TIMEOUT_CLIENT_S; a client that waits for its response is not meant.
 # Serve checks HAProxy every second (PROXY_HEALTH_CHECK_PERIOD_S), and replaces it after three
 # failures. To start, HAProxy has three times PROXY_READY_CHECK_TIMEOUT_S, which a busy machine may
-# need.
+# need. A replica that hangs could not finish its responses in peace: it is ended at once
+# (FORCE_STOP_UNHEALTHY_REPLICAS).
 #
 # Serve would hold back a thousand lines of its logs, failures among them (LOG_BUFFER_SIZE). At its
 # start a replica sends 115 kB to the controller. Ray would keep objects of more than 100 kB on the
@@ -30,6 +31,7 @@ SERVE_ENV = {
     "RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S": "60",
     "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",
     "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "30",
+    "RAY_SERVE_FORCE_STOP_UNHEALTHY_REPLICAS": "1",
     "RAY_SERVE_REQUEST_PATH_LOG_BUFFER_SIZE": "1",
     "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "blended.middleware:middlewares",
     "RAY_max_direct_call_object_size": "1048576",
