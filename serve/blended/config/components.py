@@ -85,18 +85,18 @@ Capacity = Annotated[
 
 
 class Replicas(Frozen):
-    """How many replicas serve a deployment, and how many requests each takes.
+    """The number of replicas of a deployment, and the number of requests that each takes.
 
-    `target_ongoing_requests` is what autoscaling aims at for one replica, `max_ongoing_requests`
-    what a replica runs at once, `max_queued_requests` what may wait before requests are refused.
-    A short queue keeps the latency of those that are admitted: whoever is refused is sent on to
-    another replica or component. Requests that arrive in the same millisecond count as waiting, so
-    that it must hold a burst of them. `graceful_shutdown_timeout_s` is how long a replica that goes
-    may finish its responses; the default allows the 2,048 tokens of the default limit 0.4 s each.
+    Autoscaling aims at `target_ongoing_requests` for one replica. A replica runs at most
+    `max_ongoing_requests` at once; `max_queued_requests` may wait before requests are refused.
+    A short queue keeps the latency of admitted requests low: a refused request goes to another
+    replica or component. Requests that arrive in the same millisecond count as waiting, so the
+    queue must hold a burst of them. A replica that ends has `graceful_shutdown_timeout_s` to finish
+    its responses; the default allows 0.4 s for each of the 2,048 tokens of the default limit.
 
-    `capacity` are the responses per second that 1, 2, … replicas of a component answer within the
-    service level, as `cluster.capacity.plan` writes them. With it autoscaling does not wait for
-    requests to pile up but follows the rate that the component has to expect: replicas are added at
+    `capacity` lists the responses per second that 1, 2, … replicas of a component answer within the
+    service level, as `cluster.capacity.plan` writes them. With it, autoscaling follows the rate
+    that the component has to expect instead of waiting until requests pile up: it adds replicas at
     once, without the `upscale_delay_s`.
     """
 
@@ -112,7 +112,7 @@ class Replicas(Frozen):
 
 
 class Hardware(Frozen):
-    """What one replica takes: so many GPUs of one type on one node, and so many CPUs beside each.
+    """The hardware of one replica: GPUs of one type on one node, and CPUs beside each GPU.
 
     `accelerator` is `cpu` or one of Ray's accelerator types; `replica_group` names the group of
     nodes that alone may hold the replicas.

@@ -31,13 +31,13 @@ class Rehearsal(Frozen):
 
 
 class Experiment(Frozen):
-    """Which users get which selection distribution from `start` until before `end`.
+    """A selection distribution for each arm of users, from `start` until before `end`.
 
-    `users` is the experiment's slice of its `layer`, in which all users lie between 0 and 1 by a
-    hash: experiments of one layer have slices apart, and one that grows at its end moves nobody.
-    Where experiments of several layers take a user the first in the file decides. Users find their
-    arm by a hash with `salt`, the experiment's name if there is none. `eligible: new` leaves out
-    whoever came before the start.
+    A hash gives each user a place between 0 and 1 in the experiment's `layer`, and `users` is the
+    experiment's slice of it. Experiments of one layer have separate slices; a slice that grows at
+    its end moves no user to another arm. If experiments of several layers take a user, the first
+    one in the file decides. A hash with `salt` (by default the experiment's name) decides a user's
+    arm. `eligible: new` leaves out users that came before the start.
 
     A session ends when a user does nothing for `session_gap_s`.
     """

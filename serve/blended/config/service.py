@@ -30,7 +30,7 @@ Origin = Annotated[str, AfterValidator(_origin)]
 class Selection(Frozen):
     """The selection distribution: weights by component id, uniform when there are none.
 
-    `seed` keys the draws; who knows it, the conversation, turn and nonce can replay any of them.
+    `seed` keys the draws: seed, conversation, turn and nonce together replay a draw.
     """
 
     weights: Mapping[str, Weight] | None = None
@@ -72,12 +72,12 @@ class Api(Frozen):
 
 
 class RouterReplicas(Replicas):
-    """A router replica only passes bytes, so that it takes many more requests than an engine.
+    """The replicas of the router, each of which takes many more requests than an engine.
 
-    With `max_per_node` a node that is lost takes no more than so many of them with it.
-    `rate_window_s` is what the rate of requests is counted over that components are scaled by: the
-    longer, the less of it is chance, and the later a slow change is seen. A rush is seen in a
-    sixth of it. The router itself has no `capacity`: what is under way is what it costs.
+    A node holds at most `max_per_node` of them, so that the loss of a node costs no more.
+    Components are scaled by the rate of requests, counted over `rate_window_s`: a longer window
+    follows chance less, and slow changes later. A rush shows in a sixth of the window. The router
+    itself has no `capacity`, because it is scaled by the requests under way.
     """
 
     min: Annotated[int, Field(ge=1)] = 2
