@@ -7,7 +7,7 @@ from blended.errors import ApiError
 from blended.router.client_apis import wire
 from blended.router.client_apis.answer import Answer, Step
 from blended.router.client_apis.messages import document
-from blended.router.client_apis.wire import Untranslatable
+from blended.router.client_apis.stream import StreamTranslation
 from blended.router.requests import Payload
 
 Json = dict[str, Any]
@@ -20,28 +20,20 @@ _DELTAS = {
 }
 
 
-class MessagesTranslation:
+class MessagesTranslation(StreamTranslation):
     """One message. Thinking is left out if the client disabled or hid it."""
 
     def __init__(self, request: Payload, message_id: str, _started_at: float) -> None:
         thinking = request.get("thinking") or {}
         hidden = thinking.get("type") == "disabled" or thinking.get("display") == "omitted"
+        super().__init__(Answer(hides_reasoning=hidden))
         self._request, self._id = request, message_id
-        self._answer = Answer(hides_reasoning=hidden)
-        self._has_begun = self._has_ended = False
-        self._failure: Untranslatable | None = None
+        self._has_begun = False
 
     def whole(self, body: bytes) -> bytes:
         """Translate an answer that is one document."""
         self._answer.take(wire.document(body))
         return wire.encode(document.message(self._id, self._answer, self._request))
-
-    def feed(self, events: bytes) -> bytes:
-        """Translate whole events of a chat stream."""
-        if self._failure is not None:
-            raise self._failure
-        body, self._failure = wire.joined(map(wire.event, self._events(events)))
-        return body
 
     def interrupted(self, message: str) -> bytes:
         """The event `error`, after which nothing comes."""
@@ -50,33 +42,27 @@ class MessagesTranslation:
         self._has_ended = True
         return wire.event(document.error(ApiError(500, message), self._id))
 
-    def _events(self, events: bytes) -> Iterator[Json]:
-        for chunk in wire.chunks(events):
-            if self._has_ended:
-                return
-            if chunk is None:
-                yield from self._ending()
-                continue
-            steps = self._answer.take(chunk)
-            yield from self._beginning()
-            yield from map(self._shown, steps)
-
     def _beginning(self) -> Iterator[Json]:
-        """The first event, once; the model is known from the first chunk."""
         if not self._has_begun:
             self._has_begun = True
             yield {"type": "message_start", "message": document.begun(self._id, self._answer)}
 
     def _ending(self) -> Iterator[Json]:
         yield from self._beginning()
-        yield from map(self._shown, self._answer.end())
+        yield from map(self._event, self._answer.end())
         self._has_ended = True
         delta = document.stop(self._answer, self._request)
         usage = document.usage(self._answer.usage)
         yield {"type": "message_delta", "delta": delta, "usage": usage}
         yield {"type": "message_stop"}
 
-    def _shown(self, step: Step) -> Json:
+    def _shown(self, step: Step) -> Iterator[Json]:
+        yield self._event(step)
+
+    def _encoded(self, document: Json) -> bytes:
+        return wire.event(document)
+
+    def _event(self, step: Step) -> Json:
         index = step.block.index
         if step.change == "begins":
             begun = document.content_block_begun(self._id, step.block)

@@ -6,7 +6,7 @@ from typing import Any
 from blended.router.client_apis import wire
 from blended.router.client_apis.answer import Answer, Block, Step
 from blended.router.client_apis.responses import document
-from blended.router.client_apis.wire import Untranslatable
+from blended.router.client_apis.stream import StreamTranslation
 from blended.router.requests import Payload
 
 Json = dict[str, Any]
@@ -21,16 +21,14 @@ _GROWTH = {
 _WHOLE = {"text": "text", "refusal": "refusal", "reasoning": "text", "call": "arguments"}
 
 
-class ResponsesTranslation:
+class ResponsesTranslation(StreamTranslation):
     """One response; its events are numbered in the order in which they are made."""
 
     def __init__(self, request: Payload, response_id: str, started_at: float) -> None:
+        super().__init__(Answer())
         self._asked = document.asked(request, response_id, started_at)
         self._id = response_id
-        self._answer = Answer()
         self._number = 0
-        self._has_ended = False
-        self._failure: Untranslatable | None = None
 
     def whole(self, body: bytes) -> bytes:
         """Translate an answer that is one document."""
@@ -38,35 +36,15 @@ class ResponsesTranslation:
         self._answer.end()
         return wire.encode(self._response(self._end()))
 
-    def feed(self, events: bytes) -> bytes:
-        """Translate whole events of a chat stream."""
-        if self._failure is not None:
-            raise self._failure
-        body, self._failure = wire.joined(map(self._numbered, self._events(events)))
-        return body
-
     def interrupted(self, message: str) -> bytes:
         """The event `response.failed`; a block that was cut has no event that completes it."""
         if self._has_ended:
             return b""
         self._has_ended = True
         failed = self._lifecycle("failed", message)
-        return b"".join(map(self._numbered, [*self._beginning(), failed]))
-
-    def _events(self, events: bytes) -> Iterator[Json]:
-        for chunk in wire.chunks(events):
-            if self._has_ended:
-                return
-            if chunk is None:
-                yield from self._ending()
-                continue
-            steps = self._answer.take(chunk)
-            yield from self._beginning()
-            for step in steps:
-                yield from self._shown(step)
+        return b"".join(map(self._encoded, [*self._beginning(), failed]))
 
     def _beginning(self) -> Iterator[Json]:
-        """The first events, once; the model is known from the first chunk."""
         if self._number == 0:
             begun = Answer(model=self._answer.model)
             response = document.response(self._asked, begun, "in_progress")
@@ -89,7 +67,7 @@ class ResponsesTranslation:
     def _response(self, status: document.Status, error: str | None = None) -> Json:
         return document.response(self._asked, self._answer, status, error)
 
-    def _numbered(self, event: Json) -> bytes:
+    def _encoded(self, event: Json) -> bytes:
         number, self._number = self._number, self._number + 1
         return wire.event(event | {"sequence_number": number})
 
