@@ -1,12 +1,9 @@
 """Which fields of a request reach a component, and which the API refuses."""
 
 import json
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from blended.config import BlendConfig
@@ -15,52 +12,10 @@ from blended.errors import ConfigError
 from blended.router import fields_page
 from blended.router.fields import CHAT_FIELDS, COMPLETION_FIELDS
 from blended.router.values import is_compilable
-from tests.router.upstreams.member import GOOD, GOOD_STREAM, JSON, SSE
-from tests.support import HELLO, Rig, blend, rig, serving
+from tests.router.field_members import TOOL, error, members, with_enum
+from tests.support import HELLO, blend, rig
 
 ROOT = Path(__file__).parents[2]
-TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
-
-
-def with_enum(count: int) -> dict[str, Any]:
-    """A response format with `count` values in an enum."""
-    schema = {"enum": [f"value-{n}" for n in range(count)]}
-    return {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}}
-
-
-@asynccontextmanager
-async def members(**passthrough: tuple[str, ...]) -> AsyncIterator[tuple[Rig, list[Any]]]:
-    """A router with one member for each argument, and the bodies that the members receive."""
-    seen = list[Any]()
-
-    async def member(scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "http" and scope["method"] == "POST":
-            body, more = b"", True
-            while more:
-                event = await receive()
-                body, more = body + event["body"], event.get("more_body", False)
-            seen.append(json.loads(body))
-        if scope["type"] == "http":
-            is_stream = bool(seen) and seen[-1].get("stream")
-            headers = [SSE if is_stream else JSON]
-            await send({"type": "http.response.start", "status": 200, "headers": headers})
-            await send({"type": "http.response.body", "body": GOOD_STREAM if is_stream else GOOD})
-
-    async with serving(member) as url:
-        components = [
-            {"id": name, "kind": "remote", "base_url": url, "model": name, "passthrough": listed}
-            | {"dialect": "vllm"}
-            for name, listed in passthrough.items()
-        ]
-        config = BlendConfig.model_validate({"name": "blend", "components": components})
-        async with rig(config) as r:
-            yield r, seen
-
-
-def error(response: httpx.Response) -> Mapping[str, str]:
-    assert response.status_code == 400, response.text
-    found: Mapping[str, str] = response.json()["error"]
-    return found
 
 
 @pytest.mark.parametrize(
@@ -185,90 +140,6 @@ async def test_prompts_are_at_most_sixteen(prompt: Any) -> None:
 
     assert found["param"] == "prompt"
     assert seen == []
-
-
-CLIENTS: dict[str, dict[str, Any]] = {
-    "openai": {
-        "stream": True,
-        "stream_options": {"include_usage": True, "include_obfuscation": False},
-        "temperature": 0.5,
-        "top_p": 1,
-        "n": 1,
-        "stop": ["END"],
-        "seed": 7,
-        "logprobs": True,
-        "top_logprobs": 5,
-        "logit_bias": {"42": -100},
-        "presence_penalty": -2,
-        "frequency_penalty": 2.0,
-        "max_completion_tokens": 100,
-        "tools": [TOOL],
-        "tool_choice": {"type": "function", "function": {"name": "f"}},
-        "parallel_tool_calls": False,
-        "response_format": with_enum(1000),
-        "reasoning_effort": "low",
-        "modalities": ["text"],
-        "metadata": {"conversation_id": "c"},
-        "user": "ada",
-        "safety_identifier": "ada",
-        "prompt_cache_key": "c",
-        "prompt_cache_retention": "24h",
-        "prediction": {"type": "content", "content": "x"},
-        "store": False,
-        "service_tier": "auto",
-    },
-    "open webui": {
-        "stream": True,
-        "temperature": 0.8,
-        "top_k": 40,
-        "min_p": 0.05,
-        "repetition_penalty": 1.1,
-        "max_tokens": 128,
-        "frequency_penalty": 0,
-        "stop": [],
-        "logit_bias": {},
-        "reasoning_effort": "medium",
-    },
-    "langchain": {
-        "stream": False,
-        "temperature": None,
-        "max_tokens": None,
-        "tools": [],
-        "tool_choice": "auto",
-        "something_new": None,
-    },
-    "vllm": {
-        "min_tokens": 3,
-        "stop_token_ids": [2],
-        "include_stop_str_in_output": True,
-        "skip_special_tokens": False,
-        "spaces_between_special_tokens": False,
-        "structured_outputs": {"choice": ["a", "b"]},
-        "chat_template_kwargs": {"enable_thinking": False},
-        "add_generation_prompt": False,
-        "continue_final_message": True,
-    },
-}
-NOT_PASSED = {
-    *("metadata", "user", "safety_identifier", "prompt_cache_key", "prompt_cache_retention"),
-    *("prediction", "store", "service_tier", "modalities", "something_new"),
-}
-
-
-@pytest.mark.parametrize("client", CLIENTS)
-async def test_what_clients_send_is_answered(client: str) -> None:
-    """The usual clients' fields reach the component, or are left out as documented."""
-    given = CLIENTS[client]
-    async with members(a=()) as (r, seen):
-        response = await r.chat(**given)
-
-    assert response.status_code == 200, response.text
-    [body] = seen
-    assert not NOT_PASSED & body.keys()
-    kept = {n: v for n, v in given.items() if n not in NOT_PASSED and v is not None}
-    if "stream_options" in kept:
-        kept["stream_options"] = {"include_usage": True}
-    assert kept == {name: body[name] for name in kept}
 
 
 @pytest.mark.parametrize(
