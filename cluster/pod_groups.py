@@ -1,6 +1,6 @@
 """The groups of equal pods that a blend needs: the head, the router's, one for each component.
 
-rayservice.py writes them as groups of a RayCluster, and containers.py their containers.
+worker_groups.py writes them as groups of a RayCluster, and containers.py their containers.
 """
 
 import math

@@ -8,29 +8,15 @@ import ray
 from blended.app import serve_config
 from blended.config import BlendConfig, VllmComponent
 from cluster import settings as cluster_settings
-from cluster.containers import HTTP_PORT, RIGHTS, container, drain_s, volumes
+from cluster.containers import HTTP_PORT, RIGHTS
 from cluster.manifests import Document
 from cluster.pod_groups import PodGroup, groups, head, placed
 from cluster.rules.service import TIMEOUT
 from cluster.settings import Settings
+from cluster.worker_groups import head_group, labels, worker_group
 
-ACCOUNT = "blended"
 TOKEN = "blended-ray-token"
 
-# Between the end of the drain and the moment at which Kubernetes kills a pod.
-_AFTER_DRAIN_S = 30
-# Serve does not pass requests through the object store, which by default takes 30 % of a pod's
-# memory.
-_OBJECT_STORE_BYTES = 2**28
-_USER = {
-    "runAsNonRoot": True,
-    "runAsUser": 1000,
-    "runAsGroup": 100,
-    "fsGroup": 100,
-    # Kubernetes then changes the owner of a large volume once, not for every pod.
-    "fsGroupChangePolicy": "OnRootMismatch",
-    "seccompProfile": {"type": "RuntimeDefault"},
-}
 _AUTOSCALER = {"cpu": "500m", "memory": "1Gi"}
 
 
@@ -53,7 +39,7 @@ def manifests(
         "kind": "RayService",
         "metadata": {
             "name": name,
-            "labels": _labels(name),
+            "labels": labels(name),
             "annotations": {TIMEOUT: settings.initializing_timeout},
         },
         "spec": {
@@ -76,7 +62,7 @@ def _cluster(
     earlier: Sequence[Document],
 ) -> Document:
     image = cluster_settings.image(settings, _has_engines_on_gpus(blend))
-    rendered = [_workers(blend, settings, name, group, image) for group in workers]
+    rendered = [worker_group(blend, settings, name, group, image) for group in workers]
     return {
         "rayVersion": ray.__version__,
         "enableInTreeAutoscaling": True,
@@ -87,68 +73,8 @@ def _cluster(
             "securityContext": RIGHTS,
         },
         "authOptions": {"mode": "token", "secretName": TOKEN},
-        "headGroupSpec": _head(blend, settings, name, image),
+        "headGroupSpec": head_group(blend, settings, name, image),
         "workerGroupSpecs": _in_order(rendered, earlier),
-    }
-
-
-def _head(blend: BlendConfig, settings: Settings, name: str, image: str) -> Document:
-    parameters = {
-        "num-cpus": "0",
-        "dashboard-host": "0.0.0.0",
-        "object-store-memory": str(_OBJECT_STORE_BYTES),
-    }
-    return {
-        "rayStartParams": parameters,
-        # The operator makes its service account, with the rights that the autoscaler needs.
-        "template": _template(blend, head(settings), name, image, "head"),
-    }
-
-
-def _workers(
-    blend: BlendConfig, settings: Settings, name: str, group: PodGroup, image: str
-) -> Document:
-    role = "router" if group.name == blend.router.replica_group else "component"
-    return {
-        "groupName": group.name,
-        # The autoscaler adds pods for replicas: Serve alone decides how many.
-        "replicas": 0,
-        "minReplicas": 0,
-        "maxReplicas": group.max_pods,
-        "idleTimeoutSeconds": round(settings.idle_timeout_s),
-        "labels": dict(group.labels),
-        **({"resources": dict(group.resources)} if group.resources else {}),
-        "rayStartParams": {"object-store-memory": str(_OBJECT_STORE_BYTES)},
-        "template": _template(blend, group, name, image, role),
-    }
-
-
-def _template(blend: BlendConfig, group: PodGroup, name: str, image: str, role: str) -> Document:
-    worker = {"serviceAccountName": ACCOUNT, "automountServiceAccountToken": False}
-    taints = [toleration.model_dump(exclude_none=True) for toleration in group.tolerations]
-    return {
-        "metadata": {"labels": {**_labels(name, role), **({} if role == "head" else group.labels)}},
-        "spec": {
-            **({} if role == "head" else worker),
-            "restartPolicy": "Never",
-            "enableServiceLinks": False,
-            "terminationGracePeriodSeconds": drain_s(blend) + _AFTER_DRAIN_S,
-            "securityContext": _USER,
-            **({"nodeSelector": dict(group.node_selector)} if group.node_selector else {}),
-            **({"tolerations": taints} if taints else {}),
-            **({"topologySpreadConstraints": [_apart(name, role)]} if role == "router" else {}),
-            "containers": [container(blend, group, image, role)],
-            "volumes": volumes(blend, group, role),
-        },
-    }
-
-
-def _apart(name: str, role: str) -> Document:
-    return {
-        "maxSkew": 1,
-        "topologyKey": "kubernetes.io/hostname",
-        "whenUnsatisfiable": "ScheduleAnyway",
-        "labelSelector": {"matchLabels": _labels(name, role)},
     }
 
 
@@ -171,21 +97,13 @@ def _budget(name: str, group: PodGroup) -> Document:
     return {
         "apiVersion": "policy/v1",
         "kind": "PodDisruptionBudget",
-        "metadata": {"name": f"{name}-{group.name}", "labels": _labels(name)},
+        "metadata": {"name": f"{name}-{group.name}", "labels": labels(name)},
         "spec": {
             "minAvailable": max(1, group.replicas - 1),
             "selector": {
                 "matchLabels": {"app.kubernetes.io/instance": name, **role},
             },
         },
-    }
-
-
-def _labels(name: str, role: str | None = None) -> dict[str, str]:
-    return {
-        "app.kubernetes.io/part-of": "blended",
-        "app.kubernetes.io/instance": name,
-        **({} if role is None else {"app.kubernetes.io/component": role}),
     }
 
 

@@ -114,7 +114,10 @@ def encode_data(line: bytes) -> bytes:
 
 
 def error_event(message: str) -> bytes:
-    """The event, in OpenAI's shape, that ends a stream that failed after its first byte."""
+    """The event, in OpenAI's shape, that ends a stream that failed after its first byte.
+
+    router/response.py sends it; other APIs have their own, see `interrupted` in client_apis.
+    """
     error = {"message": message, "type": "server_error", "param": None, "code": "interrupted"}
     return encode({"error": error})
 
