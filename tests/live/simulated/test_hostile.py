@@ -104,6 +104,25 @@ async def test_a_component_that_hangs_costs_no_response_that_had_not_begun(beset
     assert longest_s < 30
 
 
+async def test_a_proxy_that_dies_is_there_again_in_seconds(beset: Live) -> None:
+    """Serve starts another HAProxy, which passes on every later request.
+
+    One that has handed over to its successor may still close its last connections; it dies, too.
+    """
+    before = haproxies(beset.running)
+    async with steady(beset, RATE_PER_S, BODIES) as results:
+        await eventually(lambda: len(results) > 40, PATIENCE_S)
+        for pid in before:
+            os.kill(pid, signal.SIGKILL)
+        await eventually(lambda: results[-1].end != "finished", PATIENCE_S)
+        await eventually(lambda: results[-1].end == "finished", PATIENCE_S)
+
+    refused = [r.started_s for r in results if r.end == "cut"]
+    print(json.dumps({"refused_s": max(refused) - min(refused)}))
+    assert max(refused) - min(refused) < 20
+    assert not set(before) & set(haproxies(beset.running))
+
+
 def wait_for_another(live: Live, pid: int) -> None:
     """Wait until two routers run, none of them with this process."""
     deadline = time.monotonic() + PATIENCE_S
@@ -122,25 +141,6 @@ async def test_a_router_that_hangs_is_replaced(beset: Live) -> None:
     print(json.dumps({**summary(results), "longest_s": longest_s}))
     assert longest_s < PATIENCE_S
     assert not psutil.pid_exists(pid)
-
-
-async def test_a_proxy_that_dies_is_there_again_in_seconds(beset: Live) -> None:
-    """Serve starts another HAProxy, which passes on every later request.
-
-    One that has handed over to its successor may still close its last connections; it dies, too.
-    """
-    before = haproxies(beset.running)
-    async with steady(beset, RATE_PER_S, BODIES) as results:
-        await eventually(lambda: len(results) > 40, PATIENCE_S)
-        for pid in before:
-            os.kill(pid, signal.SIGKILL)
-        await eventually(lambda: results[-1].end != "finished", PATIENCE_S)
-        await eventually(lambda: results[-1].end == "finished", PATIENCE_S)
-
-    refused = [r.started_s for r in results if r.end == "cut"]
-    print(json.dumps({"refused_s": max(refused) - min(refused)}))
-    assert max(refused) - min(refused) < 20
-    assert not set(before) & set(haproxies(beset.running))
 
 
 def test_no_other_user_of_the_machine_gets_in(live: Live) -> None:
