@@ -11,7 +11,7 @@ import httpx
 import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Mount
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive
 
 from blended import sse
 from blended.components.simulated import Simulated
@@ -118,6 +118,15 @@ async def rig(config: BlendConfig, journal: Journal | None = None) -> AsyncItera
         client = httpx.AsyncClient(base_url=url, headers=headers, timeout=30)
         await stack.enter_async_context(client)
         yield Rig(url, api, components, client, records, refusals)
+
+
+async def body_of(receive: Receive) -> bytes:
+    """The whole body of a request to an ASGI application."""
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body, more = body + message.get("body", b""), message.get("more_body", False)
+    return body
 
 
 async def eventually(condition: Callable[[], bool], timeout_s: float = 10) -> None:

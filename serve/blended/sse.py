@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from blended.errors import ApiError
+
 BLANK_LINE = b"\n\n"  # ends a line, and is an empty one
 KEEP_ALIVE = b":\n\n"  # a comment, which keeps a connection from looking idle
 DONE = b"[DONE]"  # the data of the last event of an OpenAI stream
@@ -113,13 +115,12 @@ def encode_data(line: bytes) -> bytes:
     return _DATA + line + BLANK_LINE
 
 
-def error_event(message: str) -> bytes:
-    """The event, in OpenAI's shape, that ends a stream that failed after its first byte.
+def error_event(error: ApiError) -> bytes:
+    """The event, in OpenAI's shape, that ends a stream which failed once its status was sent.
 
-    router/response.py sends it; other APIs have their own, see `interrupted` in client_apis.
+    router/response.py sends it; other APIs have their own, see `failed` in router/client_apis.
     """
-    error = {"message": message, "type": "server_error", "param": None, "code": "interrupted"}
-    return encode({"error": error})
+    return encode(error.body())
 
 
 def is_error(event: Event) -> bool:

@@ -9,7 +9,7 @@ import httpx
 
 from blended.config import BlendConfig
 from tests.router.upstreams.member import GOOD, GOOD_STREAM, JSON, SSE
-from tests.support import Rig, rig, serving
+from tests.support import Rig, body_of, rig, serving
 
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
 
@@ -27,11 +27,7 @@ async def members(**passthrough: tuple[str, ...]) -> AsyncIterator[tuple[Rig, li
 
     async def member(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http" and scope["method"] == "POST":
-            body, more = b"", True
-            while more:
-                event = await receive()
-                body, more = body + event["body"], event.get("more_body", False)
-            seen.append(json.loads(body))
+            seen.append(json.loads(await body_of(receive)))
         if scope["type"] == "http":
             is_stream = bool(seen) and seen[-1].get("stream")
             headers = [SSE if is_stream else JSON]

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from blended.config import Sampling
-from blended.router.attempts import CHAT, COMPLETIONS
 from blended.router.cost import prompt_tokens
+from blended.router.inquiry import CHAT, COMPLETIONS
 from blended.router.requests import most_tokens
 
 RULES = Sampling.model_validate({"max_tokens": {"default": 64, "max": 100}, "n": {"max": 4}})

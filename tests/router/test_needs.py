@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from blended.config import BlendConfig
+from blended.router.blend import resolve
 from blended.router.needs import among, needs
 from blended.router.selection import normalise
-from tests.support import HELLO, rig
+from tests.support import ENVIRON, HELLO, rig
 
+ALL = {"tools", "images", "json_schema", "logprobs", "reasoning"}
 TOOLS = [{"type": "function", "function": {"name": "now", "parameters": {}}}]
 IMAGE = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}]
 SCHEMA = {"type": "json_schema", "json_schema": {"name": "s", "schema": {"type": "object"}}}
@@ -109,6 +111,37 @@ async def test_a_component_of_weight_zero_is_not_drawn_for_its_capabilities() ->
     blend["selection"]["weights"] = {"a": 1, "b": 0}
     async with rig(BlendConfig.model_validate(blend)) as r:
         assert (await r.chat(tools=TOOLS)).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "expected"),
+    [
+        ("vllm", {}, {"json_schema", "logprobs"}),
+        ("vllm", {"enable_auto_tool_choice": True}, {"json_schema", "logprobs"}),
+        (
+            "vllm",
+            {"enable_auto_tool_choice": True, "tool_call_parser": "hermes"},
+            {"json_schema", "logprobs", "tools"},
+        ),
+        ("vllm", {"reasoning_parser": "qwen3"}, {"json_schema", "logprobs", "reasoning"}),
+        ("simulated", {}, ALL),
+        ("openai", {}, ALL),
+        ("mistral", {}, ALL - {"logprobs"}),
+    ],
+)
+def test_what_a_component_can_do_follows_from_its_file(
+    kind: str, settings: dict[str, Any], expected: set[str]
+) -> None:
+    """An engine's arguments tell it; where nothing does, a component counts as having all."""
+    component: dict[str, Any] = {"id": "a", "kind": kind}
+    if kind == "vllm":
+        component["engine"] = {"model": "demo:ember", "args": settings}
+    elif kind != "simulated":
+        remote = {"kind": "remote", "base_url": "http://far/v1", "model": "m", "dialect": kind}
+        component |= remote
+    config = BlendConfig.model_validate({"name": "blend", "components": [component]})
+
+    assert resolve(config, "http://here", ENVIRON).upstreams["a"].capabilities == expected
 
 
 def test_weights_of_those_that_can_stay_in_proportion() -> None:

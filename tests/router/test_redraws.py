@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from blended.config import BlendConfig
-from tests.support import Rig, events, eventually, rig, serving
+from tests.support import Rig, body_of, events, eventually, rig, serving
 
 Status = Callable[[str, dict[str, str]], int]
 
@@ -29,9 +29,7 @@ class Upstreams:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             return
-        body = b""
-        while (message := await receive()).get("more_body"):
-            body += message["body"]
+        await body_of(receive)
         _, name, *path = scope["path"].split("/")
         if name in self.hung:
             await asyncio.Future()

@@ -7,6 +7,7 @@ import pytest
 
 from blended.config import loading
 from blended.errors import ConfigError
+from blended.router.history import window
 from tests.router.upstreams.member import GOOD, Site, site, whole
 from tests.support import HELLO
 
@@ -65,7 +66,7 @@ async def test_a_stream_asks_for_usage_only_where_that_is_known() -> None:
     [
         ("openai", "min_tokens", 3),
         ("openai", "structured_outputs", {"choice": ["a"]}),
-        ("mistral", "logprobs", True),
+        ("mistral", "stop_token_ids", [2]),
         ("compatible", "stop", ["a", "b", "c", "d", "e"]),
     ],
 )
@@ -80,6 +81,17 @@ async def test_a_promise_that_a_remote_cannot_keep_is_refused(
         assert response.json()["error"]["param"] == field
         assert "'odd'" in response.json()["error"]["message"]
         assert s.member.asked == []
+
+
+async def test_a_history_leaves_room_for_a_response_without_a_limit() -> None:
+    """A remote API gets no limit of ours, and would have nothing left of a full context."""
+    said = {"role": "user", "content": "word " * 90}
+    talk = [said, {"role": "assistant", "content": "word " * 90}] * 3 + [said]
+    async with site(whole(GOOD), context_tokens=1200) as s:
+        body = await sent(s, messages=talk)
+
+    assert len(body["messages"]) < len(talk)
+    assert window.estimate(body["messages"]) <= 1200 - 512
 
 
 def test_stops_of_ours_beside_four_of_a_client_are_refused_in_the_file(tmp_path: Any) -> None:

@@ -154,7 +154,8 @@ class Component(Frozen):
     drawn among the components that have it; an effort of reasoning is left out if no component
     reasons. Unless they are stated, an engine has `json_schema` and
     `logprobs`, `tools` if its arguments name a `tool_call_parser` with `enable_auto_tool_choice`,
-    and `reasoning` if they name a `reasoning_parser`; every other component counts as having all.
+    and `reasoning` if they name a `reasoning_parser`. Every other component counts as having all,
+    but for log probabilities, which Mistral's API has not.
 
     `passthrough` are fields of requests that reach this component beyond those in docs/api.md, such
     as `ignore_eos`. A client may send one if every component that may be drawn lists it. Of them
@@ -191,7 +192,8 @@ class RemoteComponent(Component):
     """Any OpenAI-compatible API; its key is read from the variable `api_key_env` of the router.
 
     `dialect` says which fields the API takes, and under which names: those of OpenAI, of Mistral,
-    or of vLLM; `compatible` passes all of them, the limit of tokens as `max_tokens`.
+    or of vLLM; `compatible` passes all of them, the limit of tokens as `max_tokens`, and at most
+    four texts that end a response.
     """
 
     kind: Literal["remote"]

@@ -33,12 +33,13 @@ from blended.router.access.gate import ALLOWANCE, KEY, Access, Gate
 from blended.router.access.keys import Key
 from blended.router.access.rate_limits import Charge
 from blended.router.arrivals import Arrivals
-from blended.router.attempts import FIELDS, Attempts, Inquiry
+from blended.router.attempts import Attempts
 from blended.router.availability import Availability
 from blended.router.blend import Blend, definitions
 from blended.router.body import aside, read
 from blended.router.endpoints import OPEN, nowhere
 from blended.router.errors import Boundary, OnRefusal
+from blended.router.inquiry import FIELDS, Inquiry
 from blended.router.journal_routes import JournalRoutes
 from blended.router.operations import Asked, Operation
 from blended.router.response import Ending, RelayedResponse

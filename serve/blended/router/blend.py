@@ -180,7 +180,8 @@ def _capabilities(component: AnyComponent) -> frozenset[Capability]:
     if component.capabilities is not None:
         return frozenset(component.capabilities)
     if not isinstance(component, VllmComponent):
-        return frozenset(get_args(Capability))
+        is_mistral = isinstance(component, RemoteComponent) and component.dialect == "mistral"
+        return frozenset(get_args(Capability)) - ({"logprobs"} if is_mistral else set())
     args = component.engine.args
     found: set[Capability] = {"json_schema", "logprobs"}
     if args.get("enable_auto_tool_choice") and args.get("tool_call_parser"):

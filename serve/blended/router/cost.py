@@ -1,15 +1,13 @@
 """A response's cost in tokens: the most before it is generated, and the final. Pure functions."""
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
-from blended.router.attempts import CHAT, Inquiry
 from blended.router.history import window
+from blended.router.inquiry import CHAT, Inquiry
 from blended.router.requests import Payload, most_tokens, prompts
 from blended.router.response import Ending
-
-_MOST_TOKENS = 2**31
+from blended.router.usage import reported
 
 
 def prompt_tokens(path: str, payload: Payload) -> int:
@@ -41,13 +39,6 @@ def prompt_at_most(inquiry: Inquiry) -> int:
 def completion_at_most(inquiry: Inquiry) -> int:
     """The tokens of the longest response that any component may give, over all choices."""
     return max(most_tokens(inquiry.payload, u.sampling) for u in inquiry.possible())
-
-
-def reported(usage: Any, name: str) -> int | None:
-    """A count of tokens as a component reports it; None if it is none, or none that can be."""
-    value = usage.get(name) if isinstance(usage, Mapping) else None
-    is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MOST_TOKENS
-    return value if is_count else None
 
 
 def spent(ending: Ending) -> int:

@@ -42,7 +42,8 @@ class KeepAlive:
             timer.cancel()
             if sending is not None:
                 sending.cancel()
-                await asyncio.wait({sending})
+                # If a comment could not be sent, the response cannot either, and says so.
+                await asyncio.gather(sending, return_exceptions=True)
 
     async def _send_comments(self) -> None:
         assert self.period_s is not None, "there is a period where comments are sent"

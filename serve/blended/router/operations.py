@@ -8,9 +8,9 @@ from starlette.requests import Request
 from blended.config import Api
 from blended.router import cost, fields, requests
 from blended.router.access.gate import KEY
-from blended.router.attempts import CHAT, COMPLETIONS, FIELDS
 from blended.router.client_apis import all_apis
 from blended.router.client_apis.client_api import ClientApi, Translation
+from blended.router.inquiry import CHAT, COMPLETIONS, FIELDS
 from blended.router.requests import Payload
 from blended.router.turns import Turn, turn_of
 

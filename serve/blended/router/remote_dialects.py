@@ -64,7 +64,7 @@ DIALECTS: Mapping[Dialect, RemoteDialect] = {
         "max_tokens",
         None,
         _ADVICE | {"stream_options", "logit_bias"},
-        _PROMISES | {"logprobs", "top_logprobs"},
+        _PROMISES,
         {"seed": "random_seed"},
     ),
 }

@@ -16,11 +16,12 @@ from blended import sse
 from blended.disconnect import finishes_before_disconnect
 from blended.errors import ApiError
 from blended.router import cache_salt, complaints, upstream
-from blended.router.attempts import Attempts, Inquiry, answered
+from blended.router.attempts import Attempts, answered
 from blended.router.availability import Availability
 from blended.router.client_apis.client_api import Translation
 from blended.router.client_apis.wire import Untranslatable
 from blended.router.errors import RESPONSE_ID_HEADER
+from blended.router.inquiry import Inquiry
 from blended.router.keep_alive import KeepAlive
 from blended.router.rewriting import Passage
 
@@ -180,15 +181,13 @@ class RelayedResponse:
         component = self.attempts.choice.component
         self.availability.failed(self.inquiry.blend.upstreams[component])
         logger.warning("response failed after its first byte: %s", exc, extra=self._ids())
-        if self.translation is not None:
-            return self.translation.interrupted(str(exc))
-        return sse.error_event(str(exc))
+        return self._told(ApiError(500, str(exc), "interrupted"))
 
     def _told(self, error: ApiError) -> bytes:
-        """The end of a stream that has started and has no answer."""
+        """The event that ends a stream which has failed, in the words of the client's API."""
         if self.translation is not None:
-            return self.translation.interrupted(str(error))
-        return sse.encode(error.body())
+            return self.translation.failed(error)
+        return sse.error_event(error)
 
     def _ids(self) -> dict[str, str | None]:
         """The ids in every log line about a response."""

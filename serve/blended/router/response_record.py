@@ -7,11 +7,11 @@ from typing import Any
 from blended import sse
 from blended.journal import records
 from blended.journal.records import ResponseRecord
-from blended.router.attempts import CHAT
-from blended.router.cost import reported
+from blended.router.inquiry import CHAT
 from blended.router.repetition import repetition
 from blended.router.response import Ending
 from blended.router.turns import Lineage, lineage_of
+from blended.router.usage import reported
 
 
 def response_record(ending: Ending, is_kept: bool) -> ResponseRecord:

@@ -4,9 +4,10 @@ import asyncio
 
 import aiohttp
 
-from blended.router.attempts import Inquiry, count_tokens
 from blended.router.blend import Upstream
 from blended.router.history import legal_form
+from blended.router.inquiry import Inquiry
+from blended.router.question import count_tokens
 
 
 async def counted(session: aiohttp.ClientSession, inquiry: Inquiry) -> int:

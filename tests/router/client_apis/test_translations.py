@@ -12,6 +12,7 @@ from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
 from blended import sse
+from blended.errors import ApiError
 from blended.router.client_apis.all_apis import MESSAGES, RESPONSES
 from blended.router.client_apis.client_api import ClientApi
 from blended.router.client_apis.wire import Untranslatable
@@ -37,6 +38,8 @@ deltas = st.one_of(
     st.builds(lambda text: {"reasoning_content": text}, texts),
     st.builds(lambda text: {"refusal": text}, texts),
 )
+
+BROKEN = ApiError(500, "It broke off.", "interrupted")
 
 
 @st.composite
@@ -147,7 +150,7 @@ def test_a_response_that_breaks_off_has_failed() -> None:
     """The event names the reason; a call that was cut has no event that completes it."""
     translation = RESPONSES.translation({}, "resp-1", 1.0)
     body = translation.feed(stream(EVERYTHING[:6]).removesuffix(b"data: [DONE]\n\n"))
-    events = decoded(body + translation.interrupted("It broke off."))
+    events = decoded(body + translation.failed(BROKEN))
 
     assert events[-1]["type"] == "response.failed"
     assert events[-1]["response"]["error"] == {"code": "server_error", "message": "It broke off."}
@@ -162,8 +165,11 @@ def test_a_stream_has_one_end(client_api: ClientApi) -> None:
     early, late = (client_api.translation({}, f"{client_api.prefix}-1", 1.0) for _ in range(2))
     late.feed(stream(SAID))
 
-    assert decoded(early.interrupted("It broke off."))[-1]["type"] in ("response.failed", "error")
-    assert late.interrupted("It broke off.") == early.interrupted("Again.") == b""
+    assert decoded(early.failed(BROKEN))[-1]["type"] in (
+        "response.failed",
+        "error",
+    )
+    assert late.failed(BROKEN) == early.failed(BROKEN) == b""
     assert late.feed(stream(SAID)) == b""
 
 

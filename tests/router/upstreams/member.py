@@ -3,6 +3,7 @@
 import gzip
 import json
 import zlib
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ import httpx
 
 from blended.config import BlendConfig
 from blended.journal.journal import Journal
-from tests.support import HELLO, Rig, events, eventually, rig, serving
+from tests.support import HELLO, Rig, body_of, events, eventually, rig, serving
 
 Header = tuple[bytes, bytes]
 
@@ -77,18 +78,17 @@ class Member:
 
     reply: Reply
     asked: list[dict[str, Any]] = field(default_factory=list)
+    checks: Counter[str] = field(default_factory=Counter)
     headers: list[dict[str, str]] = field(default_factory=list)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request; the path's first part names the member."""
         if scope["type"] != "http":
             return
-        body = b""
-        while (message := await receive()).get("more_body"):
-            body += message["body"]
-        body += message.get("body", b"")
+        body = await body_of(receive)
         _, name, *path = scope["path"].split("/")
         if path == ["models"]:
+            self.checks[name] += 1
             await _send(send, Reply([b"{}"]))
         elif name == "well":
             asked = json.loads(body)
@@ -129,12 +129,19 @@ class Site:
 
 @asynccontextmanager
 async def site(
-    reply: Reply, alone: bool = False, journal: Journal | None = None, **component: Any
+    reply: Reply,
+    alone: bool = False,
+    journal: Journal | None = None,
+    period_s: float = 3600,
+    **component: Any,
 ) -> AsyncIterator[Site]:
-    """Both members, or the odd one `alone`; `component` are more settings of the odd one."""
+    """Both members, or the odd one `alone`, checked every `period_s`.
+
+    `component` are more settings of the odd one.
+    """
     member = Member(reply)
     async with serving(member) as url:
-        members = [_component("odd", url) | component, _component("well", url)]
+        members = [_component("odd", url, period_s) | component, _component("well", url, period_s)]
         weights = {"odd": 1e6, "well": 1e-6}
         config = {
             "name": "blend",
@@ -146,14 +153,14 @@ async def site(
             yield Site(r, member)
 
 
-def _component(name: str, url: str) -> dict[str, Any]:
+def _component(name: str, url: str, period_s: float) -> dict[str, Any]:
     return {
         "id": name,
         "kind": "remote",
         "base_url": f"{url}/{name}",
         "model": MODEL,
         "api_key_env": "REMOTE_KEY",
-        "health": {"period_s": 3600, "failures": 2},
+        "health": {"period_s": period_s, "failures": 2},
         "timeouts": {"first_byte_s": 5, "idle_s": 2},
     }
 

@@ -25,7 +25,7 @@ from tests.router.upstreams.member import (
     text,
     whole,
 )
-from tests.support import Rig
+from tests.support import Rig, eventually
 
 ERROR = {"error": {"message": "It failed.", "code": None}}
 USAGE = {"usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}, "choices": []}
@@ -282,13 +282,15 @@ async def test_comments_are_no_pieces_of_a_response() -> None:
 
 async def test_an_address_that_cannot_be_asked_stops_nothing_else() -> None:
     """A port that does not exist is an error on every request and check of that member alone."""
-    async with site(whole(GOOD), base_url="http://127.0.0.1:99999/v1") as s:
+    address = "http://127.0.0.1:99999/v1"
+    async with site(whole(GOOD), period_s=0.02, base_url=address) as s:
         response = await s.ask(False)
 
         assert response.status_code == 200
         assert response.headers["x-blended-component"] == "well"
-        await asyncio.sleep(0)
-        assert "well" not in s.rig.api.availability.unavailable
+        checked = s.member.checks["well"]
+        await eventually(lambda: s.member.checks["well"] > checked + 2)
+        assert s.rig.api.availability.unavailable == {"odd"}
 
 
 SHAPES = {

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from blended.router.client_apis.wire import Untranslatable
+from blended.router.usage import reported
 
 Kind = Literal["reasoning", "text", "refusal", "call"]
 Json = Mapping[str, Any]
@@ -145,16 +146,11 @@ def _usage(value: Any) -> Usage | None:
         return None
     prompt, completion = value.get("prompt_tokens_details"), value.get("completion_tokens_details")
     return Usage(
-        _count(value, "prompt_tokens") or 0,
-        _count(value, "completion_tokens") or 0,
-        _count(prompt, "cached_tokens"),
-        _count(completion, "reasoning_tokens") or 0,
+        reported(value, "prompt_tokens") or 0,
+        reported(value, "completion_tokens") or 0,
+        reported(prompt, "cached_tokens"),
+        reported(completion, "reasoning_tokens") or 0,
     )
-
-
-def _count(value: Any, name: str) -> int | None:
-    count = value.get(name) if isinstance(value, Mapping) else None
-    return count if isinstance(count, int) else None
 
 
 def _text(value: Any) -> str:

@@ -33,7 +33,7 @@ class Translation(Protocol):
             Untranslatable: the client's API has no words for the events of the call before.
         """
 
-    def interrupted(self, message: str) -> bytes:
+    def failed(self, error: ApiError) -> bytes:
         """The events that end a stream which has failed; none if it has already ended."""
 
 

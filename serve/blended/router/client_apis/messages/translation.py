@@ -35,12 +35,12 @@ class MessagesTranslation(StreamTranslation):
         self._answer.take(wire.document(body))
         return wire.encode(document.message(self._id, self._answer, self._request))
 
-    def interrupted(self, message: str) -> bytes:
+    def failed(self, error: ApiError) -> bytes:
         """The event `error`, after which nothing comes."""
         if self._has_ended:
             return b""
         self._has_ended = True
-        return wire.event(document.error(ApiError(500, message), self._id))
+        return wire.event(document.error(error, self._id))
 
     def _beginning(self) -> Iterator[Json]:
         if not self._has_begun:

@@ -2,6 +2,7 @@
 
 from typing import Any, Literal
 
+from blended.errors import ApiError
 from blended.router.client_apis.answer import Answer, Block, Usage
 from blended.router.requests import Payload
 
@@ -41,7 +42,7 @@ def asked(request: Payload, response_id: str, started_at: float) -> Json:
     }
 
 
-def response(asked: Json, answer: Answer, status: Status, error: str | None = None) -> Json:
+def response(asked: Json, answer: Answer, status: Status, error: ApiError | None = None) -> Json:
     """A response as far as its answer has come."""
     reason = _REASONS.get(answer.finish_reason or "") if status == "incomplete" else None
     return asked | {
@@ -50,8 +51,13 @@ def response(asked: Json, answer: Answer, status: Status, error: str | None = No
         "output": [item(asked["id"], block) for block in answer.blocks],
         "usage": None if answer.usage is None else usage(answer.usage),
         "incomplete_details": {"reason": reason} if reason else None,
-        "error": {"code": "server_error", "message": error} if error else None,
+        "error": None if error is None else _error(error),
     }
+
+
+def _error(error: ApiError) -> Json:
+    code = "rate_limit_exceeded" if error.status == 429 else "server_error"
+    return {"code": code, "message": error.message}
 
 
 def usage(reported: Usage) -> Json:

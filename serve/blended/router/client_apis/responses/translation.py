@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from blended.errors import ApiError
 from blended.router.client_apis import wire
 from blended.router.client_apis.answer import Answer, Block, Step
 from blended.router.client_apis.responses import document
@@ -36,12 +37,12 @@ class ResponsesTranslation(StreamTranslation):
         self._answer.end()
         return wire.encode(self._response(self._end()))
 
-    def interrupted(self, message: str) -> bytes:
+    def failed(self, error: ApiError) -> bytes:
         """The event `response.failed`; a block that was cut has no event that completes it."""
         if self._has_ended:
             return b""
         self._has_ended = True
-        failed = self._lifecycle("failed", message)
+        failed = self._lifecycle("failed", error)
         return b"".join(map(self._encoded, [*self._beginning(), failed]))
 
     def _beginning(self) -> Iterator[Json]:
@@ -61,10 +62,10 @@ class ResponsesTranslation(StreamTranslation):
     def _end(self) -> document.Status:
         return "incomplete" if self._answer.is_cut else "completed"
 
-    def _lifecycle(self, status: document.Status, error: str | None = None) -> Json:
+    def _lifecycle(self, status: document.Status, error: ApiError | None = None) -> Json:
         return {"type": f"response.{status}", "response": self._response(status, error)}
 
-    def _response(self, status: document.Status, error: str | None = None) -> Json:
+    def _response(self, status: document.Status, error: ApiError | None = None) -> Json:
         return document.response(self._asked, self._answer, status, error)
 
     def _encoded(self, event: Json) -> bytes:

@@ -1,0 +1,102 @@
+"""From a client's request to that for one component: its history, window, fields and dialect."""
+
+import json
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import aiohttp
+
+from blended.router import cache_salt, requests
+from blended.router.blend import Upstream
+from blended.router.body import aside
+from blended.router.failover import Choice
+from blended.router.history import legal_form, window
+from blended.router.inquiry import CHAT, FIELDS, Inquiry
+from blended.router.remote_dialects import DIALECTS
+from blended.router.upstream import Question
+
+# What a response may take of a context where nothing limits it: at most so many tokens, and half.
+_UNLIMITED_TOKENS, _UNLIMITED_SHARE = 512, 0.5
+
+
+async def question(
+    session: aiohttp.ClientSession,
+    inquiry: Inquiry,
+    choice: Choice,
+    context: Mapping[str, str],
+    sure: bool,
+) -> Question:
+    """The request to the component that was chosen.
+
+    Unless `sure`, a history that is estimated to fit is not counted.
+    """
+    upstream = inquiry.blend.upstreams[choice.component]
+    body = requests.component_body(
+        inquiry.payload,
+        upstream.model,
+        upstream.sampling,
+        FIELDS[inquiry.path],
+        upstream.passthrough,
+    )
+    turn, api = inquiry.turn, inquiry.blend.config.api
+    if (salt := cache_salt.salt(upstream, api, inquiry.key_name, turn.user)) is not None:
+        body["cache_salt"] = salt
+    if inquiry.path == CHAT:
+        messages = await _window(session, upstream, body, sure)
+        lawful = partial(legal_form.legal, messages, upstream.history)
+        body["messages"] = await aside(inquiry.size_bytes, lawful)
+    if "reasoning" not in upstream.capabilities:
+        body.pop("reasoning_effort", None)
+    body = DIALECTS[upstream.dialect].body(body, is_chat=inquiry.path == CHAT)
+    conversation = turn.conversation
+    return Question(
+        upstream,
+        inquiry.path,
+        f"{conversation}-neighbour" if choice.neighbour else conversation,
+        inquiry.response_id.partition("-")[2],
+        await aside(inquiry.size_bytes, lambda: json.dumps(body).encode()),
+        context,
+        bool(body.get("stream")),
+    )
+
+
+async def _window(
+    session: aiohttp.ClientSession, upstream: Upstream, body: requests.Payload, sure: bool
+) -> list[dict[str, Any]]:
+    """The shared history, cut to the room in the component's context."""
+    history, messages = upstream.history, body["messages"]
+    if upstream.context_tokens is None:
+        return list(messages)
+    room = _room(upstream.context_tokens, requests.response_tokens(body))
+
+    async def count(candidate: list[dict[str, Any]]) -> int:
+        prompt = {"messages": legal_form.legal(candidate, history), "tools": body.get("tools")}
+        return await count_tokens(session, upstream, prompt)
+
+    return await window.fit(messages, room, history.block, count, sure)
+
+
+def _room(context_tokens: int, response_tokens: int) -> int:
+    """The tokens that a history may have; a response without a limit (0) needs room as well."""
+    unlimited = min(_UNLIMITED_TOKENS, int(_UNLIMITED_SHARE * context_tokens))
+    return context_tokens - (response_tokens or unlimited)
+
+
+async def count_tokens(
+    session: aiohttp.ClientSession, upstream: Upstream, prompt: dict[str, Any]
+) -> int:
+    """The tokens of a prompt, counted by the component if it can count; otherwise an estimate."""
+    if upstream.tokenize_url is None:
+        return window.estimate(prompt["messages"])
+    timeout = aiohttp.ClientTimeout(total=upstream.timeouts.connect_s)
+    try:
+        async with session.post(
+            upstream.tokenize_url,
+            json={"model": upstream.model, **prompt},
+            headers=upstream.authorization(),
+            timeout=timeout,
+        ) as response:
+            return int((await response.json())["count"])
+    except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError):
+        return window.estimate(prompt["messages"])
