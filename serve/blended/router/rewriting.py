@@ -24,6 +24,8 @@ _USAGE = re.compile(rb'"usage"\s*:\s*\{')
 # The beginnings of lines that are no data: a comment, or the type of an event.
 _OTHER_LINES = b":", b"e"
 _OTHER_MARKS = tuple(b"\n" + line for line in _OTHER_LINES)
+# An event of one line: this line, and the blank one.
+_DATA_LINE, _LINES = b"data:", 2
 _NO_CHOICES = re.compile(rb'"choices"\s*:\s*\[\s*\]')
 
 
@@ -87,7 +89,16 @@ class Passage:
         if not events:
             return b""
         # On bytes `find` takes half the time of `in`, and this runs for every token.
-        if _may_hold_more(events):
+        if (
+            events.find(ERROR_KEY) >= 0
+            or events.find(DONE) >= 0
+            or _USAGE.search(events)
+            # One line of data needs no look at what other lines there are.
+            or (
+                not (events.startswith(_DATA_LINE) and events.count(b"\n") == _LINES)
+                and _has_other_lines(events)
+            )
+        ):
             quiet = _quiet(events)
             events = events[:quiet] + b"".join(self._noted(events[quiet:]))
         self.events += events.count(BLANK_LINE)
@@ -156,16 +167,9 @@ class Passage:
             self.finish_reason = found[1].decode()
 
 
-def _may_hold_more(events: bytes) -> bool:
-    """Whether blocks may hold more than the next token: an error, the end, usage or a comment."""
-    return (
-        events.find(ERROR_KEY) >= 0
-        or events.find(DONE) >= 0
-        or events.find(_OTHER_MARKS[0]) >= 0
-        or events.find(_OTHER_MARKS[1]) >= 0
-        or events.startswith(_OTHER_LINES)
-        or _USAGE.search(events) is not None
-    )
+def _has_other_lines(events: bytes) -> bool:
+    """Whether blocks have a line that is no data: a comment, or the type of an event."""
+    return events.startswith(_OTHER_LINES) or any(mark in events for mark in _OTHER_MARKS)
 
 
 def _quiet(events: bytes) -> int:
