@@ -39,5 +39,6 @@ def response(number: int = 0, **fields: Any) -> ResponseRecord:
         "router_s": 0.001,
         "finish_reason": "stop",
         "state": "finished",
+        "needs": ["tools"],
     }
     return ResponseRecord(**values | fields)

@@ -85,6 +85,8 @@ async def test_what_clients_send_is_answered(client: str) -> None:
     [body] = seen
     assert not NOT_PASSED & body.keys()
     kept = {n: v for n, v in given.items() if n not in NOT_PASSED and v is not None}
+    if kept.get("tools") == []:
+        del kept["tools"]  # engines refuse an empty list
     if "stream_options" in kept:
         kept["stream_options"] = {"include_usage": True}
     assert kept == {name: body[name] for name in kept}

@@ -122,7 +122,7 @@ async def test_an_arm_counts_for_the_context_of_the_blend() -> None:
         ("POST", "/completions", "becomes /v1/completions"),
         ("GET", "/models", "add /v1"),
         ("GET", "/models/blend", "becomes /v1/models/blend"),
-        ("POST", "/v1/v1/chat/completions", "the path is /v1/chat/completions: let the client's"),
+        ("POST", "/v1/v1/chat/completions", "this client adds /v1 itself"),
         ("POST", "/v1/chat/completions/chat/completions", "with nothing behind it"),
         ("POST", "/openai/deployments/blend/chat/completions", "base URL end in /v1"),
         ("POST", "/v1/chat/completions/", "without a slash at the end"),

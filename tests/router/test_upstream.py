@@ -173,7 +173,9 @@ async def test_a_component_that_cannot_serve_is_no_answer_for_the_client(
 @pytest.mark.parametrize("status", [400, 413, 422])
 async def test_a_components_complaint_about_the_request_reaches_the_client(status: int) -> None:
     """Reason and status pass in OpenAI's shape, for example for a history beyond its window."""
-    complaint = {"error": {"message": "upstream-model takes 1024", "param": "n", "type": "Bad"}}
+    complaint = {
+        "error": {"message": "upstream-model takes 1024", "param": "stream", "type": "Bad"}
+    }
 
     async def complains(send: Send) -> None:
         await start(send, status, b"application/json")
@@ -183,10 +185,22 @@ async def test_a_components_complaint_about_the_request_reaches_the_client(statu
         assert response.status_code == status
         assert response.json()["error"] == {
             "message": "blend takes 1024",
-            "param": "n",
+            "param": "stream",
             "type": "invalid_request_error",
             "code": "invalid_value",
         }
+
+
+async def test_a_field_that_the_client_has_not_sent_is_not_blamed() -> None:
+    """Engines name fields of their own, such as `input_tokens`."""
+    complaint = {"error": {"message": "too long", "param": "input_tokens"}}
+
+    async def complains(send: Send) -> None:
+        await start(send, 400, b"application/json")
+        await send({"type": "http.response.body", "body": json.dumps(complaint).encode()})
+
+    async with asked(complains) as response:
+        assert response.json()["error"]["param"] is None
 
 
 async def test_a_complaint_in_no_known_shape_is_passed_as_text() -> None:

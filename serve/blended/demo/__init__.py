@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from blended.errors import ConfigError
+
 MODEL_IDS: tuple[str, ...] = ("ember", "flint", "willow")
 MODEL_FOLDER = Path(__file__).parent / "models"
 CONVERSATION: tuple[str, ...] = (
@@ -27,8 +29,12 @@ __all__ = ["CONVERSATION", "GOING_ON", "MODEL_FOLDER", "MODEL_IDS", "model_path"
 
 
 def model_path(model_id: str) -> Path:
-    """The folder with the weights and the tokenizer of a demo model."""
+    """The folder with the weights and the tokenizer of a demo model.
+
+    Raises:
+        ConfigError: there is no such model.
+    """
     if model_id not in MODEL_IDS:
         known = ", ".join(MODEL_IDS)
-        raise ValueError(f"Demo model {model_id!r} does not exist; choose one of {known}.")
+        raise ConfigError(f"Demo model {model_id!r} does not exist; choose one of {known}.")
     return MODEL_FOLDER / model_id

@@ -29,6 +29,7 @@ _TIME = pa.timestamp("us", tz="UTC")
 _NESTED = {
     "probabilities": pa.map_(pa.string(), pa.float64()),
     "failures": pa.list_(pa.struct({"component": pa.string(), "reason": pa.string()})),
+    "needs": pa.list_(pa.string()),
 }
 
 

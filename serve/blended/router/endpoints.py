@@ -71,6 +71,8 @@ def _remedy(path: str) -> str:
         return f"the path is {meant}, without a slash at the end"
     if path.startswith(tail[1]):
         return f"add /v1 to the client's base URL, so that the path becomes {meant}"
+    if path.startswith("/v1/v1/"):
+        return f"the path is {meant}: this client adds /v1 itself, so leave it out of its base URL"
     return f"the path is {meant}: let the client's base URL end in /v1, with nothing behind it"
 
 

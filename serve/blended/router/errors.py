@@ -88,9 +88,11 @@ def _as_api_error(scope: Scope, exc: Exception) -> ApiError:
     if isinstance(exc, ApiError):
         return exc
     if isinstance(exc, HTTPException):
-        message = f"{scope['method']} {scope['path']}: {exc.detail}."
+        headers = exc.headers or {}
+        allowed = f" Use {headers['Allow']}." if "Allow" in headers else ""
+        message = f"{scope['method']} {scope['path']}: {exc.detail}.{allowed}"
         error = ApiError(exc.status_code, message)
-        error.headers = exc.headers or {}
+        error.headers = headers
         return error
     logger.error("unhandled error on %s", scope["path"], exc_info=exc)
     return ApiError(500, "The router failed on this request; it was logged.")

@@ -21,7 +21,8 @@ blended.router.fields_page`.
 
 {endpoints}
 
-The base URL of a client ends in `/v1`. A key goes in any of the headers `Authorization: Bearer KEY`
+The base URL of OpenAI's clients ends in `/v1`; Anthropic's clients and `blended chat --url` add it
+themselves. A key goes in any of the headers `Authorization: Bearer KEY`
 (OpenAI's clients), `x-api-key: KEY` (Anthropic's) and `api-key: KEY` (Azure's); a request that
 carries two different keys is refused with 401. Bodies are JSON without a `Content-Encoding`.
 Streams are chunked as HTTP/1.1 has it, also for a request of HTTP/1.0, which is how nginx asks by

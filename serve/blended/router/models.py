@@ -5,6 +5,7 @@ from typing import Any
 from blended.errors import ApiError
 from blended.experiments.assignment import Assignment
 from blended.router.blend import Blend, Upstream
+from blended.router.refusal import refuse
 from blended.router.selection import SelectionDistribution
 
 
@@ -34,8 +35,7 @@ def distribution(
         ApiError: 400, there is no name, or 404, no such model.
     """
     if not isinstance(model, str) or not model:
-        message = f"'model' is missing; give '{blend.config.name}'."
-        raise ApiError(400, message, "invalid_value", "model")
+        refuse("model", model, f"give '{blend.config.name}'")
     if model == blend.config.name:
         if assignment is None or assignment.experiment is None:
             return blend.distribution

@@ -6,6 +6,7 @@ while a request waits, carry nothing, and neither does an event that only names 
 """
 
 import json
+import re
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -26,6 +27,8 @@ class NoAnswer(Exception):
 
 # More than any server sends before its response.
 _LONGEST = 2**17
+# A chat's stream has a text in its first events, which a look at their bytes finds.
+_TEXT = re.compile(rb'"delta"\s*:\s*\{[^{}]*"(?:content|reasoning|reasoning_content)"\s*:\s*"[^"]')
 
 
 async def opening(chunks: AsyncIterator[bytes]) -> bytes:
@@ -44,12 +47,12 @@ async def opening(chunks: AsyncIterator[bytes]) -> bytes:
             raise NoAnswer(f"{_LONGEST} bytes came, and no event that carries anything")
     if _has_begun(framer.flush()):
         return received
-    check_whole(received)
+    document_of(received)
     raise NoAnswer("a document came instead of a stream")
 
 
-def check_whole(body: bytes) -> None:
-    """Check that a body is a response with at least one choice.
+def document_of(body: bytes) -> Mapping[str, Any]:
+    """The document of a body that is a response with at least one choice.
 
     Raises:
         ReportedError: it is an error.
@@ -64,6 +67,8 @@ def check_whole(body: bytes) -> None:
     choices = document.get("choices") if isinstance(document, Mapping) else None
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], Mapping):
         raise NoAnswer("a document without choices came")
+    assert isinstance(document, Mapping), "it has choices"
+    return document
 
 
 def _has_begun(blocks: bytes) -> bool:
@@ -73,7 +78,7 @@ def _has_begun(blocks: bytes) -> bool:
                 raise ReportedError(item.data)
             if item.data == sse.DONE:
                 raise NoAnswer("the stream ended without a response")
-            if _carries(item.data):
+            if _TEXT.search(item.data) or _carries(item.data):
                 return True
     return False
 

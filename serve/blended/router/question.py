@@ -48,7 +48,8 @@ async def question(
         body["messages"] = await aside(inquiry.size_bytes, lawful)
     if "reasoning" not in upstream.capabilities:
         body.pop("reasoning_effort", None)
-    body = DIALECTS[upstream.dialect].body(body, is_chat=inquiry.path == CHAT)
+    if upstream.dialect != "vllm":
+        body = DIALECTS[upstream.dialect].body(body, is_chat=inquiry.path == CHAT)
     conversation = turn.conversation
     return Question(
         upstream,

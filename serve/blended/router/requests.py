@@ -120,10 +120,11 @@ def check_choices(payload: Payload, bounds: Sequence[Bound]) -> None:
     Raises:
         ApiError: 400, naming the numbers that all of them keep.
     """
-    n = payload.get("n")
+    if (n := payload.get("n")) is None:
+        return
     least = max((bound.min for bound in bounds if bound.min is not None), default=1)
     most = min((bound.max for bound in bounds if bound.max is not None), default=n)
-    if n is not None and most is not None and not least <= n <= most:
+    if not least <= n <= most:
         kept = "the range that the components have under 'sampling'"
         refuse("n", n, f"give a whole number from {least:g} to {most:g}, {kept}")
 
@@ -151,6 +152,10 @@ def component_body(
         bound = getattr(sampling, name)
         if isinstance(bound, Bound):
             _apply(body, name, bound)
+    if body.get("tools") == []:  # some clients write it for no tools, and engines refuse it
+        del body["tools"]
+    if body.get("continue_final_message"):
+        body.setdefault("add_generation_prompt", False)
     if sampling.stop:
         body["stop"] = list(dict.fromkeys([*_as_list(payload.get("stop")), *sampling.stop]))
     return body

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -103,14 +102,16 @@ class RelayedResponse:
 
     async def _relay(self, passage: Passage, waiting: KeepAlive) -> None:
         try:
-            async with AsyncExitStack() as stack:
-                async with waiting.until_left():
-                    answer = await stack.enter_async_context(
-                        answered(self.session, self.inquiry, self.availability, self.attempts)
-                    )
+            waiting.begin()
+            async with answered(
+                self.session, self.inquiry, self.availability, self.attempts
+            ) as answer:
+                await waiting.end()
                 await self._pass_on(answer, passage, waiting)
         except upstream.Complaint as complaint:
             raise self._concealed(complaint) from complaint
+        finally:
+            await waiting.end()
 
     async def _pass_on(self, answer: upstream.Answer, passage: Passage, waiting: KeepAlive) -> None:
         send = waiting.send
@@ -121,7 +122,8 @@ class RelayedResponse:
             return
         self.attempts.timing.come()
         self.attempts.timing.piece()
-        body = self._whole(passage.whole(answer.whole or b""))
+        assert answer.whole is not None, "an answer is a stream or whole"
+        body = self._whole(passage.whole(*answer.whole))
         await self._start(send, answer, [_JSON, (b"content-length", b"%d" % len(body))])
         await send({"type": "http.response.body", "body": body})
 
@@ -225,7 +227,7 @@ class RelayedResponse:
         blend, model = self.inquiry.blend, self.inquiry.payload["model"]
         keys = [u.key for u in blend.upstreams.values() if u.key]
         message = complaints.without_secrets(complaint.message, keys)
-        param = complaint.param and complaints.without_secrets(complaint.param, keys)
+        param = complaint.param if self._is_clients_own(complaint.param) else None
         if complaints.is_about_account(message) and self._is_asked_of_a_member():
             logger.warning("a member speaks of its account: %s", message[:500], extra=self._ids())
             message, param = complaints.own_sentence(model), None
@@ -233,6 +235,10 @@ class RelayedResponse:
             names = "|".join(re.escape(u.model) for u in blend.upstreams.values())
             message = re.sub(rf"(?<![\w-])({names})(?![\w-])", lambda _: shown, message)
         return upstream.Complaint(complaint.status, message, complaint.code, param)
+
+    def _is_clients_own(self, param: str | None) -> bool:
+        """Whether a component blames a field of the request, and not one of its own."""
+        return param is not None and re.split(r"[.\[]", param)[0] in self.inquiry.payload
 
     def _is_asked_of_a_member(self) -> bool:
         """Whether the component that was asked last is a remote API."""

@@ -69,10 +69,10 @@ class Passage:
     _names: tuple[bytes, bytes] | None = field(default=None, init=False)
     _ids: tuple[bytes, bytes] | None = field(default=None, init=False)
 
-    def whole(self, body: bytes) -> bytes:
+    def whole(self, body: bytes, document: Mapping[str, Any]) -> bytes:
         """Take a response that is one JSON document; returns what the client gets."""
         self._note_finish(body)
-        self._note_usage(body)
+        self._take_usage(document)
         self.complete = True
         shown = self._identified(body)
         return self._keep(shown if self.model is None else conceal(shown, self.model))
@@ -157,9 +157,14 @@ class Passage:
 
     def _note_usage(self, document: bytes) -> None:
         try:
-            usage = json.loads(document).get("usage")
-        except (ValueError, AttributeError, RecursionError):
+            found = json.loads(document)
+        except (ValueError, RecursionError):
             return
+        if isinstance(found, Mapping):
+            self._take_usage(found)
+
+    def _take_usage(self, document: Mapping[str, Any]) -> None:
+        usage = document.get("usage")
         self.usage = usage if isinstance(usage, dict) else None
 
     def _note_finish(self, document: bytes) -> None:

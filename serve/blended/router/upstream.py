@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import aiohttp
 
@@ -16,7 +17,7 @@ from blended.internal import REPLICA_HEADER, SESSION_HEADER
 from blended.router import blame
 from blended.router.blame import Reason
 from blended.router.blend import Upstream
-from blended.router.opening import NoAnswer, ReportedError, check_whole, opening
+from blended.router.opening import NoAnswer, ReportedError, document_of, opening
 
 _LONGEST_RETRY_S = 3600
 
@@ -57,11 +58,12 @@ class Answer:
     """A component's answer that has begun.
 
     `stream` yields the chunks of an SSE stream, the first included; `whole` is the body of an
-    answer that is no stream. Exactly one of them is set. `replica` is the replica, if it is named.
+    answer that is no stream, and its document. Exactly one of them is set. `replica` is the
+    replica, if it is named.
     """
 
     replica: str | None
-    whole: bytes | None = None
+    whole: tuple[bytes, Mapping[str, Any]] | None = None
     stream: AsyncIterator[bytes] | None = None
 
 
@@ -126,12 +128,11 @@ async def _begun(response: aiohttp.ClientResponse, question: Question) -> Answer
     try:
         if question.is_stream:
             return Answer(replica, stream=await _stream(response, upstream))
-        whole = await response.read()
-        check_whole(whole)
+        body = await response.read()
+        return Answer(replica, whole=(body, document_of(body)))
     except ReportedError as exc:
         status = blame.status_of(exc.document)
         raise _failure(response, status, exc.document, upstream) from exc
-    return Answer(replica, whole=whole)
 
 
 async def _stream(response: aiohttp.ClientResponse, upstream: Upstream) -> AsyncIterator[bytes]:

@@ -171,10 +171,12 @@ def constraints(*names: str) -> Kind:
         "type": "object",
         "properties": {name: {} for name in names},
         "additionalProperties": False,
+        "minProperties": 1,
     }
 
     def holds(value: Json) -> bool:
-        return isinstance(value, dict) and value.keys() <= set(names) and is_compilable(value)
+        is_known = isinstance(value, dict) and bool(value) and value.keys() <= set(names)
+        return is_known and is_compilable(value)
 
     return Kind(f"an object of {', '.join(names)}{_COMPILABLE}", schema, holds)
 

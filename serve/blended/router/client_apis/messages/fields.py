@@ -66,7 +66,7 @@ _FIELDS = (
         "metadata",
         "read",
         "`user_id`, `conversation_id` and `user_since` are used.",
-        values.anything("an object"),
+        values.anything("an object, others are ignored"),
     ),
     Field("cache_control", "dropped", "Engines decide.", _ANYTHING),
     Field("context_management", "dropped", "The router cuts histories itself.", _ANYTHING),
