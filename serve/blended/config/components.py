@@ -194,11 +194,15 @@ class RemoteComponent(Component):
     `dialect` says which fields the API takes, and under which names: those of OpenAI, of Mistral,
     or of vLLM; `compatible` passes all of them, the limit of tokens as `max_tokens`, and at most
     four texts that end a response.
+
+    With `prefetch` the API reads conversations ahead (`selection.look_ahead`), which it bills: that
+    helps where the API keeps prompts in a cache.
     """
 
     kind: Literal["remote"]
     dialect: Dialect = "compatible"
     sampling: RemoteSampling = RemoteSampling()
+    prefetch: bool = False
     base_url: Annotated[str, Field(pattern=r"^https?://[^\s?#]+$")]
     model: Annotated[str, Field(min_length=1)]
     api_key_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
