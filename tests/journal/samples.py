@@ -40,5 +40,6 @@ def response(number: int = 0, **fields: Any) -> ResponseRecord:
         "finish_reason": "stop",
         "state": "finished",
         "needs": ["tools"],
+        "left": ["a", "b"],
     }
     return ResponseRecord(**values | fields)

@@ -63,6 +63,7 @@ def response_record(ending: Ending, is_kept: bool) -> ResponseRecord:
         content=content,
         repetition=repetition(content) if content else None,
         needs=list(inquiry.needs),
+        left=list(choice.left) if choice else None,
     )
 
 
