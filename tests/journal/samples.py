@@ -40,5 +40,7 @@ def response(number: int = 0, **fields: Any) -> ResponseRecord:
         "finish_reason": "stop",
         "state": "finished",
         "needs": ["tools"],
+        "left": ["a", "b"],
+        "ahead": "6e",
     }
     return ResponseRecord(**values | fields)

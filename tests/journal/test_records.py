@@ -31,6 +31,15 @@ def test_fields_of_a_later_version_are_left_out() -> None:
     assert from_line(line) == response()
 
 
+def test_a_record_of_an_earlier_version_lacks_what_came_later() -> None:
+    """It is read, and what nobody wrote is unknown."""
+    written = json.loads(to_line(response()))
+    for name in (later := dict.fromkeys(("needs", "left", "ahead"))):
+        del written[name]
+
+    assert from_line(json.dumps(written)) == response(**later)
+
+
 @pytest.mark.parametrize("line", ["", "[]", "{}", '{"record": "other"}', '{"record": "response"}'])
 def test_a_line_that_is_no_record_is_refused(line: str) -> None:
     """Anything but a record raises ValueError."""

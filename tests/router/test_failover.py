@@ -12,6 +12,7 @@ from blended.router.selection import normalise, uniform
 WEIGHTS = {"a": 5, "b": 3, "c": 2}
 DISTRIBUTION = normalise(WEIGHTS)
 NOBODY: frozenset[str] = frozenset()
+ALL = tuple(WEIGHTS)
 
 
 def first_half(_: int) -> float:
@@ -20,25 +21,26 @@ def first_half(_: int) -> float:
 
 def test_the_drawn_component_is_asked_first() -> None:
     """Without failures the draw decides, with the component's own probability."""
-    assert choose(DISTRIBUTION, NOBODY, [], first_half) == Choice("a", 0.5)
+    assert choose(DISTRIBUTION, NOBODY, [], first_half) == Choice("a", 0.5, ALL)
 
 
 def failed(component: str, repeatable: bool = True) -> Failure:
-    return Failure(component, "unavailable", repeatable, DISTRIBUTION.by_component[component])
+    choice = Choice(component, DISTRIBUTION.by_component[component], ALL)
+    return Failure(choice, "unavailable", repeatable)
 
 
 def test_a_failure_is_repeated_once_at_another_replica() -> None:
     """The same component gets a second chance before another model answers."""
     choice = choose(DISTRIBUTION, NOBODY, [failed("a")], first_half)
 
-    assert choice == Choice("a", 0.5, neighbour=True)
+    assert choice == Choice("a", 0.5, ALL, neighbour=True)
 
 
 def test_a_repetition_keeps_the_propensity_of_the_draw() -> None:
     """It does so even if a check has since found the component missing."""
     choice = choose(DISTRIBUTION, {"a", "b"}, [failed("a")], first_half)
 
-    assert choice == Choice("a", 0.5, neighbour=True)
+    assert choice == Choice("a", 0.5, ALL, neighbour=True)
 
 
 def test_what_repeating_cannot_help_is_not_repeated() -> None:
@@ -100,13 +102,21 @@ def test_a_redraw_reports_its_own_probability() -> None:
     assert choice is not None
     assert choice.component == "a"
     assert math.isclose(choice.propensity, 5 / 7)
+    assert choice.left == ("a", "c")
+
+
+def test_a_choice_names_those_that_could_be_drawn() -> None:
+    """Neither who is out nor who has weight 0 could be."""
+    distribution = normalise({**WEIGHTS, "d": 0})
+
+    assert choose(distribution, {"c"}, [], first_half) == Choice("a", 5 / 8, ("a", "b"))
 
 
 def test_when_all_are_said_to_be_out_they_are_asked_all_the_same() -> None:
     """A check can be wrong; only a response shows whether a component answers."""
     choice = choose(DISTRIBUTION, frozenset(WEIGHTS), [], first_half)
 
-    assert choice == Choice("a", 0.5)
+    assert choice == Choice("a", 0.5, ALL)
 
 
 def test_weight_zero_is_never_a_way_out() -> None:

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
+
 from blended.config import BlendConfig
 from tests.support import Rig, body_of, events, eventually, rig, serving
 
@@ -79,7 +81,11 @@ async def test_a_failing_component_costs_the_client_nothing() -> None:
     async with routed(upstreams) as r:
         upstreams.statuses["a"] = 500
         responses = [await r.chat() for _ in range(40)]
+        await eventually(lambda: len(r.records) == 40)
 
+    for record in r.records:
+        assert record.left == (["b", "c"] if record.failures else record.left)
+        assert record.propensity == pytest.approx(1 / len(record.left or ()))
     assert {response.status_code for response in responses} == {200}
     for response in responses:
         redrawn = response.headers["x-blended-intended"] == "a"

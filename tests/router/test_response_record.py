@@ -55,6 +55,7 @@ async def test_a_finished_response_is_accounted_for(stream: bool) -> None:
         assert record.uniform == uniform("s", record.conversation, 1, "n")
         assert record.drawn == record.component == ("a" if record.uniform < 0.25 else "b")
         assert record.propensity == record.probabilities[record.drawn]
+        assert record.left == ["a", "b"]
         assert (record.model, record.stream, record.failures) == ("blend", stream, [])
         assert record.prompt_tokens
         assert record.completion_tokens

@@ -149,7 +149,7 @@ class _World:
             if self._fleets[choice.component].take(response, now):
                 self.outcome.asked_again += is_redrawn
                 return
-            failures.append(Failure(choice.component, "full", False, choice.propensity))
+            failures.append(Failure(choice, "full", False))
         self.outcome.ends["refused"] += 1
 
     def _ended(self, response: QueuedResponse) -> None:

@@ -30,6 +30,7 @@ _NESTED = {
     "probabilities": pa.map_(pa.string(), pa.float64()),
     "failures": pa.list_(pa.struct({"component": pa.string(), "reason": pa.string()})),
     "needs": pa.list_(pa.string()),
+    "left": pa.list_(pa.string()),
 }
 
 

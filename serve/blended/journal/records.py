@@ -32,6 +32,7 @@ class ResponseRecord:
     that picked `drawn` from it; `ahead` is the nonce that keyed it where look-ahead drew it before
     the request came. `component` answered, and `propensity` is its probability given the
     components that were unavailable or had failed; both are None if no component answered.
+    `left` are those that could be drawn then (None, too, in records of earlier versions).
     `failures` are the components that were asked in vain, each with the reason, in order.
 
     `ttft_s` runs from the request to the first byte that was sent on, `itl_mean_s` and `itl_p99_s`
@@ -79,6 +80,7 @@ class ResponseRecord:
     schema_version: int = SCHEMA_VERSION
     repetition: float | None = None
     needs: list[str] | None = None
+    left: list[str] | None = None
     ahead: str | None = None
 
 

@@ -95,6 +95,8 @@ responses = _table(
     _given("state", Text),
     Column("repetition", Double),
     Column("needs", _DOCUMENT),
+    Column("left", _DOCUMENT),
+    Column("ahead", Text),
     Index("responses_by_user", "user", "started_at"),
     Index("responses_by_lineage", "lineage", "started_at"),
     Index("responses_by_parent", "parent", "started_at"),

@@ -108,7 +108,7 @@ def _failure(upstream: Upstream, choice: Choice, exc: Unanswered) -> Failure:
     # A second wait for the whole budget, or a second try with the same key, cannot help.
     reason, has_others = exc.reason, upstream.max_replicas > 1
     repeatable = reason in ("unavailable", "broken") or (reason == "full" and has_others)
-    return Failure(upstream.id, reason, repeatable, choice.propensity, exc.retry_after_s)
+    return Failure(choice, reason, repeatable, exc.retry_after_s)
 
 
 def _blame_the_broken(attempts: Attempts, blend: Blend, availability: Availability) -> None:

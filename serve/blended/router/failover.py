@@ -5,25 +5,10 @@ drawn among the other components, and so on, each by its weight among those that
 """
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from blended.router.blame import Reason
 from blended.router.selection import SelectionDistribution, draw, exclude
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A component that was asked and gave no answer; `repeatable` if another replica may answer.
-
-    `propensity` is that of the choice that failed. `retry_after_s` is when the component asks to be
-    asked again.
-    """
-
-    component: str
-    reason: Reason
-    repeatable: bool
-    propensity: float
-    retry_after_s: int | None = None
 
 
 @dataclass(frozen=True)
@@ -31,13 +16,32 @@ class Choice:
     """The component to ask now.
 
     `propensity` is the probability that this component answers this response, given the components
-    that were unavailable or failed: its weight over the weights of all that are left. `neighbour`
-    asks for another replica than the conversation's own.
+    that were unavailable or failed: its weight over the weights of all that are `left`, which are
+    those that could be drawn. `neighbour` asks for another replica than the conversation's own.
     """
 
     component: str
     propensity: float
+    left: tuple[str, ...]
     neighbour: bool = False
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A choice that gave no answer; `repeatable` if another replica may answer.
+
+    `retry_after_s` is when the component asks to be asked again.
+    """
+
+    choice: Choice
+    reason: Reason
+    repeatable: bool
+    retry_after_s: int | None = None
+
+    @property
+    def component(self) -> str:
+        """The component that was asked."""
+        return self.choice.component
 
 
 def choose(
@@ -55,17 +59,20 @@ def choose(
     distribution is left, the draws are over `reserve`, which has at least the same components.
     """
     if failures and _is_worth_repeating(failures):
-        last = failures[-1]
-        return Choice(last.component, last.propensity, neighbour=True)
+        return replace(failures[-1].choice, neighbour=True)
     intended = draw(distribution, uniform(0))
     failed = {failure.component for failure in failures}
     left = _left(distribution, reserve or distribution, unavailable, failed)
     if left is None:
         return None
     if not failures and intended.component in left.components:
-        return Choice(intended.component, left.by_component[intended.component])
-    redrawn = draw(left, uniform(1 + len(failed)))
-    return Choice(redrawn.component, redrawn.propensity)
+        return _choice(intended.component, left)
+    return _choice(draw(left, uniform(1 + len(failed))).component, left)
+
+
+def _choice(component: str, left: SelectionDistribution) -> Choice:
+    chances = left.by_component
+    return Choice(component, chances[component], tuple(name for name, p in chances.items() if p))
 
 
 def _is_worth_repeating(failures: Sequence[Failure]) -> bool:

@@ -19,6 +19,7 @@ _REVEALING = (
     "drawn",
     "experiment",
     "failures",
+    "left",
     "probabilities",
     "propensity",
     "replica",

@@ -61,6 +61,7 @@ def response_record(ending: Ending, is_kept: bool, keeps_content: bool = False) 
         content=content,
         repetition=repetition(content) if content else None,
         needs=list(inquiry.needs),
+        left=list(choice.left) if choice else None,
         ahead=inquiry.ahead.nonce if inquiry.ahead else None,
     )
 
