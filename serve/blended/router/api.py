@@ -123,6 +123,8 @@ class Api:
             watching.cancel()
             await asyncio.wait({watching})
             await self.look_ahead.close()
+        if self.access is not None:
+            await self.access.store.close()
         if self.journal is not None:
             await asyncio.to_thread(self.journal.close)
 

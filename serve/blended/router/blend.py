@@ -129,8 +129,13 @@ def definitions(config: BlendConfig) -> list[Definition]:
     """The experiments of a blend, with everything on which their results depend."""
     gpus = {component.id: _gpus(component) for component in config.components}
     return [
-        Definition.of(e, {i: d.by_component for i, d in _distributions(config, e).items()}, gpus)
-        for e in config.experiments
+        Definition.of(
+            experiment,
+            {i: d.by_component for i, d in _distributions(config, experiment).items()},
+            gpus,
+            config.selection.per_conversation,
+        )
+        for experiment in config.experiments
     ]
 
 

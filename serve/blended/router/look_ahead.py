@@ -45,6 +45,11 @@ class LookAhead:
         self._readers = Readers(availability, count)
         self._tasks = dict[str, asyncio.Task[None]]()
 
+    @property
+    def under_way(self) -> int:
+        """The number of turns that are being prepared."""
+        return len(self._tasks)
+
     async def taken(
         self, store: SharedStore, blend: Blend, turn: Turn, headers: Mapping[str, str]
     ) -> Ahead | None:
