@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from blended.config.loading import StrictLoader
+from blended.config.strict_yaml import StrictLoader
 from blended.errors import ConfigError
 from cluster.yaml_scalars import AMBIGUOUS
 

@@ -21,7 +21,7 @@ ORDER = (
         "internal",
         "sse",
     ),
-    *("config", "journal", "experiments", "tracing", "demo", "autoscaling"),
+    *("demo", "config", "journal", "experiments", "tracing", "autoscaling"),
     *("components", "router", "middleware", "app", "launch", "cli"),
 )
 
