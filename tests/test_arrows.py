@@ -22,7 +22,7 @@ ORDER = (
         "sse",
     ),
     *("demo", "config", "journal", "experiments", "tracing", "autoscaling"),
-    *("components", "router", "middleware", "app", "launch", "cli"),
+    *("components", "router", "middleware", "app", "launch", "cli", "__main__"),
 )
 
 

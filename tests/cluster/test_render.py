@@ -126,9 +126,9 @@ def test_the_group_of_a_component_that_left_stays(tmp_path: Path) -> None:
             "Component 'router' and the router are both in the replica group 'router'",
         ),
         (
-            [component("a", engine=engine("a", accelerator="MI300X"))],
+            [component("a", engine=engine("a", accelerator="V100"))],
             "",
-            "Nothing says which nodes have the accelerator 'MI300X'",
+            "Nothing says which nodes have the accelerator 'V100'",
         ),
         (
             [component("a", engine=engine("a", tensor_parallel_size=4))],

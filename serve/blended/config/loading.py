@@ -36,8 +36,7 @@ def load(source: str) -> BlendConfig:
     Raises:
         ConfigError: the file is missing, unreadable, not YAML, or not a valid blend.
     """
-    name = "the standard input" if source == STDIN else source
-    return parse(_read(source), name, model_files.problems)
+    return parse(_read(source), "stdin" if source == STDIN else source, model_files.problems)
 
 
 def parse(text: str, source: str, further: Further[BlendConfig] | None = None) -> BlendConfig:
@@ -95,7 +94,7 @@ def _read(source: str) -> str:
     if source in presets():
         return (resources.files("blended") / "presets" / f"{source}.yaml").read_text("utf-8")
     if source == STDIN:
-        return _decoded(sys.stdin.buffer.read(), "the standard input")
+        return _decoded(sys.stdin.buffer.read(), "stdin")
     try:
         return _decoded(Path(source).read_bytes(), source)
     except FileNotFoundError:

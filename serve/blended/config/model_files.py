@@ -24,6 +24,17 @@ def problems(blend: BlendConfig) -> Iterator[tuple[Steps, str]]:
             yield from _of_engine(("components", index, "engine"), component.engine)
 
 
+def notes(blend: BlendConfig) -> Iterator[str]:
+    """The absolute paths that are not on this machine, in words."""
+    for component in blend.components:
+        model = component.engine.model if isinstance(component, VllmComponent) else ""
+        if model.startswith("/") and not Path(model).is_dir():
+            yield (
+                f"the model '{model}' of component '{component.id}' is not on this machine; every "
+                "node that holds the component needs it at this path."
+            )
+
+
 def folder(model: str) -> Path | None:
     """The folder of a model of a demo or by its path; None for a Hugging Face id."""
     if model.startswith(_DEMO):

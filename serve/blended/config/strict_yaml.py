@@ -18,9 +18,20 @@ except ImportError:
 _DEEPEST = 200
 # The parser's own words, and what they mean to the author of a file.
 _MEANINGS = (
-    ("cannot start any token", "a tab, or a character that begins no value; indent with spaces"),
-    ("mapping values are not allowed", "a colon too many; quote a text that has one, or indent it"),
-    ("did not find expected", "an indentation, a bracket or a comma that does not fit its place"),
+    (
+        "cannot start any token",
+        "a tab, @ or `; indent with spaces, and quote a text with the others",
+    ),
+    ("tab character", "a tab; indent with spaces"),
+    (
+        "mapping values are not allowed",
+        "a colon that cannot stand here; quote a text that has one, or look for a missing colon or "
+        "a wrong indentation in the line above",
+    ),
+    (
+        "did not find expected",
+        "an indentation, a quote, a bracket or a comma that does not fit here",
+    ),
     ("could not find expected ':'", "a key without a colon behind it"),
     ("unexpected end of stream", "a quote or a bracket that is never closed"),
     ("another document", "a second document; remove it, and the '---' above it"),
@@ -46,7 +57,7 @@ class Document:
             if node is None:
                 break
             mark = key.start_mark
-        return None if mark is None else mark.line + 1
+        return _line(mark)
 
     def written(self, steps: Iterable[int | str]) -> str | None:
         """A value as the file has it, such as `no` for False; None if it is no scalar."""
@@ -75,19 +86,19 @@ def read(text: str, source: str) -> Document:
 
 def not_yaml(exc: yaml.YAMLError, source: str) -> ConfigError:
     """The parser's error with its place, and without a line of the file: that may be a secret."""
-    return ConfigError(f"{place(source, line_of(exc))}: this is not valid YAML: {problem(exc)}.")
+    line, began = (_line(getattr(exc, f"{name}_mark", None)) for name in ("problem", "context"))
+    within = "" if began in (None, line) else f", in what begins in line {began}"
+    return ConfigError(f"{place(source, line)}: this is not valid YAML: {_meaning(exc)}{within}.")
 
 
-def line_of(exc: yaml.YAMLError) -> int | None:
-    """The line of a parser's error, from 1."""
-    mark = getattr(exc, "problem_mark", None) or getattr(exc, "context_mark", None)
-    return None if mark is None else mark.line + 1
-
-
-def problem(exc: yaml.YAMLError) -> str:
+def _meaning(exc: yaml.YAMLError) -> str:
     """The parser's error for the author of the file."""
     said = getattr(exc, "problem", None) or getattr(exc, "reason", None) or "it cannot be read"
     return next((meaning for words, meaning in _MEANINGS if words in said), said)
+
+
+def _line(mark: Any) -> int | None:
+    return None if mark is None else mark.line + 1
 
 
 def place(source: str, line: int | None) -> str:

@@ -13,6 +13,8 @@ from blended.errors import Problem, field_path
 
 _KINDS = ("vllm", "remote", "simulated")
 _LONGEST = 60
+# The least similarity of a word to the one that it is taken for.
+_ALIKE = 0.7
 # Names of fields, and beginnings of texts, behind which people keep secrets.
 _SECRET_NAME = re.compile(
     r"(^|[_-])(key|token|secret|password|passwd|auth\w*|cookie|credentials?|headers?|env)($|[_-])",
@@ -103,7 +105,7 @@ def closest(name: str, known: Iterable[str]) -> str | None:
     lower = {known.lower(): known for known in names}
     if name.lower() in lower:
         return lower[name.lower()]
-    return next(iter(difflib.get_close_matches(name, names, n=1)), None)
+    return next(iter(difflib.get_close_matches(name, names, n=1, cutoff=_ALIKE)), None)
 
 
 def _steps(loc: Iterable[int | str]) -> Iterable[int | str]:
@@ -151,7 +153,7 @@ def _worded(
         return [*steps, "kind"], f"this key is required; write kind: {', '.join(_KINDS)}"
     if kind == "union_tag_invalid":
         return [*steps, "kind"], _choice(str(context["tag"]), _KINDS)
-    if kind == "model_type":
+    if kind in ("model_type", "model_attributes_type"):
         keys = ", ".join(_keys(_models_at(model, [*steps, ""])))
         return steps, f"{_stands(error['input'])} stands here; write a mapping with keys of: {keys}"
     if kind == "literal_error" and isinstance(error["input"], str):
@@ -164,8 +166,10 @@ def _worded(
 
 def _absent(steps: Sequence[int | str]) -> str:
     key = steps[-1] if steps else ""
-    return "a value is missing here; add it" if isinstance(key, int) else (
-        "this key is required; add it"
+    return (
+        "a value is missing here; add it"
+        if isinstance(key, int)
+        else ("this key is required; add it")
     )
 
 
@@ -192,8 +196,10 @@ def _remedy(error: Any, context: Mapping[str, Any], message: str, value: str) ->
     if kind == "string_type" and isinstance(error["input"], bool):
         return f"YAML reads it as {str(error['input']).lower()}; quote it: '{value}'"
     if kind == "string_type" and not isinstance(error["input"], Mapping | list):
-        return f"YAML reads no text; quote it: '{value}'" if value != "this value" else (
-            "YAML reads no text; put it in quotes"
+        return (
+            f"YAML reads no text; quote it: '{value}'"
+            if value != "this value"
+            else ("YAML reads no text; put it in quotes")
         )
     if kind == "string_type":
         return "write a text"
@@ -201,9 +207,7 @@ def _remedy(error: Any, context: Mapping[str, Any], message: str, value: str) ->
     return message[:1].lower() + message[1:] if remedy is None else remedy(context)
 
 
-def _unknown_key(
-    steps: Sequence[int | str], model: type[BaseModel], missing: Sequence[str]
-) -> str:
+def _unknown_key(steps: Sequence[int | str], model: type[BaseModel], missing: Sequence[str]) -> str:
     """What to write in place of an unknown key: one like it here, its place, or the keys here."""
     key, here = str(steps[-1]), _models_at(model, steps)
     keys = _keys(here)
