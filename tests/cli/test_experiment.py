@@ -94,6 +94,23 @@ def test_a_plan_counts_users_and_days() -> None:
     assert str(math.ceil(users / 1000) + 31) in retention
 
 
+def test_a_plan_for_more_than_everybody_is_refused() -> None:
+    """A lift of 5 is 500 %, not 5 %."""
+    given = ("plan", "--retention", "0.5", "--users-per-day", "1000", "--lift")
+    with pytest.raises(ConfigError, match=r"a retention of 300%, which no arm can have"):
+        run(*given, "5")
+
+    assert run(*given, "0.05").exit_code == 0
+
+
+def test_a_report_of_a_journal_that_is_not_there_makes_none(tmp_path: Path) -> None:
+    """A wrong address is a mistake, not an empty journal."""
+    with pytest.raises(ConfigError, match="There is no journal in"):
+        run("report", "population", "--journal", f"sqlite:///{tmp_path / 'no' / 'such.db'}")
+
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_report_finds_the_effects_that_are_there(journal: str) -> None:
     """True lifts of 50 % and 30 % lie in the intervals, and the verdict says so; it is seeded."""
     document = report(journal)

@@ -131,7 +131,7 @@ WRONG = {
     "kind": Wrong(
         HEAD + "  - {id: a, kind: remot, model: m, base_url: https://h/v1}\n",
         3,
-        "components[0].kind: 'remot' is unknown; did you mean 'remote'? There are vllm, remote, sim",
+        "components[0].kind: 'remot' is unknown; did you mean 'remote'? There are vllm, remote",
     ),
     "no kind": Wrong(
         HEAD + "  - {id: a}\n",

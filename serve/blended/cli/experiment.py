@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections import Counter
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -91,6 +92,11 @@ def plan(
     """Users and days that an experiment of two arms needs to show an effect of a given size."""
     from blended.experiments import power as powers
 
+    if retention * (1 + lift) >= 1:
+        raise ConfigError(
+            f"A lift of {lift:+.0%} on a retention of {retention:.0%} is a retention of "
+            f"{retention * (1 + lift):.0%}, which no arm can have; --lift 0.05 is +5 %."
+        )
     variances = {
         "retention": powers.retention_variance(retention),
         "engagement": powers.engagement_variance(retention, variation),
@@ -144,9 +150,8 @@ def _report(name: str, url: str | None, now: float) -> "Report":
     from blended.experiments.report import Report
     from blended.journal.from_config import open_store
 
-    store = open_store(os.environ, url)
-    try:
-        store.migrate()
+    with closing(open_store(os.environ, url)) as store:
+        store.open()
         known = experiments.find(store, name)
         # Progress is printed apart from the requested output.
         with Progress(console=Console(stderr=True), transient=True) as progress:
@@ -155,6 +160,4 @@ def _report(name: str, url: str | None, now: float) -> "Report":
                 store, known.definition, now, lambda done: progress.update(task, completed=done)
             )
         realised = experiments.realised(store, known.definition, panel.end)
-    finally:
-        store.close()
     return Report(analyse(panel, now), realised, known.notes)

@@ -1,4 +1,4 @@
-"""The command line: `blended up`, `status`, `apply`, `down`, `chat`, `models`, `demo`, and groups."""
+"""The command line: `blended up`, `status`, `apply`, `down`, `chat`, `models`, `demo`, and more."""
 
 import json
 import os
@@ -17,8 +17,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from blended import __version__
-from blended.cli import chat as conversation
 from blended.cli import blend_files, experiment, journal, keys, layout, running_tables
+from blended.cli import chat as conversation
 from blended.config import BlendConfig, loading
 from blended.errors import BlendedError, LaunchError
 from blended.launch import state
