@@ -131,7 +131,13 @@ def status() -> None:
             "what is left of it; 'blended up' starts it again, and with --restart does so whenever "
             "its cluster ends."
         )
-    if not Client(running.url, state.client_key()).is_healthy():
+    is_healthy = Client(running.url, state.client_key()).is_healthy()
+    if running.starting and not is_healthy:
+        raise LaunchError(
+            f"'{running.blend}' is still starting: it answers at {running.url} once its components "
+            "are loaded."
+        )
+    if not is_healthy:
         raise LaunchError(
             f"'{running.blend}' runs, but {running.url} does not answer; its logs are in "
             f"'{running.temp_dir}'."
@@ -205,7 +211,7 @@ def chat(
     url: Url = None,
     model: Annotated[str | None, typer.Option(help="The blend, or one component.")] = None,
 ) -> None:
-    """Talk to the blend: /retry draws again, /model NAME changes the model, /quit leaves."""
+    """Talk to the blend; /help lists the commands, Ctrl-C ends a response."""
     conversation.Chat(_client(url), console, model).run()
 
 
