@@ -48,9 +48,14 @@ class Terminal:
         asyncio.get_running_loop().remove_reader(self._own)
         os.close(self._own)
 
-    def type(self, keys: bytes) -> None:
-        """Type keys."""
+    def press(self, keys: bytes) -> None:
+        """Press keys, whatever the program does."""
         os.write(self._own, keys)
+
+    async def type(self, keys: bytes) -> None:
+        """Type behind the next prompt."""
+        await self.shows("you  ")
+        self.press(keys)
 
     async def shows(self, text: str) -> None:
         """Wait until the terminal has shown it, and look on from there."""
@@ -77,15 +82,15 @@ async def test_ctrl_c_ends_the_response_and_not_the_program(tmp_path: Path) -> N
         Terminal(tmp_path, front.url, CLIENT_KEY) as terminal,
     ):
         await terminal.shows("Ctrl-C ends a response")
-        terminal.type(b"hello\r")
+        await terminal.type(b"hello\r")
         await terminal.shows("simulated simulated")
-        terminal.type(END)
+        terminal.press(END)
         await terminal.shows("ended by you")
-        terminal.type(b"/help\r")
+        await terminal.type(b"/help\r")
         await terminal.shows("/model NAME")
-        terminal.type(END)
+        await terminal.type(END)
         await terminal.shows("Ctrl-C ends a response")
-        terminal.type(b"/quit\r")
+        await terminal.type(b"/quit\r")
         assert await asyncio.wait_for(terminal.process.wait(), 30) == 0
 
 
@@ -96,13 +101,13 @@ async def test_lines_can_be_edited_and_recalled_and_words_are_whole(tmp_path: Pa
         Terminal(tmp_path, front.url, CLIENT_KEY) as terminal,
     ):
         await terminal.shows("/quit")
-        terminal.type(b"helo\x1b[Dl\r")
+        await terminal.type(b"helo\x1b[Dl\r")
         await terminal.shows("\n" + " ".join(["simulated"] * 6) + "\n")
         await terminal.shows("tokens, first after")
-        terminal.type(UP + b"\r")
+        await terminal.type(UP + b"\r")
         await terminal.shows("hello")
         await terminal.shows("tokens, first after")
-        terminal.type(b"\x04")
+        await terminal.type(b"\x04")
         assert await asyncio.wait_for(terminal.process.wait(), 30) == 0
 
     assert [record.turn for record in front.records] == [1, 2]
