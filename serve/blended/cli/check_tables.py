@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from blended.cli import layout
-from blended.config import AnyComponent, BlendConfig, Engine, VllmComponent, model_files
+from blended.config import AnyComponent, BlendConfig, Engine, VllmComponent, engine_files
 from blended.router.selection import normalise
 
 _BYTES = {"float32": 4, "float": 4, "fp8": 1}
@@ -58,7 +58,7 @@ def document(blend: BlendConfig) -> dict[str, Any]:
         "resident_parameters": resident_parameters(found),
         "active_parameters": active_parameters(found),
         "gpus": [_gpus(found, 0), _gpus(found, 1)],
-        "notes": list(model_files.notes(blend)),
+        "notes": list(engine_files.notes(blend)),
     }
 
 
@@ -77,7 +77,7 @@ def show(console: Console, blend: BlendConfig) -> None:
             f"{_range(ends)} GPUs"
         ),
     )
-    for note in model_files.notes(blend):
+    for note in engine_files.notes(blend):
         console.print(layout.wrapped(f"Note: {note}", console.width), markup=False, soft_wrap=True)
 
 
@@ -124,7 +124,7 @@ def _on_gpu(engine: Engine) -> bool:
 
 def _counted(engine: Engine) -> float | None:
     """Count the parameters of a model in a folder of this machine, from its files' headers."""
-    folder = model_files.folder(engine.model)
+    folder = engine_files.folder(engine.model)
     files = sorted(folder.glob("*.safetensors")) if folder and folder.is_dir() else []
     return float(sum(map(_parameters, files))) or None
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from blended.config import model_files, strict_yaml, wording
+from blended.config import engine_files, strict_yaml, wording
 from blended.config.blend import BlendConfig
 from blended.config.inconsistency import Path as Steps
 from blended.config.strict_yaml import Document
@@ -36,7 +36,7 @@ def load(source: str) -> BlendConfig:
     Raises:
         ConfigError: the file is missing, unreadable, not YAML, or not a valid blend.
     """
-    return parse(_read(source), "stdin" if source == STDIN else source, model_files.problems)
+    return parse(_read(source), "stdin" if source == STDIN else source, engine_files.problems)
 
 
 def parse(text: str, source: str, further: Further[BlendConfig] | None = None) -> BlendConfig:
