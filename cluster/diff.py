@@ -7,6 +7,7 @@ give it by `--live FILE` (`kubectl get raycluster -o yaml`). OLD may then be lef
 """
 
 import argparse
+import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -176,6 +177,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m cluster.diff", description=__doc__)
     parser.add_argument("manifests", type=Path, nargs="+", metavar="OLD NEW")
     parser.add_argument("--live", type=Path, help="the RayCluster that runs; OLD may be left out")
+    parser.add_argument("--json", action="store_true", help="one JSON document, for programs")
     options = parser.parse_args(arguments)
     if len(options.manifests) not in ((2,) if options.live is None else (1, 2)):
         parser.error("give OLD and NEW, or --live FILE with NEW")
@@ -185,9 +187,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (BlendedError, OSError) as exc:
         print(exc, file=sys.stderr)
         return 2
+    assumed = _ASSUMED if edit.live is None else _CLUSTER_ALONE if edit.old is None else None
+    if options.json:
+        print(json.dumps({"cluster": edit.kind, "changes": found, "assumed": assumed}))
+        return 0
     print("\n".join(found or ["Nothing changes."]))
-    if edit.live is None or edit.old is None:
-        print(_ASSUMED if edit.live is None else _CLUSTER_ALONE)
+    if assumed:
+        print(assumed)
     return 0
 
 

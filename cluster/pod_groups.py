@@ -57,7 +57,8 @@ def placed(blend: BlendConfig, settings: Settings) -> BlendConfig:
     """The blend with every deployment bound to a group of its own, on the settings' accelerators.
 
     Raises:
-        ConfigError: two deployments share a group, or the settings name an unknown component.
+        ConfigError: two deployments share a group, or the settings name an unknown component, or
+            nodes of an accelerator that no component uses.
     """
     if unknown := sorted(settings.components.keys() - blend.hardware.keys()):
         raise ConfigError(
@@ -76,6 +77,7 @@ def placed(blend: BlendConfig, settings: Settings) -> BlendConfig:
         }
     )
     _refuse_shared(found)
+    _refuse_unused(found, settings)
     return found
 
 
@@ -118,6 +120,15 @@ def _refuse_shared(blend: BlendConfig) -> None:
                 f"'{group}'; give each a group of its own, which scales by itself."
             )
         owners[group] = f"component '{component}'"
+
+
+def _refuse_unused(blend: BlendConfig, settings: Settings) -> None:
+    used = dict.fromkeys(h.accelerator for h in blend.hardware.values() if h.accelerator != "cpu")
+    if unused := [name for name in settings.accelerators if name not in used]:
+        raise ConfigError(
+            f"The settings have nodes for the accelerator {', '.join(unused)}, which no component "
+            f"uses; those in use are {', '.join(used) or 'none'}. Correct the name, or remove it."
+        )
 
 
 def _router(blend: BlendConfig, settings: Settings) -> PodGroup:

@@ -11,6 +11,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from blended.config import Frozen, Identifier, Seconds
+from blended.config.engine_names import AcceleratorName
 from blended.config.loading import parse_as
 from blended.errors import ConfigError
 from cluster.manifests import quantity
@@ -84,7 +85,7 @@ class ComponentPods(WorkerPods):
     """
 
     gpus: Annotated[int, Field(ge=1)] | None = None
-    accelerator: str | None = None
+    accelerator: AcceleratorName | None = None
 
 
 class Accelerator(Frozen):
@@ -107,7 +108,7 @@ class Settings(Frozen):
     head: Pods = Pods(cpu="2", memory="8Gi")
     router: WorkerPods = WorkerPods()
     components: Mapping[str, ComponentPods] = {}
-    accelerators: Mapping[str, Accelerator] = {}
+    accelerators: Mapping[AcceleratorName, Accelerator] = {}
     model_cache: str | None = MODEL_CACHE
     initializing_timeout: str = "90m"
     idle_timeout_s: Seconds = 300

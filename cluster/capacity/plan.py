@@ -46,7 +46,7 @@ def planned(blend: BlendConfig, options: argparse.Namespace) -> CapacityPlan:
     """
     lengths = Lengths(options.prompt, options.response)
     served = [c for c in blend.components if c.id in blend.hardware]
-    found = {c.id: profile_files.load(c, options.profiles) for c in served}
+    found = profile_files.load_all(served, options.profiles, options.blend)
     for name, profile in found.items():
         profile_files.refuse_other_lengths(name, profile, lengths)
     try:

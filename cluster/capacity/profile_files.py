@@ -108,14 +108,32 @@ def served(component: AnyComponent) -> dict[str, Any]:
     return {"kind": component.kind} | found
 
 
-def load(component: AnyComponent, folder: Path) -> Profile:
-    """The profile of a component, from `<id>.json` in a folder.
+def load_all(components: Sequence[AnyComponent], folder: Path, blend: str) -> dict[str, Profile]:
+    """The profiles of a blend's components, by component id, from `<id>.json` in a folder.
+
+    Raises:
+        ConfigError: some are missing, wrong, or of another engine; the message names all of them,
+            each with the command that makes it.
+    """
+    found, missing = dict[str, Profile](), list[str]()
+    for component in components:
+        try:
+            found[component.id] = load(component, folder, blend)
+        except ConfigError as exc:
+            missing.append(str(exc))
+    if missing:
+        raise ConfigError("\n".join(missing))
+    return found
+
+
+def load(component: AnyComponent, folder: Path, blend: str = "FILE") -> Profile:
+    """The profile of a component, from `<id>.json` in a folder; `blend` is its file, for errors.
 
     Raises:
         ConfigError: there is none, it is wrong, or it is one of another engine.
     """
     path = folder / f"{component.id}.json"
-    command = f"python -m cluster.capacity.profile {component.id} --blend FILE --out {path}"
+    command = f"python -m cluster.capacity.profile {component.id} --blend {blend} --out {path}"
     try:
         found = parse_as(Profile, path.read_text(), str(path))
     except OSError as exc:

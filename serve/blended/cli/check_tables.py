@@ -2,13 +2,14 @@
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from rich.table import Table
+from rich.console import Console
 
-from blended import demo
-from blended.config import AnyComponent, BlendConfig, Engine, VllmComponent
+from blended.cli import layout
+from blended.config import AnyComponent, BlendConfig, Engine, VllmComponent, engine_files
 from blended.router.selection import normalise
 
 _BYTES = {"float32": 4, "float": 4, "fp8": 1}
@@ -48,40 +49,49 @@ def active_parameters(rows: list[ComponentRow]) -> float | None:
     return _total([row.parameters and row.share * row.parameters for row in rows if row.share > 0])
 
 
-def table(blend: BlendConfig) -> Table:
-    """The summary for people."""
+def document(blend: BlendConfig) -> dict[str, Any]:
+    """The summary for programs; None where a value is unknown."""
     found = rows(blend)
-    low, high = _gpus(found, 0), _gpus(found, 1)
-    view = Table(
-        title=f"{blend.name}: {len(found)} components",
+    return {
+        "name": blend.name,
+        "components": [asdict(row) for row in found],
+        "resident_parameters": resident_parameters(found),
+        "active_parameters": active_parameters(found),
+        "gpus": [_gpus(found, 0), _gpus(found, 1)],
+        "notes": list(engine_files.notes(blend)),
+    }
+
+
+def show(console: Console, blend: BlendConfig) -> None:
+    """Print the summary for people."""
+    found = rows(blend)
+    ends = _gpus(found, 0), _gpus(found, 1)
+    layout.show(
+        console,
+        ("component", "kind", "model", "share", "parameters", "replicas", "GPUs", "model size"),
+        [_cells(row) for row in found],
+        title=f"{blend.name}: {len(found)} component{'s' if len(found) > 1 else ''}",
         caption=(
-            f"resident {_count(resident_parameters(found))} parameters, active per response "
-            f"{_count(active_parameters(found))} on average, GPUs {_range((low, high))}"
+            f"{_count(resident_parameters(found))} parameters resident, "
+            f"{_count(active_parameters(found))} active per response on average, "
+            f"{_range(ends)} GPUs"
         ),
     )
-    for name in (
-        "component",
-        "kind",
-        "model",
-        "share",
-        "parameters",
-        "replicas",
-        "GPUs",
-        "weights",
-    ):
-        view.add_column(name)
-    for row in found:
-        view.add_row(
-            row.id,
-            row.kind,
-            row.model,
-            f"{row.share:.1%}",
-            _count(row.parameters),
-            "-" if row.replicas is None else _range(row.replicas),
-            _gpu_cell(row),
-            "-" if row.weight_bytes is None else f"{row.weight_bytes / 2**30:.3g} GiB",
-        )
-    return view
+    for note in engine_files.notes(blend):
+        console.print(layout.wrapped(f"Note: {note}", console.width), markup=False, soft_wrap=True)
+
+
+def _cells(row: ComponentRow) -> list[str]:
+    return [
+        row.id,
+        row.kind,
+        row.model,
+        f"{row.share:.1%}",
+        _count(row.parameters),
+        "" if row.replicas is None else _range(row.replicas),
+        _gpu_cell(row),
+        "" if row.weight_bytes is None else _size(row.weight_bytes),
+    ]
 
 
 def _row(component: AnyComponent, share: float) -> ComponentRow:
@@ -114,9 +124,8 @@ def _on_gpu(engine: Engine) -> bool:
 
 def _counted(engine: Engine) -> float | None:
     """Count the parameters of a model in a folder of this machine, from its files' headers."""
-    name = engine.model
-    folder = demo.model_path(name.removeprefix("demo:")) if name.startswith("demo:") else Path(name)
-    files = sorted(folder.glob("*.safetensors")) if folder.is_dir() else []
+    folder = engine_files.folder(engine.model)
+    files = sorted(folder.glob("*.safetensors")) if folder and folder.is_dir() else []
     return float(sum(map(_parameters, files))) or None
 
 
@@ -145,6 +154,11 @@ def _gpu_cell(row: ComponentRow) -> str:
 
 def _range(ends: tuple[int, int]) -> str:
     return str(ends[0]) if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
+
+
+def _size(size_bytes: float) -> str:
+    exponent, unit = (30, "GiB") if size_bytes >= 2**30 else (20, "MiB")
+    return f"{size_bytes / 2**exponent:.3g} {unit}"
 
 
 def _count(parameters: float | None) -> str:

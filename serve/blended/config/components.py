@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from blended.config.base import Bound, Frozen, Identifier, Json, Seconds
+from blended.config.engine_names import AcceleratorName, EngineArgument, ModelName
 
 
 class Sampling(Frozen):
@@ -118,7 +119,7 @@ class Hardware(Frozen):
     nodes that alone may hold the replicas.
     """
 
-    accelerator: str = "cpu"
+    accelerator: AcceleratorName = "cpu"
     tensor_parallel_size: Annotated[int, Field(ge=1)] = 1
     cpus: Annotated[float, Field(ge=0)] = 1
     replica_group: Identifier | None = None
@@ -131,12 +132,12 @@ class Engine(Hardware):
     `chat_template` is Jinja text or the path of a file; `args` are vLLM's engine arguments.
     """
 
-    model: Annotated[str, Field(min_length=1)]
+    model: ModelName
     tokenizer: str | None = None
     chat_template: str | None = None
     max_model_len: Annotated[int, Field(ge=16)] | None = None
     env: Mapping[str, str] = {}
-    args: Mapping[str, Json] = {}
+    args: Mapping[EngineArgument, Json] = {}
 
 
 Capability = Literal["tools", "images", "json_schema", "logprobs", "reasoning"]

@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from glob import glob
 from pathlib import Path
 
@@ -48,6 +49,8 @@ def up_local(blend: BlendConfig, http_port: int, timeout_s: float, report: Repor
     except BaseException:
         node.stop_node(running)
         raise
+    running = replace(running, starting=False)
+    state.write_running(running)
     return running
 
 

@@ -106,6 +106,21 @@ def test_a_profile_gives_back_the_curve_that_it_lies_on(site: Path) -> None:
         assert vars(getattr(found, name)) == pytest.approx(vars(getattr(expected, name)), rel=1e-9)
 
 
+def test_every_profile_that_is_missing_is_named_with_its_command(
+    site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All at once, of the blend that is planned."""
+    for name in ("small", "large"):
+        (site / f"{name}.json").unlink()
+
+    assert run(site, "--rate", "1") == 2
+    lines = capsys.readouterr().err.splitlines()
+    for line, name in zip(lines, ("small", "large"), strict=True):
+        assert f"There is no profile of component '{name}'" in line
+        command = f"python -m cluster.capacity.profile {name} --blend {site / 'blend.yaml'} --out "
+        assert command in line
+
+
 def test_each_component_is_planned_for_its_share(
     site: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,7 +12,7 @@ import yaml
 from pydantic import AwareDatetime, ConfigDict, Field, ValidationError
 
 from blended.config import Frozen, Identifier
-from blended.config.loading import StrictLoader
+from blended.config.strict_yaml import StrictLoader
 from blended.errors import ConfigError, Problem, field_path
 from blended.router.blend import CLIENT_KEY_ENV
 
