@@ -246,8 +246,8 @@ WRONG = {
         "api.cors_origins[0]: 'http://x/' is not valid: write scheme, host and port alone",
     ),
     "store": service(
-        "api: {limits_store: redis}",
-        "api.limits_store: 'redis' is not valid: write memory:// or redis://host:6379",
+        "api: {shared_store: redis}",
+        "api.shared_store: 'redis' is not valid: write memory:// or redis://host:6379",
     ),
     # Experiments.
     "one arm": service(
@@ -365,7 +365,7 @@ SECRETS = {
     "key for its variable": (f"{HEAD}{REMOTE}, api_key_env: sk-SECRET}}\n", ".api_key_env"),
     "key for an id": (HEAD + "  - {id: sk-SECRET, kind: simulated}\n", ".id"),
     "unknown key": (f"{HEAD}{REMOTE}, api_key: SECRET}}\n", ".api_key"),
-    "store": (f"{SIMULATED}api: {{limits_store: 'https://:SECRET@h'}}\n", "api.limits_store"),
+    "store": (f"{SIMULATED}api: {{shared_store: 'https://:SECRET@h'}}\n", "api.shared_store"),
     "not YAML": ("api_key: SECRET: x\n", ":1: "),
 }
 
