@@ -20,7 +20,9 @@ _SECRET_NAME = re.compile(
     r"(^|[_-])(key|token|secret|password|passwd|auth\w*|cookie|credentials?|headers?|env)($|[_-])",
     re.IGNORECASE,
 )
-_SECRET_TEXT = re.compile(r"(sk-|hf_|gh[pousr]_|xox|AKIA|Bearer |Basic |eyJ)")
+_SECRET_TEXT = re.compile(
+    r"(?<![\w-])((sk-|xox[a-z]-|Bearer |Basic )[^\s',;]+|(hf_|gh[pousr]_|AKIA|eyJ)[A-Za-z0-9]{12,}\S*)"
+)
 _CREDENTIALS = re.compile(r"://[^/\s@]*@")
 _QUERY = re.compile(r"(://[^\s?#]*)[?#].*")
 
@@ -77,6 +79,8 @@ def problems(
             continue
         path, message = _worded(steps, error, model, document, _missing(steps, errors))
         line = None if document is None else document.line(_places(path))
+        # Between fields, messages name components and arms as the file does.
+        message = _SECRET_TEXT.sub("…", message)
         found.append(Problem(field_path(_places(path)), message, line))
     return found
 
@@ -152,7 +156,7 @@ def _worded(
     if kind == "union_tag_not_found":
         return [*steps, "kind"], f"this key is required; write kind: {', '.join(_KINDS)}"
     if kind == "union_tag_invalid":
-        return [*steps, "kind"], _choice(str(context["tag"]), _KINDS)
+        return [*steps, "kind"], _choice(error["input"]["kind"], _KINDS)
     if kind in ("model_type", "model_attributes_type"):
         keys = ", ".join(_keys(_models_at(model, [*steps, ""])))
         return steps, f"{_stands(error['input'])} stands here; write a mapping with keys of: {keys}"
@@ -173,8 +177,8 @@ def _absent(steps: Sequence[int | str]) -> str:
     )
 
 
-def _choice(value: str, choices: Sequence[str], steps: Sequence[int | str] = ()) -> str:
-    near = closest(value, choices)
+def _choice(value: Any, choices: Sequence[str], steps: Sequence[int | str] = ()) -> str:
+    near = closest(value, choices) if isinstance(value, str) else None
     remedy = f"did you mean '{near}'? There " if near else "there "
     return f"{shown(value, steps)} is unknown; {remedy}are {', '.join(choices)}"
 
