@@ -16,7 +16,7 @@ from ray.serve.schema import ServeDeploySchema
 
 from blended import app as builders
 from blended.config.loading import problems as in_our_words
-from blended.config.wording import shown
+from blended.config.shown_values import shown
 from blended.errors import Problem, field_path
 from cluster.manifests import Document
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from blended.config import engine_files, strict_yaml, wording
+from blended.config import engine_files, known_keys, strict_yaml, wording
 from blended.config.blend import BlendConfig
 from blended.config.inconsistency import Path as Steps
 from blended.config.strict_yaml import Document
@@ -99,7 +99,7 @@ def _read(source: str) -> str:
     try:
         return decoded(Path(source).read_bytes(), source)
     except FileNotFoundError:
-        near = wording.closest(source, presets())
+        near = known_keys.closest(source, presets())
         meant = f"did you mean the preset '{near}'? There are" if near else "the presets are"
         raise ConfigError(
             f"'{source}' is neither a file nor a preset; {meant} {', '.join(presets())}."
