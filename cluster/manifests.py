@@ -11,8 +11,8 @@ from typing import Any
 import yaml
 
 from blended.config import strict_yaml
+from blended.config.shown_values import shown
 from blended.config.strict_yaml import StrictLoader
-from blended.config.wording import shown
 from blended.errors import ConfigError
 from cluster.yaml_scalars import AMBIGUOUS
 

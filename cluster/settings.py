@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field
 
 from blended.config import Frozen, Identifier, Seconds
 from blended.config.engine_names import AcceleratorName
-from blended.config.loading import parse_as
+from blended.config.loading import decoded, parse_as
 from blended.errors import ConfigError
 from cluster.manifests import quantity
 
@@ -138,7 +138,7 @@ def load(path: Path | None) -> Settings:
     if path is None:
         return Settings()
     try:
-        return parse_as(Settings, path.read_text(), str(path))
+        return parse_as(Settings, decoded(path.read_bytes(), str(path)), str(path))
     except OSError as exc:
         raise ConfigError(f"The settings '{path}' cannot be read: {exc}") from exc
 

@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 from scipy.optimize import nnls
 
 from blended.config import AnyComponent, Frozen, RemoteComponent
-from blended.config.loading import parse_as
+from blended.config.loading import decoded, parse_as
 from blended.errors import ConfigError
 from cluster.capacity.queueing import Curve, Lengths, LinearTime
 
@@ -135,7 +135,7 @@ def load(component: AnyComponent, folder: Path, blend: str = "FILE") -> Profile:
     path = folder / f"{component.id}.json"
     command = f"python -m cluster.capacity.profile {component.id} --blend {blend} --out {path}"
     try:
-        found = parse_as(Profile, path.read_text(), str(path))
+        found = parse_as(Profile, decoded(path.read_bytes(), str(path)), str(path))
     except OSError as exc:
         raise ConfigError(
             f"There is no profile of component '{component.id}' ({path}); make one: {command}"

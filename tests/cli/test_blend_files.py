@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from blended.cli import main as cli
 from blended.cli.main import app
-from blended.config import loading
-from blended.errors import ConfigError
+from blended.config import BlendConfig, loading
+from blended.errors import ConfigError, LaunchError
+from blended.launch.state import Running
 
 BLEND = "name: x\ncomponents: [{id: a, kind: vllm, engine: {model: /no/such, accelerator: L4}}]\n"
 
@@ -38,6 +40,17 @@ def test_the_package_runs_as_a_module(tmp_path: Path) -> None:
 def test_a_blend_may_come_through_a_pipe() -> None:
     """And is summarised as from a file."""
     assert "x: 1 component" in run("check", "-", text=BLEND).output
+
+
+def test_a_blend_from_a_pipe_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`up` reads a file again at each start, and a pipe has nothing more."""
+
+    def start(blend: BlendConfig, port: int, timeout: float) -> Running:
+        raise LaunchError(f"{blend.name} is started on {port}")
+
+    monkeypatch.setattr(cli, "_start", start)
+    with pytest.raises(LaunchError, match="x is started on 8000"):
+        run("up", "-", text=BLEND)
 
 
 @pytest.mark.parametrize("columns", [200, 80, 40])

@@ -1,14 +1,21 @@
 """Sixty files with one mistake each: the message has file and line, and says what to write."""
 
 import json
+import random
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from blended.cli.main import main
+from blended.config import engine_files, loading
+from blended.errors import ConfigError
 
+EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "experiment.yaml"
 HEAD = "name: x\ncomponents:\n"
 SIMULATED = HEAD + "  - {id: a, kind: simulated}\n"
 REMOTE = "  - {id: a, kind: remote, model: m, base_url: https://h/v1"
@@ -89,6 +96,11 @@ WRONG = {
         "one of demo:ember, demo:flint, demo:willow",
     ),
     "negative CPUs": engine("cpus: -1", "cpus: -1 is not valid: write 0 or more"),
+    "argument like a token": engine(
+        "args: {hf_overides: {}}",
+        "args.hf_overides: 'hf_overides' is not valid: vLLM has no such argument; did you mean "
+        "'hf_overrides'?",
+    ),
     "no GPU": engine(
         "tensor_parallel_size: 0", "tensor_parallel_size: 0 is not valid: write 1 or more"
     ),
@@ -364,6 +376,11 @@ SECRETS = {
     ),
     "key for its variable": (f"{HEAD}{REMOTE}, api_key_env: sk-SECRET}}\n", ".api_key_env"),
     "key for an id": (HEAD + "  - {id: sk-SECRET, kind: simulated}\n", ".id"),
+    "mapping for a kind": (HEAD + "  - {id: a, kind: {token: SECRET}}\n", "components[0].kind"),
+    "key for a component that is weighted": (
+        SIMULATED.replace("id: a", "id: sk-SECRET") + "selection: {weights: {b: 1}}\n",
+        "selection.weights.b: there is no component 'b'; the components are …",
+    ),
     "unknown key": (f"{HEAD}{REMOTE}, api_key: SECRET}}\n", ".api_key"),
     "store": (f"{SIMULATED}api: {{shared_store: 'https://:SECRET@h'}}\n", "api.shared_store"),
     "not YAML": ("api_key: SECRET: x\n", ":1: "),
@@ -397,3 +414,46 @@ def test_a_model_on_this_machine_is_read(
 
     assert "holds no model (no config.json); give the folder of one" in empty
     assert f"the 12 attention heads of '{folder}' cannot be shared by 8 GPUs" in odd
+
+
+VALUES = [None, True, "no", "", "x" * 300, -1, 0, 2.5, 10**30, [], [1], {}, {"a": 1}, "sk-SECRET"]
+
+
+def spoilt(data: Any, rng: random.Random) -> Any:
+    """A copy with one value replaced, one key renamed, or one value gone, anywhere below."""
+    if isinstance(data, list) and data:
+        i = rng.randrange(len(data))
+        return [spoilt(item, rng) if k == i else item for k, item in enumerate(data)]
+    if isinstance(data, dict) and data:
+        key, what = rng.choice(list(data)), rng.random()
+        if what < 0.15:
+            return {k: v for k, v in data.items() if k != key}
+        if what < 0.3:
+            return {(f"{k[:-1]}x" if k == key else k): v for k, v in data.items()}
+        return {k: spoilt(v, rng) if k == key else v for k, v in data.items()}
+    return rng.choice(VALUES)
+
+
+@pytest.mark.parametrize("source", ["demo", "modern", str(EXAMPLE)], ids=("demo", "modern", "e"))
+def test_every_mistake_has_words(source: str) -> None:
+    """Whatever stands in a file, it is read or refused with lines that show no secret; seeded."""
+    data = json.loads(loading.load(source).model_dump_json(exclude_unset=True))
+    rng = random.Random(data["name"])
+    texts = [yaml.safe_dump(spoilt(spoilt(data, rng), rng)) for _ in range(150)]
+    refused = [said for text in texts if (said := refusal(text))]
+
+    assert len(refused) > 75
+    for said in refused:
+        first, *lines = said.splitlines()
+        assert re.fullmatch(r"blend\.yaml has \d+ mistakes?:", first)
+        assert all(re.match(r"  blend\.yaml:\d+: \S+: .{8,}", line) for line in lines), said
+        assert "SECRET" not in said
+
+
+def refusal(text: str) -> str:
+    """What is said of a file; nothing if it is right."""
+    try:
+        loading.parse(text, "blend.yaml", engine_files.problems)
+    except ConfigError as exc:
+        return str(exc)
+    return ""

@@ -115,8 +115,12 @@ def up(
     if detach:
         _say_where(_start(blend, port, timeout))
     else:
-        # Read the file again, because `apply` may have changed the running blend since.
-        _serve_until_interrupted(lambda: _start(loading.load(source), port, timeout), restart)
+
+        def read_again() -> BlendConfig:
+            """The file may have changed since, with the running blend; a pipe has nothing more."""
+            return blend if source == loading.STDIN else loading.load(source)
+
+        _serve_until_interrupted(lambda: _start(read_again(), port, timeout), restart)
 
 
 @app.command()

@@ -67,7 +67,12 @@ class Frozen(BaseModel):
     """Base of all configuration: immutable, unknown keys refused, no infinities."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=()
+        extra="forbid",
+        frozen=True,
+        allow_inf_nan=False,
+        protected_namespaces=(),
+        # A value may be a secret, and pydantic's own words go to logs.
+        hide_input_in_errors=True,
     )
 
     @classmethod

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, WithJsonSchema
 
 from blended import demo
-from blended.config.wording import closest
+from blended.config.known_keys import closest
 
 FILE = "engine_names.json"
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from blended.config import engine_files, strict_yaml, wording
+from blended.config import engine_files, known_keys, strict_yaml, wording
 from blended.config.blend import BlendConfig
 from blended.config.inconsistency import Path as Steps
 from blended.config.strict_yaml import Document
@@ -57,12 +57,13 @@ def parse_as(
         ConfigError: with one line for each mistake.
     """
     document = strict_yaml.read(text, source)
-    if document.data is None:
-        keys = ", ".join(name for name, f in model.model_fields.items() if f.is_required())
-        needed = f"; write at least the keys {keys} ('blended init' writes a blend)" if keys else ""
-        raise ConfigError(f"{source}: this is empty{needed}.")
+    required = [name for name, field in model.model_fields.items() if field.is_required()]
+    if document.data is None and required:
+        hint = " ('blended init' writes a blend)" if model is BlendConfig else ""
+        keys = ", ".join(required)
+        raise ConfigError(f"{source}: this is empty; write at least the keys {keys}{hint}.")
     try:
-        made = model.model_validate(document.data)
+        made = model.model_validate({} if document.data is None else document.data)
     except ValidationError as exc:
         raise _mistakes(wording.problems(exc, model, document), source) from None
     found = [
@@ -94,11 +95,11 @@ def _read(source: str) -> str:
     if source in presets():
         return (resources.files("blended") / "presets" / f"{source}.yaml").read_text("utf-8")
     if source == STDIN:
-        return _decoded(sys.stdin.buffer.read(), "stdin")
+        return decoded(sys.stdin.buffer.read(), "stdin")
     try:
-        return _decoded(Path(source).read_bytes(), source)
+        return decoded(Path(source).read_bytes(), source)
     except FileNotFoundError:
-        near = wording.closest(source, presets())
+        near = known_keys.closest(source, presets())
         meant = f"did you mean the preset '{near}'? There are" if near else "the presets are"
         raise ConfigError(
             f"'{source}' is neither a file nor a preset; {meant} {', '.join(presets())}."
@@ -109,7 +110,12 @@ def _read(source: str) -> str:
         raise ConfigError(f"'{source}' cannot be read: {exc.strerror}.") from None
 
 
-def _decoded(data: bytes, source: str) -> str:
+def decoded(data: bytes, source: str) -> str:
+    """The text of a file.
+
+    Raises:
+        ConfigError: it is not UTF-8.
+    """
     if data.startswith(_UTF_16) or b"\0" in data:
         raise ConfigError(f"{source}: this is UTF-16, or no text; save it as UTF-8.")
     try:

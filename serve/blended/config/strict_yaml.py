@@ -74,14 +74,23 @@ def read(text: str, source: str) -> Document:
         ConfigError: the text is no YAML, lies too deep, or has a key twice.
     """
     try:
-        loader = StrictLoader(text)
-        try:
-            root = loader.get_single_node()
-            return Document(None if root is None else loader.construct_document(root), root)
-        finally:
-            loader.dispose()
+        return compose(text)
     except yaml.YAMLError as exc:
         raise not_yaml(exc, source) from None
+
+
+def compose(text: str) -> Document:
+    """The same for callers with words of their own.
+
+    Raises:
+        yaml.YAMLError: the text is no YAML, lies too deep, or has a key twice.
+    """
+    loader = StrictLoader(text)
+    try:
+        root = loader.get_single_node()
+        return Document(None if root is None else loader.construct_document(root), root)
+    finally:
+        loader.dispose()
 
 
 def not_yaml(exc: yaml.YAMLError, source: str) -> ConfigError:
