@@ -1,11 +1,16 @@
 """The groups of equal pods that a blend needs: the head, the router's, one for each component.
 
+Components that share GPUs have one group together, whose pods have one GPU each.
+
 worker_groups.py writes them as groups of a RayCluster, and containers.py their containers.
 """
 
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+
+from pydantic import ValidationError
 
 from blended.components.placement import replica_options, selector
 from blended.config import (
@@ -14,9 +19,13 @@ from blended.config import (
     RemoteComponent,
     SimulatedComponent,
     VllmComponent,
+    gpu_shares,
 )
+from blended.config.loading import problems
 from blended.errors import ConfigError
+from cluster.manifests import quantity
 from cluster.settings import (
+    Build,
     ComponentPods,
     Pods,
     Settings,
@@ -30,6 +39,9 @@ GPU = "nvidia.com/gpu"
 
 # An engine and its model of some million parameters; timing without a model.
 _CPU_ENGINE_MEMORY, _SIMULATED_MEMORY = "6Gi", "2Gi"
+_GIB = 2**30
+
+Served = VllmComponent | SimulatedComponent
 
 
 @dataclass(frozen=True)
@@ -37,7 +49,7 @@ class PodGroup:
     """One group of pods: `labels` are what replicas select it by, `resources` what Ray must know.
 
     `limits` and `requests` are those of the container that Ray runs in, and `replicas` how many of
-    its deployment there are at the least.
+    its deployment there are at the least. `build` is the build of vLLM that its engines need.
     """
 
     name: str
@@ -51,19 +63,17 @@ class PodGroup:
     tolerations: tuple[Toleration, ...]
     resources: Mapping[str, str] = field(default_factory=dict)
     model_cache: str | None = None
+    build: Build | None = None
 
 
 def placed(blend: BlendConfig, settings: Settings) -> BlendConfig:
     """The blend with every deployment bound to a group of its own, on the settings' accelerators.
 
     Raises:
-        ConfigError: two deployments share a group, or the settings name an unknown component.
+        ConfigError: deployments share a group that take no shares of GPUs, the settings name what
+            is not there, or the blend does not fit their accelerators.
     """
-    if unknown := sorted(settings.components.keys() - blend.hardware.keys()):
-        raise ConfigError(
-            f"The settings have pods for {', '.join(unknown)}, which is no component on the "
-            f"cluster; these are {', '.join(blend.hardware)}."
-        )
+    _refuse_unknown(blend, settings)
     router = blend.router
     replicas = router.replicas.model_copy(
         update={"max_per_node": router.replicas.max_per_node or 1}
@@ -76,6 +86,7 @@ def placed(blend: BlendConfig, settings: Settings) -> BlendConfig:
         }
     )
     _refuse_shared(found)
+    _refuse_wrong(found)
     return found
 
 
@@ -85,8 +96,7 @@ def groups(blend: BlendConfig, settings: Settings) -> list[PodGroup]:
     Raises:
         ConfigError: nothing says which nodes have an accelerator, or a budget holds no replica.
     """
-    served = [c for c in blend.components if not isinstance(c, RemoteComponent)]
-    return [_router(blend, settings), *(_component(c, settings) for c in served)]
+    return [_router(blend, settings), *(_of_members(m, settings) for m in _members(blend).values())]
 
 
 def head(settings: Settings) -> PodGroup:
@@ -99,7 +109,7 @@ def head(settings: Settings) -> PodGroup:
 def _placed(component: AnyComponent, settings: Settings) -> AnyComponent:
     if isinstance(component, RemoteComponent):
         return component
-    pods = settings.components.get(component.id, ComponentPods())
+    pods = _pods(component, settings)
     name = "engine" if isinstance(component, VllmComponent) else "simulation"
     update = {
         "replica_group": component.hardware.replica_group or component.id,
@@ -108,16 +118,67 @@ def _placed(component: AnyComponent, settings: Settings) -> AnyComponent:
     return component.model_copy(update={name: component.hardware.model_copy(update=update)})
 
 
+def _members(blend: BlendConfig) -> dict[str, list[Served]]:
+    """The components on the cluster by their replica groups, or by their ids without one."""
+    found: dict[str, list[Served]] = {}
+    for component in blend.components:
+        if not isinstance(component, RemoteComponent):
+            name = component.hardware.replica_group or component.id
+            found.setdefault(name, []).append(component)
+    return found
+
+
+def _pods(component: Served, settings: Settings) -> ComponentPods:
+    by_group = settings.groups.get(component.hardware.replica_group or "")
+    return by_group or settings.components.get(component.id, ComponentPods())
+
+
+def _refuse_unknown(blend: BlendConfig, settings: Settings) -> None:
+    if unknown := sorted(settings.components.keys() - blend.hardware.keys()):
+        raise ConfigError(
+            f"The settings have pods for {', '.join(unknown)}, which is no component on the "
+            f"cluster; these are {', '.join(blend.hardware)}."
+        )
+    shared = {name: m for name, m in _members(blend).items() if len(m) > 1}
+    if unknown := sorted(settings.groups.keys() - shared.keys()):
+        raise ConfigError(
+            f"The settings have pods for the group {', '.join(unknown)}, and no components share "
+            f"it; shared groups are {', '.join(shared) or 'none'}. The pods of a single component "
+            "stand under components, by its id."
+        )
+    for name, members in shared.items():
+        for component in members:
+            if component.id in settings.components:
+                raise ConfigError(
+                    f"The settings have pods for component '{component.id}', which shares those of "
+                    f"the group '{name}'; write them as groups: {{{name}: …}}."
+                )
+
+
 def _refuse_shared(blend: BlendConfig) -> None:
-    owners = {str(blend.router.replica_group): "the router"}
-    for component, hardware in blend.hardware.items():
-        group = str(hardware.replica_group)
-        if group in owners:
-            raise ConfigError(
-                f"Component '{component}' and {owners[group]} are both in the replica group "
-                f"'{group}'; give each a group of its own, which scales by itself."
-            )
-        owners[group] = f"component '{component}'"
+    router = str(blend.router.replica_group)
+    for group, members in _members(blend).items():
+        first, *others = (f"component '{member.id}'" for member in members)
+        if group == router:
+            _refuse_group(group, first, "the router")
+        if others and any(member.hardware.gpu_fraction is None for member in members):
+            _refuse_group(group, others[0], first)
+
+
+def _refuse_group(group: str, one: str, other: str) -> None:
+    raise ConfigError(
+        f"{one.capitalize()} and {other} are both in the replica group '{group}'; give each a "
+        "group of its own, which scales by itself. Only components with a gpu_fraction share one."
+    )
+
+
+def _refuse_wrong(blend: BlendConfig) -> None:
+    """Refuse a blend that is wrong on the accelerators that the settings name."""
+    try:
+        BlendConfig.model_validate(blend.model_dump(mode="json", exclude_none=True))
+    except ValidationError as exc:
+        lines = "\n".join(f"  {problem}" for problem in problems(exc))
+        raise ConfigError(f"With these settings the blend has mistakes:\n{lines}") from exc
 
 
 def _router(blend: BlendConfig, settings: Settings) -> PodGroup:
@@ -128,16 +189,29 @@ def _router(blend: BlendConfig, settings: Settings) -> PodGroup:
     return _group(str(blend.router.replica_group), pods, limits, most, replicas.min)
 
 
-def _component(component: VllmComponent | SimulatedComponent, settings: Settings) -> PodGroup:
-    hardware = component.hardware
-    pods = settings.components.get(component.id, ComponentPods())
-    gpus = hardware.tensor_parallel_size if hardware.accelerator != "cpu" else 0
-    limits = _limits(pods, _cpus(component), _memory(component), gpus)
-    most, name = _max_pods(component, pods, gpus), str(hardware.replica_group)
-    found = _group(name, pods, limits, most, component.replicas.min)
-    if _downloads(component):
+def _of_members(members: Sequence[Served], settings: Settings) -> PodGroup:
+    first, shares = members[0], [_share(member) for member in members]
+    hardware, pods = first.hardware, _pods(first, settings)
+    gpus = math.ceil(hardware.gpus)
+    limits = _limits(pods, str(_cpus(members)), _memory(members), gpus)
+    # Of shares no more pods are certain than all of them fill.
+    least = math.ceil(sum(s * m.replicas.min for s, m in zip(shares, members, strict=True)) / 100)
+    name, most = str(hardware.replica_group), _max_pods(members, pods, gpus)
+    found = replace(_group(name, pods, limits, most, least), build=_build(members))
+    if any(map(_downloads, members)):
         found = replace(found, model_cache=settings.model_cache)
     return _on_gpus(found, hardware.accelerator, settings) if gpus else found
+
+
+def _share(component: Served) -> int:
+    """What a replica takes of a pod, in hundredths."""
+    return gpu_shares.hundredths(component.hardware.gpu_fraction or 1)
+
+
+def _build(members: Sequence[Served]) -> Build | None:
+    if not any(isinstance(member, VllmComponent) for member in members):
+        return None
+    return "gpu" if members[0].hardware.gpus else "cpu"
 
 
 def _on_gpus(group: PodGroup, accelerator: str, settings: Settings) -> PodGroup:
@@ -175,15 +249,26 @@ def _limits(pods: Pods, cpu: str, memory: str, gpus: int = 0) -> dict[str, str]:
     }
 
 
-def _cpus(component: VllmComponent | SimulatedComponent) -> str:
+def _cpus(members: Sequence[Served]) -> int:
+    """CPUs for every mix of replicas that a pod's GPU holds."""
+    found = gpu_shares.most_on_a_card((_share(m), _cpus_of(m)) for m in members)
+    return max(1, math.ceil(found))
+
+
+def _cpus_of(component: Served) -> float:
     hardware = component.hardware
     bundles = replica_options(hardware)["placement_group_bundles"]
     alone = isinstance(component, SimulatedComponent) and hardware.accelerator == "cpu"
-    cpus = hardware.cpus if alone else math.fsum(bundle["CPU"] for bundle in bundles)
-    return str(max(1, math.ceil(cpus)))
+    return hardware.cpus if alone else math.fsum(bundle["CPU"] for bundle in bundles)
 
 
-def _memory(component: VllmComponent | SimulatedComponent) -> str:
+def _memory(members: Sequence[Served]) -> str:
+    """Memory for every mix of replicas that a pod's GPU holds."""
+    needed = ((_share(m), float(quantity(_memory_of(m)))) for m in members)
+    return f"{math.ceil(gpu_shares.most_on_a_card(needed) / _GIB)}Gi"
+
+
+def _memory_of(component: Served) -> str:
     if isinstance(component, SimulatedComponent):
         return _SIMULATED_MEMORY
     on_cpu = component.engine.accelerator == "cpu"
@@ -196,22 +281,26 @@ def _spare(pods: WorkerPods, gpus: int) -> int:
     return 0 if gpus else 1
 
 
-def _max_pods(component: VllmComponent | SimulatedComponent, pods: ComponentPods, gpus: int) -> int:
+def _max_pods(members: Sequence[Served], pods: ComponentPods, gpus: int) -> int:
     if pods.gpus is None:
-        return component.replicas.max + _spare(pods, gpus)
+        replicas = Counter[int]()
+        for member in members:
+            replicas[_share(member)] += member.replicas.max
+        return gpu_shares.cards(replicas) + _spare(pods, gpus)
+    whose = " and ".join(f"'{member.id}'" for member in members)
     if pods.spare is not None:
         raise ConfigError(
-            f"Component '{component.id}' has a budget of {pods.gpus} GPUs and {pods.spare} spare "
+            f"Component {whose} has a budget of {pods.gpus} GPUs and {pods.spare} spare "
             "pods; write one of them. What the budget holds beyond replicas.max is spare."
         )
     if gpus == 0 or pods.gpus < gpus:
         raise ConfigError(
-            f"The budget of component '{component.id}' is {pods.gpus} GPUs, and a replica takes "
+            f"The budget of component {whose} is {pods.gpus} GPUs, and a replica takes "
             f"{gpus}; raise the budget, or remove it."
         )
     return pods.gpus // gpus
 
 
-def _downloads(component: VllmComponent | SimulatedComponent) -> bool:
+def _downloads(component: Served) -> bool:
     model = component.engine.model if isinstance(component, VllmComponent) else "demo:none"
     return not model.startswith(("demo:", "/", ".", "~"))

@@ -102,10 +102,11 @@ def _simulated(component: VllmComponent) -> SimulatedComponent:
     simulation = Simulation(
         accelerator=engine.accelerator,
         tensor_parallel_size=engine.tensor_parallel_size,
+        gpu_fraction=engine.gpu_fraction,
         # Ray's process for the replica is beside the engine.
         cpus=engine.cpus + (1 if engine.accelerator == "cpu" else 0),
         replica_group=engine.replica_group,
         concurrency=component.replicas.max_ongoing_requests,
     )
-    kept = component.model_dump(exclude={"kind", "engine"})
+    kept = component.model_dump(exclude={"kind", "engine", "kv_bytes_per_token"})
     return SimulatedComponent(kind="simulated", simulation=simulation, **kept)

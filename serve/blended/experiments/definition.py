@@ -38,7 +38,7 @@ class Definition:
     end: float
     control: str
     arms: tuple[ArmDefinition, ...]
-    gpus: Mapping[str, int]
+    gpus: Mapping[str, float]
     session_gap_s: float
     day_s: float
     simulated: bool
@@ -48,7 +48,7 @@ class Definition:
         cls,
         experiment: Experiment,
         distributions: Mapping[str, Mapping[str, float]],
-        gpus: Mapping[str, int],
+        gpus: Mapping[str, float],
     ) -> Self:
         """From the configuration; `distributions` are the arms' probabilities by component."""
         total = sum(arm.share for arm in experiment.arms)
