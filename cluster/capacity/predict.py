@@ -17,7 +17,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from blended.config import VllmComponent
+from blended.config import Engine, VllmComponent, gpu_shares
 from blended.config.loading import load, parse_as
 from blended.errors import BlendedError, ConfigError
 from cluster.capacity.profile_files import FOLDER, LoadLevel, Profile, Times, served
@@ -80,13 +80,21 @@ def estimate(component: VllmComponent, model: str, running: int, prompt: int, re
             osl=response,
             batch_size=running,
             tp_size=engine.tensor_parallel_size,
-            free_gpu_memory_fraction=engine.args.get("gpu_memory_utilization"),
+            free_gpu_memory_fraction=_utilization(engine),
         )
     except (RuntimeError, ValueError, unreachable) as exc:
         raise Refused(str(exc)) from exc
     if found.kv_cache_warning:
         raise Refused(found.kv_cache_warning)
     return found
+
+
+def _utilization(engine: Engine) -> float | None:
+    """The part of a card's memory that the engine may fill; None for the default."""
+    if engine.gpu_fraction is not None:
+        return gpu_shares.utilization(engine.gpu_fraction)
+    given: float | None = engine.args.get("gpu_memory_utilization")
+    return given
 
 
 def predict(job: argparse.Namespace) -> Profile:

@@ -62,17 +62,17 @@ def cards(replicas: Mapping[int, int]) -> int:
     return max(needed, default=0)
 
 
-def most_on_a_card(amounts: Iterable[tuple[int, float]]) -> float:
-    """The largest sum of amounts on one card; each of them comes with a share in hundredths.
+def most_on_a_card(amounts: Iterable[tuple[int, float]], room: int = WHOLE) -> float:
+    """The largest sum of amounts in the room of a card; each comes with a share in hundredths.
 
     An unbounded knapsack: a share may stand on a card as often as it fits.
     """
-    found = [0.0] * (WHOLE + 1)
+    found = [0.0]
     pairs = list(amounts)
-    for room in range(1, WHOLE + 1):
-        fitting = (found[room - share] + amount for share, amount in pairs if share <= room)
-        found[room] = max(fitting, default=0.0)
-    return found[WHOLE]
+    for left in range(1, room + 1):
+        fitting = (found[left - share] + amount for share, amount in pairs if share <= left)
+        found.append(max(fitting, default=0.0))
+    return found[room]
 
 
 def gpus(parts: Iterable[tuple[str, Hardware, int]]) -> int:
