@@ -111,4 +111,3 @@ def _budget(name: str, group: PodGroup) -> Document:
             },
         },
     }
-

@@ -103,8 +103,8 @@ def table(
     view = Table(
         title=f"{blend.name}: replicas, {spare} of each to spare",
         caption=(
-            f"{found.routers} routers, {found.gpus} GPUs; 1,000 responses take {found.gpu_seconds_per_1000:.4g} GPU "
-            f"seconds{money}{_predicted(found)}"
+            f"{found.routers} routers, {found.gpus} GPUs; 1,000 responses take "
+            f"{found.gpu_seconds_per_1000:.4g} GPU seconds{money}{_predicted(found)}"
         ),
     )
     for column in _COLUMNS:
@@ -160,7 +160,7 @@ def _draw(path: Path, blend: BlendConfig, rates: Sequence[float], found: Capacit
         save(path, blend.name, rates, found)
     except (OSError, ValueError) as exc:
         raise ConfigError(
-            f"The picture '{path}' cannot be written ({exc}); name a file that ends in .svg or .png."
+            f"The picture '{path}' cannot be written ({exc}); name a file ending in .svg or .png."
         ) from exc
 
 

@@ -82,7 +82,8 @@ class CapacityPlan:
     """The components by id, the routers, the GPUs, and what 1,000 responses take over all hours.
 
     `gpus` are whole ones at the peak; where components share them, as many as they may need in
-    whatever order their replicas come and go. `predicted` are the components with predicted profiles: their means keep the level.
+    whatever order their replicas come and go. `predicted` are the components with predicted
+    profiles: their means keep the level.
     """
 
     components: Mapping[str, ComponentPlan]
@@ -186,9 +187,7 @@ def _gpus(blend: BlendConfig, replicas: Mapping[str, int]) -> int:
     )
 
 
-def _gpu_hours(
-    blend: BlendConfig, components: Mapping[str, ComponentPlan]
-) -> dict[str, float]:
+def _gpu_hours(blend: BlendConfig, components: Mapping[str, ComponentPlan]) -> dict[str, float]:
     """Hours of whole GPUs over the whole time, by accelerator."""
     found: dict[str, float] = {}
     for accelerator in {c.accelerator for c in components.values()} - {"cpu"}:
@@ -223,9 +222,7 @@ def _rate(queue: ComponentQueue, replicas: int) -> float:
     return round(queue.rate(replicas), 3) if replicas > 0 else 0.0
 
 
-def _money(
-    gpu_hours: Mapping[str, float], responses: float, prices: Mapping[str, float]
-) -> float:
+def _money(gpu_hours: Mapping[str, float], responses: float, prices: Mapping[str, float]) -> float:
     spent = (hours * prices[accelerator] for accelerator, hours in gpu_hours.items())
     return 1e3 * math.fsum(spent) / responses
 

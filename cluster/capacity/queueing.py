@@ -170,8 +170,12 @@ class ComponentQueue:
         step = 1
         while not self._keeps(rate, low + step):
             low, step = low + step, 2 * step
-        return low + 1 + bisect_left(
-            range(low + 1, low + step), True, key=lambda count: self._keeps(rate, count)
+        return (
+            low
+            + 1
+            + bisect_left(
+                range(low + 1, low + step), True, key=lambda count: self._keeps(rate, count)
+            )
         )
 
     def rate(self, replicas: int) -> float:

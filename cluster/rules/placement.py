@@ -106,7 +106,9 @@ def _pods(placed: list[ReplicaNeed], pod: Mapping[str, int]) -> int:
         counts.append(math.ceil(everything / held - 1e-9) if held else 0)
         for need in placed:
             taken = need.at_once(resource)
-            bound = math.floor(held / taken + 1e-9) if need.packed and 0 < taken <= held else math.inf
+            bound = (
+                math.floor(held / taken + 1e-9) if need.packed and 0 < taken <= held else math.inf
+            )
             bound = min(bound, need.per_pod or math.inf)
             counts.append(math.ceil(need.replicas / bound))
     return max(counts)

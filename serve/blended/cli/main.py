@@ -80,7 +80,10 @@ def main() -> None:
 @app.command()
 def check(source: Source) -> None:
     """Print what a blend will deploy, or every mistake in its file."""
-    console.print(check_tables.table(loading.load(source)))
+    blend = loading.load(source)
+    console.print(check_tables.table(blend))
+    for line in check_tables.shares(blend):
+        console.print(line, highlight=False, soft_wrap=True)
 
 
 @app.command()
