@@ -66,7 +66,7 @@ def _cluster(
     # Head and router run no engine.
     image = images["gpu" if "gpu" in builds else "cpu"]
     rendered = [
-        worker_group(blend, settings, name, group, images.get(group.build, image))
+        worker_group(blend, settings, name, group, images[group.build] if group.build else image)
         for group in workers
     ]
     return {

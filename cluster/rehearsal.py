@@ -7,6 +7,7 @@ head alone, because all nodes share one address.
 """
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -36,8 +37,10 @@ _PROVIDER = {
     "worker_liveness_check": False,
 }
 _ENVIRONMENT = {
-    # Where the autoscaler's process finds the provider.
-    "PYTHONPATH": str(Path(__file__).parents[1]),
+    # Where the autoscaler's process finds the provider, before what the user has named.
+    "PYTHONPATH": os.pathsep.join(
+        [str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    ),
     "AUTOSCALER_UPDATE_INTERVAL_S": "1",
     "RAY_FAKE_CLUSTER": "1",
     "RAY_enable_autoscaler_v2": "1",

@@ -19,7 +19,7 @@ from cluster.manifests import quantity
 MODEL_CACHE = "blended-models"
 Build = Literal["gpu", "cpu"]
 # The images, by the build of vLLM in them.
-DEFAULT_IMAGES: Mapping[Build, str] = {"gpu": "blended-gpu", "cpu": "blended-cpu"}
+DEFAULT_IMAGES: dict[Build, str] = {"gpu": "blended-gpu", "cpu": "blended-cpu"}
 
 # The labels that NVIDIA's feature discovery gives to nodes, by Ray's names of accelerators.
 _PRODUCTS = {

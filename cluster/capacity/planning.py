@@ -107,7 +107,7 @@ def plan(
         ValueError: a component cannot meet the level, however many replicas it has.
     """
     share = normalise(blend.weights).by_component
-    components = {}
+    components: dict[str, ComponentPlan] = {}
     for name, curve in curves.items():
         report(f"component '{name}', {len(components) + 1} of {len(curves)}")
         components[name] = _component(blend, name, share[name], curve, demand)

@@ -94,8 +94,13 @@ class Curve:
 
     def slowed(self, factor: float) -> "Curve":
         """The replica on a GPU that does as much for `factor` - 1 others all the time."""
-        times = (self.ttft, self.ttft_p99, self.itl, self.itl_p99)
-        return Curve(*(time.slowed(factor) for time in times), most=self.most)
+        return Curve(
+            ttft=self.ttft.slowed(factor),
+            ttft_p99=self.ttft_p99.slowed(factor),
+            itl=self.itl.slowed(factor),
+            itl_p99=self.itl_p99.slowed(factor),
+            most=self.most,
+        )
 
     def response_s(self, running: float, lengths: Lengths) -> float:
         """Mean seconds of a whole response, S(n)."""
@@ -166,17 +171,13 @@ class ComponentQueue:
         if self.at_once == 0:
             raise ValueError("one response alone misses the service level")
         full_s = self._response_s(self.at_once) / self.at_once
-        low = max(1, math.ceil(rate * self.level.goodput * full_s)) - 1
+        too_few = max(0, math.ceil(rate * self.level.goodput * float(full_s)) - 1)
         step = 1
-        while not self._keeps(rate, low + step):
-            low, step = low + step, 2 * step
-        return (
-            low
-            + 1
-            + bisect_left(
-                range(low + 1, low + step), True, key=lambda count: self._keeps(rate, count)
-            )
-        )
+        while not self._keeps(rate, too_few + step):
+            too_few, step = too_few + step, 2 * step
+        between = range(too_few + 1, too_few + step)
+        found = bisect_left(between, True, key=lambda count: self._keeps(rate, count))
+        return too_few + 1 + found
 
     def rate(self, replicas: int) -> float:
         """The largest rate of arrivals, per second, at which so many replicas keep the level."""

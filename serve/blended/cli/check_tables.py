@@ -136,11 +136,9 @@ def _row(component: AnyComponent, share: float) -> ComponentRow:
 def _cache_tokens(component: AnyComponent, parameters: float | None) -> int | None:
     if not isinstance(component, VllmComponent) or component.engine.gpu_fraction is None:
         return None
-    engine = component.engine
+    engine, fraction = component.engine, component.engine.gpu_fraction
     token = component.kv_bytes_per_token or model_files.read(engine.model).kv_bytes_per_token
-    memory = gpu_shares.memory(
-        engine.accelerator, engine.gpu_fraction, parameters, token, engine.args
-    )
+    memory = gpu_shares.memory(engine.accelerator, fraction, parameters, token, engine.args)
     return memory.cache_tokens if memory else None
 
 

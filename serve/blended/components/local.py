@@ -146,6 +146,7 @@ def llm_config(component: str, engine: Engine, tracing: Tracing | None = None) -
         "runtime_env": {
             "env_vars": {
                 **(_CPU_ENV if cpu else {}),
+                **_share(engine),
                 **environment(f"blended-{component}", tracing),
                 **engine.env,
             }
@@ -157,6 +158,12 @@ def llm_config(component: str, engine: Engine, tracing: Tracing | None = None) -
             else {"accelerator_type": engine.accelerator}
         ),
     }
+
+
+def _share(engine: Engine) -> dict[str, str]:
+    """vLLM's worker is an actor of its own in the replica's bundle, and would ask for a whole GPU."""
+    fraction = engine.gpu_fraction
+    return {} if fraction is None else {"VLLM_RAY_PER_WORKER_GPUS": str(fraction)}
 
 
 def _engine_kwargs(engine: Engine, tracing: Tracing | None) -> dict[str, Any]:

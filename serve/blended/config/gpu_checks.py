@@ -33,8 +33,9 @@ class _Member:
     @property
     def share(self) -> int | None:
         """The share in hundredths; None if there is none, or it is reported elsewhere."""
-        usable = is_number(self.fraction) and 0 < self.fraction < 1
-        return gpu_shares.hundredths(self.fraction) if usable else None
+        given: Any = self.fraction
+        usable = is_number(given) and 0 < given < 1
+        return gpu_shares.hundredths(given) if usable else None
 
     @property
     def accelerator(self) -> Any:
@@ -77,7 +78,7 @@ def _alone(member: _Member) -> Iterator[Inconsistency]:
     parallel = {"tensor_parallel_size": member.hardware.get("tensor_parallel_size")}
     parallel |= {name: member.args.get(name) for name in _PARALLEL_ARGS}
     for name, size in parallel.items():
-        if is_number(size) and size > 1:
+        if isinstance(size, int) and size > 1:
             message = f"{name} {size} takes {size} whole GPUs; leave it out, or leave out "
             yield path, member.fraction, error(f"{message}gpu_fraction")
     for name in _MEMORY_ARGS:
@@ -96,8 +97,8 @@ def _memory(member: _Member) -> Iterator[Inconsistency]:
     token = _stated(member, "kv_bytes_per_token") or files.kv_bytes_per_token
     kind = str(member.accelerator)
     found = gpu_shares.memory(kind, member.fraction, parameters, token, member.args)
-    longest = member.hardware.get("max_model_len")
-    tokens = longest if is_number(longest) and found and found.cache_token else 0
+    longest: Any = member.hardware.get("max_model_len")
+    tokens = int(longest) if is_number(longest) and found and found.cache_token else 0
     if found is None or found.needed(tokens) <= found.share:
         return
     cache = f", and the KV cache of one response of {tokens} tokens" if tokens else ""
