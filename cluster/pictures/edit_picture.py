@@ -12,12 +12,13 @@ from cluster.pictures.drawing import Box, Drawing, height
 from cluster.rayservice_edit import Edit
 from cluster.rules.cluster_hash import Kind
 
-Mark = Literal["stays", "at once", "restarts", "starts", "leaves"]
+Mark = Literal["stays", "at once", "again", "restarts", "starts", "leaves"]
 
 # Fill and line of each mark; Okabe and Ito's hues, and words beside them for grey paper.
 _LOOKS: dict[Mark, tuple[str, str]] = {
     "stays": ("#ffffff", "#9ca3af"),
     "at once": ("#dcebf7", "#0072b2"),
+    "again": ("#fbe3d3", "#d55e00"),
     "restarts": ("#fbe3d3", "#d55e00"),
     "starts": ("#dff2ea", "#009e73"),
     "leaves": ("#f3f4f6", "#6b7280"),
@@ -25,6 +26,7 @@ _LOOKS: dict[Mark, tuple[str, str]] = {
 _WORDS: dict[Mark, str] = {
     "stays": "STAYS as it is",
     "at once": "CHANGES without a restart",
+    "again": "STARTS AGAIN in the second cluster",
     "restarts": "RESTARTS",
     "starts": "STARTS",
     "leaves": "LEAVES",
@@ -41,7 +43,7 @@ _OF_KIND: dict[str, Mark] = {
     "added": "starts",
     "removed": "leaves",
 }
-_ORDER: tuple[Mark, ...] = ("stays", "at once", "restarts", "starts", "leaves")
+_ORDER: tuple[Mark, ...] = ("stays", "at once", "again", "restarts", "starts", "leaves")
 _WIDTH, _GAP, _COLUMNS, _MARGIN = 280.0, 20.0, 3, 24.0
 
 
@@ -66,7 +68,7 @@ def parts(edit: Edit, changed: Sequence[Change]) -> list[Part]:
     for change in changed:
         by_part.get(change.subject, by_part["router"]).append(change)
     return [
-        Part(name, _mark(found), tuple(change.sentence for change in found))
+        Part(name, _mark(found, edit.kind), tuple(change.sentence for change in found))
         for name, found in by_part.items()
     ]
 
@@ -107,9 +109,10 @@ def _batched(found: Sequence[Part]) -> Iterator[list[Part]]:
         yield row
 
 
-def _mark(found: Sequence[Change]) -> Mark:
-    marks = [_OF_KIND.get(change.kind, "at once") for change in found]
-    return max(marks, key=_ORDER.index, default="stays")
+def _mark(found: Sequence[Change], kind: Kind) -> Mark:
+    least: Mark = "again" if kind == "second cluster" else "stays"
+    marks = (_OF_KIND.get(change.kind, "at once") for change in found)
+    return max((least, *marks), key=_ORDER.index)
 
 
 def _components(rayservice: Document) -> list[str]:

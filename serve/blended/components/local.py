@@ -161,7 +161,7 @@ def llm_config(component: str, engine: Engine, tracing: Tracing | None = None) -
 
 
 def _share(engine: Engine) -> dict[str, str]:
-    """vLLM's worker is an actor of its own in the replica's bundle, and would ask for a whole GPU."""
+    """vLLM's worker is an actor in the replica's bundle, and would ask for a whole GPU."""
     fraction = engine.gpu_fraction
     return {} if fraction is None else {"VLLM_RAY_PER_WORKER_GPUS": str(fraction)}
 
