@@ -10,20 +10,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from pydantic import ValidationError
-
 from blended.components.placement import replica_options, selector
-from blended.config import (
-    AnyComponent,
-    BlendConfig,
-    RemoteComponent,
-    SimulatedComponent,
-    VllmComponent,
-    gpu_shares,
-)
-from blended.config.loading import problems
+from blended.config import BlendConfig, SimulatedComponent, VllmComponent, gpu_shares
 from blended.errors import ConfigError
 from cluster.manifests import quantity
+from cluster.placed_blend import Served, by_group, pods_of
 from cluster.settings import (
     Build,
     ComponentPods,
@@ -34,14 +25,11 @@ from cluster.settings import (
     weights_memory,
 )
 
-ROUTER = "router"
 GPU = "nvidia.com/gpu"
 
 # An engine and its model of some million parameters; timing without a model.
 _CPU_ENGINE_MEMORY, _SIMULATED_MEMORY = "6Gi", "2Gi"
 _GIB = 2**30
-
-Served = VllmComponent | SimulatedComponent
 
 
 @dataclass(frozen=True)
@@ -66,37 +54,13 @@ class PodGroup:
     build: Build | None = None
 
 
-def placed(blend: BlendConfig, settings: Settings) -> BlendConfig:
-    """The blend with every deployment bound to a group of its own, on the settings' accelerators.
-
-    Raises:
-        ConfigError: deployments share a group that take no shares of GPUs, the settings name what
-            is not there, or the blend does not fit their accelerators.
-    """
-    _refuse_unknown(blend, settings)
-    router = blend.router
-    replicas = router.replicas.model_copy(
-        update={"max_per_node": router.replicas.max_per_node or 1}
-    )
-    update = {"replicas": replicas, "replica_group": router.replica_group or ROUTER}
-    found = blend.model_copy(
-        update={
-            "components": tuple(_placed(component, settings) for component in blend.components),
-            "router": router.model_copy(update=update),
-        }
-    )
-    _refuse_shared(found)
-    _refuse_wrong(found)
-    return found
-
-
 def groups(blend: BlendConfig, settings: Settings) -> list[PodGroup]:
     """The worker groups of a blend that is `placed`: the router's, then in the order of its file.
 
     Raises:
         ConfigError: nothing says which nodes have an accelerator, or a budget holds no replica.
     """
-    return [_router(blend, settings), *(_of_members(m, settings) for m in _members(blend).values())]
+    return [_router(blend, settings), *(_of_members(m, settings) for m in by_group(blend).values())]
 
 
 def head(settings: Settings) -> PodGroup:
@@ -104,81 +68,6 @@ def head(settings: Settings) -> PodGroup:
     default = Settings().head
     limits = _limits(settings.head, str(default.cpu), str(default.memory))
     return _group("head", settings.head, limits, max_pods=1, replicas=1)
-
-
-def _placed(component: AnyComponent, settings: Settings) -> AnyComponent:
-    if isinstance(component, RemoteComponent):
-        return component
-    pods = _pods(component, settings)
-    name = "engine" if isinstance(component, VllmComponent) else "simulation"
-    update = {
-        "replica_group": component.hardware.replica_group or component.id,
-        "accelerator": pods.accelerator or component.hardware.accelerator,
-    }
-    return component.model_copy(update={name: component.hardware.model_copy(update=update)})
-
-
-def _members(blend: BlendConfig) -> dict[str, list[Served]]:
-    """The components on the cluster by their replica groups, or by their ids without one."""
-    found: dict[str, list[Served]] = {}
-    for component in blend.components:
-        if not isinstance(component, RemoteComponent):
-            name = component.hardware.replica_group or component.id
-            found.setdefault(name, []).append(component)
-    return found
-
-
-def _pods(component: Served, settings: Settings) -> ComponentPods:
-    by_group = settings.groups.get(component.hardware.replica_group or "")
-    return by_group or settings.components.get(component.id, ComponentPods())
-
-
-def _refuse_unknown(blend: BlendConfig, settings: Settings) -> None:
-    if unknown := sorted(settings.components.keys() - blend.hardware.keys()):
-        raise ConfigError(
-            f"The settings have pods for {', '.join(unknown)}, which is no component on the "
-            f"cluster; these are {', '.join(blend.hardware)}."
-        )
-    shared = {name: m for name, m in _members(blend).items() if len(m) > 1}
-    if unknown := sorted(settings.groups.keys() - shared.keys()):
-        raise ConfigError(
-            f"The settings have pods for the group {', '.join(unknown)}, and no components share "
-            f"it; shared groups are {', '.join(shared) or 'none'}. The pods of a single component "
-            "stand under components, by its id."
-        )
-    for name, members in shared.items():
-        for component in members:
-            if component.id in settings.components:
-                raise ConfigError(
-                    f"The settings have pods for component '{component.id}', which shares those of "
-                    f"the group '{name}'; write them as groups: {{{name}: …}}."
-                )
-
-
-def _refuse_shared(blend: BlendConfig) -> None:
-    router = str(blend.router.replica_group)
-    for group, members in _members(blend).items():
-        first, *others = (f"component '{member.id}'" for member in members)
-        if group == router:
-            _refuse_group(group, first, "the router")
-        if others and any(member.hardware.gpu_fraction is None for member in members):
-            _refuse_group(group, others[0], first)
-
-
-def _refuse_group(group: str, one: str, other: str) -> None:
-    raise ConfigError(
-        f"{one.capitalize()} and {other} are both in the replica group '{group}'; give each a "
-        "group of its own, which scales by itself. Only components with a gpu_fraction share one."
-    )
-
-
-def _refuse_wrong(blend: BlendConfig) -> None:
-    """Refuse a blend that is wrong on the accelerators that the settings name."""
-    try:
-        BlendConfig.model_validate(blend.model_dump(mode="json", exclude_none=True))
-    except ValidationError as exc:
-        lines = "\n".join(f"  {problem}" for problem in problems(exc))
-        raise ConfigError(f"With these settings the blend has mistakes:\n{lines}") from exc
 
 
 def _router(blend: BlendConfig, settings: Settings) -> PodGroup:
@@ -191,7 +80,7 @@ def _router(blend: BlendConfig, settings: Settings) -> PodGroup:
 
 def _of_members(members: Sequence[Served], settings: Settings) -> PodGroup:
     first, shares = members[0], [_share(member) for member in members]
-    hardware, pods = first.hardware, _pods(first, settings)
+    hardware, pods = first.hardware, pods_of(first, settings)
     gpus = math.ceil(hardware.gpus)
     limits = _limits(pods, str(_cpus(members)), _memory(members), gpus)
     # Of shares no more pods are certain than all of them fill.

@@ -10,7 +10,8 @@ from blended.config import BlendConfig
 from cluster import settings as cluster_settings
 from cluster.containers import HTTP_PORT, RIGHTS
 from cluster.manifests import Document
-from cluster.pod_groups import PodGroup, groups, head, placed
+from cluster.placed_blend import placed
+from cluster.pod_groups import PodGroup, groups, head
 from cluster.rules.service import TIMEOUT
 from cluster.settings import Settings
 from cluster.worker_groups import head_group, labels, worker_group
