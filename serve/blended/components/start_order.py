@@ -6,16 +6,16 @@ of two that start at once each would have too little KV cache, or fail.
 
 import asyncio
 import fcntl
-import os
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from blended.folders import state_dir
+
 
 def lock_file() -> Path:
     """The file by which the engines of this user and node wait for each other."""
-    return Path(tempfile.gettempdir()) / f"blended-gpu-{os.getuid()}.lock"
+    return state_dir() / "gpu-start.lock"
 
 
 @asynccontextmanager
