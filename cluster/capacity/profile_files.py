@@ -89,7 +89,7 @@ class Profile(Frozen):
 
 
 # vLLM's arguments that say how a response is read, after it has been generated.
-_PARSERS = ("enable_auto_tool_choice", "tool_call_parser", "reasoning_parser")
+PARSERS = ("enable_auto_tool_choice", "tool_call_parser", "reasoning_parser")
 
 
 def served(component: AnyComponent) -> dict[str, Any]:
@@ -104,7 +104,7 @@ def served(component: AnyComponent) -> dict[str, Any]:
     apart = {"replica_group", "cpus", "seed"}
     found = component.hardware.model_dump(mode="json", exclude=apart, exclude_none=True)
     if "args" in found:
-        found["args"] = {name: v for name, v in found["args"].items() if name not in _PARSERS}
+        found["args"] = {name: v for name, v in found["args"].items() if name not in PARSERS}
     return {"kind": component.kind} | found
 
 

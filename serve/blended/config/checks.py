@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
-from blended.config import experiment_checks, remote_checks
+from blended.config import experiment_checks, gpu_checks, remote_checks
 from blended.config.components import Replicas
 from blended.config.inconsistency import Inconsistency, Path, error, is_number
 from blended.config.service import RouterReplicas
@@ -30,6 +30,7 @@ def inconsistencies(data: Any) -> list[Inconsistency]:
         found += _bounds(index, component)
         found += remote_checks.of_component(index, component)
         found += _replicas(("components", index, "replicas"), component.get("replicas"), Replicas())
+    found += gpu_checks.of_components(rows)
     router = data.get("router")
     if isinstance(router, Mapping):
         found += _replicas(("router", "replicas"), router.get("replicas"), RouterReplicas())

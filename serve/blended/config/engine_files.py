@@ -5,13 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from blended import demo
 from blended.config.blend import BlendConfig
 from blended.config.components import Engine, VllmComponent
 from blended.config.inconsistency import Path as Steps
-
-_RELATIVE = ("./", "../", "~")
-_DEMO = "demo:"
+from blended.config.model_files import RELATIVE, folder
 
 
 def problems(blend: BlendConfig) -> Iterator[tuple[Steps, str]]:
@@ -33,13 +30,6 @@ def notes(blend: BlendConfig) -> Iterator[str]:
                 f"the model '{model}' of component '{component.id}' is not on this machine; every "
                 "node that holds the component needs it at this path."
             )
-
-
-def folder(model: str) -> Path | None:
-    """The folder of a model of a demo or by its path; None for a Hugging Face id."""
-    if model.startswith(_DEMO):
-        return demo.model_path(model.removeprefix(_DEMO))
-    return Path(model).expanduser() if model.startswith(("/", *_RELATIVE)) else None
 
 
 def _of_engine(path: Steps, engine: Engine) -> Iterator[tuple[Steps, str]]:
@@ -68,7 +58,7 @@ def _of_engine(path: Steps, engine: Engine) -> Iterator[tuple[Steps, str]]:
 
 
 def _is_missing(given: str) -> bool:
-    is_path = given.startswith(_RELATIVE) and "\n" not in given
+    is_path = given.startswith(RELATIVE) and "\n" not in given
     return is_path and not Path(given).expanduser().exists()
 
 

@@ -39,7 +39,7 @@ class Definition:
     end: float
     control: str
     arms: tuple[ArmDefinition, ...]
-    gpus: Mapping[str, int]
+    gpus: Mapping[str, float]
     session_gap_s: float
     day_s: float
     simulated: bool
@@ -49,7 +49,7 @@ class Definition:
         cls,
         experiment: Experiment,
         distributions: Mapping[str, Mapping[str, float]],
-        gpus: Mapping[str, int],
+        gpus: Mapping[str, float],
         per_conversation: int | None = None,
     ) -> Self:
         """From the configuration; `distributions` are the arms' probabilities by component.

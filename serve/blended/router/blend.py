@@ -32,9 +32,9 @@ CLIENT_KEY_ENV = "BLENDED_API_KEY"
 class Upstream:
     """The address of one component, an OpenAI-compatible API of any kind, and how to ask it.
 
-    `tokenize_url` counts a prompt's tokens, if the component can. `gpus` is the number of GPUs of
-    one replica. `is_ours` is true for a component of this deployment, false for a remote API.
-    `dialect` says which fields it takes; `capabilities` is what it can do beyond texts.
+    `tokenize_url` counts a prompt's tokens, if the component can. `gpus` are those of one
+    replica, or its share of one. `is_ours` is true for a component of this deployment, false for a
+    remote API. `dialect` says which fields it takes; `capabilities` is what it can do beyond texts.
     `passthrough` lists the fields that reach it beyond those that reach every component.
     `reads_ahead` is true for a component that reads conversations ahead, `takes_priority` for one
     that then lets requests pass. `salt_secret` keys the salts of its prefix cache; None if it takes
@@ -54,7 +54,7 @@ class Upstream:
     context_tokens: int | None
     tokenize_url: str | None
     max_replicas: int
-    gpus: int
+    gpus: float
     is_ours: bool
     dialect: Dialect
     capabilities: frozenset[Capability]
@@ -218,7 +218,5 @@ def _capabilities(component: AnyComponent) -> frozenset[Capability]:
     return frozenset(found)
 
 
-def _gpus(component: AnyComponent) -> int:
-    if not isinstance(component, VllmComponent) or component.engine.accelerator == "cpu":
-        return 0
-    return component.engine.tensor_parallel_size
+def _gpus(component: AnyComponent) -> float:
+    return component.engine.gpus if isinstance(component, VllmComponent) else 0
