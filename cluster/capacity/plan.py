@@ -6,8 +6,10 @@ is the percentage of responses whose first token is in time, whose stream is fas
 come from the component that was drawn. A replica takes as many requests as it can answer so
 (max_ongoing_requests), queues a few more (max_queued_requests) and refuses the rest; the router
 then asks another replica or component. Users in an experiment have the weights of their arms: give
-the weights over all users with --weights. A component with a gpu_fraction is planned as if all
-replicas on its card computed all the time. --picture draws the rate and the replicas of 24 hours.
+the weights over all users with --weights. With --user and --turns the prompts that no cache holds
+are computed from the blend: its members, its seats of a conversation, its look-ahead. A component
+with a gpu_fraction is planned as if all replicas on its card computed all the time. --picture draws
+the rate and the replicas of 24 hours.
 """
 
 import argparse
@@ -24,7 +26,8 @@ from rich.table import Table
 from blended.config import BlendConfig
 from blended.config.loading import load
 from blended.errors import BlendedError, ConfigError
-from cluster.capacity import blend_file, profile_files
+from cluster.capacity import blend_file, conversation, profile_files
+from cluster.capacity.conversation import Talk
 from cluster.capacity.planning import CapacityPlan, Demand, Report, hours, plan
 from cluster.capacity.queueing import Lengths, ServiceLevel
 
@@ -64,20 +67,38 @@ def planned(
     Raises:
         ConfigError: a profile is missing or does not fit, or no plan meets the level.
     """
-    lengths = Lengths(options.prompt, options.response)
+    lengths = _lengths(blend, options)
     served = [c for c in blend.components if c.id in blend.hardware]
     found = profile_files.load_all(served, options.profiles, options.blend)
     for name, profile in found.items():
-        profile_files.refuse_other_lengths(name, profile, lengths)
+        profile_files.refuse_other_lengths(name, profile, lengths[name])
     try:
         level = ServiceLevel(options.ttft, options.itl, options.goodput)
-        demand = Demand(hours(options.rate), lengths, level, options.spare)
+        whole = next(iter(lengths.values()))
+        demand = Demand(hours(options.rate), whole, level, options.spare, lengths)
         curves = {name: profile.curve() for name, profile in found.items()}
         prices = _prices(blend, options.price)
         made = plan(blend, curves, demand, prices, report or Progress())
     except ValueError as exc:
         raise ConfigError(f"There is no plan: {exc}") from exc
     return replace(made, predicted=tuple(name for name, p in found.items() if p.predicted))
+
+
+def _lengths(blend: BlendConfig, options: argparse.Namespace) -> dict[str, Lengths]:
+    """The lengths of each component's requests, as given or from a conversation's.
+
+    Raises:
+        ConfigError: neither a prompt nor a conversation is given, or both.
+    """
+    talk = options.user is not None and options.turns is not None
+    if talk == (options.prompt is not None):
+        raise ConfigError("Give either --prompt, or --user and --turns of a conversation.")
+    if not talk:
+        return dict.fromkeys(blend.hardware, Lengths(options.prompt, options.response))
+    found = conversation.lengths(blend, Talk(options.user, options.response, options.turns))
+    # A component that is never drawn needs no replica for any length.
+    whole = next(iter(found.values()))
+    return {name: found.get(name, whole) for name in blend.hardware}
 
 
 def weighted(blend: BlendConfig, weights: Mapping[str, float]) -> BlendConfig:
@@ -187,7 +208,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("blend", help="a preset's name, or a file")
     add = parser.add_argument
     add("--rate", type=_rates, required=True, help="responses per second: one, or 24 with commas")
-    add("--prompt", type=float, required=True, help="tokens of a prompt that no cache holds, mean")
+    add("--prompt", type=float, help="tokens of a prompt that no cache holds, mean")
+    add("--user", type=float, help="instead of --prompt: tokens of a user's message, mean")
+    add("--turns", type=int, help="with --user: turns of a conversation, mean")
     add("--response", type=float, required=True, help="tokens of a response, mean")
     add("--ttft", type=float, required=True, help="seconds to the first token, at most")
     add("--itl", type=float, required=True, help="seconds between tokens, at most")

@@ -6,7 +6,7 @@ decision. Each component is a queue of its own (`cluster.capacity.queueing`).
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from blended.config import BlendConfig, gpu_shares
 from blended.router.selection import normalise
@@ -28,7 +28,8 @@ Report = Callable[[str], None]
 class Demand:
     """Responses per second, one number or one for each hour of a day; their lengths; the level.
 
-    The level holds even after the loss of `spare` replicas of each component.
+    `of_components` are the lengths of components whose requests differ from the others'. The level
+    holds even after the loss of `spare` replicas of each component.
 
     Raises:
         ValueError: the level allows no refusal at all, which no number of replicas can keep, or
@@ -39,6 +40,7 @@ class Demand:
     lengths: Lengths
     level: ServiceLevel
     spare: int = 1
+    of_components: Mapping[str, Lengths] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not 0 < self.level.goodput < 1:
@@ -133,7 +135,8 @@ def _component(
 ) -> ComponentPlan:
     hardware = blend.hardware[name]
     found = curve.slowed(_neighbours(blend, name))
-    queue = ComponentQueue(found, demand.lengths, demand.level, _spread(blend, name))
+    lengths = demand.of_components.get(name, demand.lengths)
+    queue = ComponentQueue(found, lengths, demand.level, _spread(blend, name))
     counts = [_replicas(name, queue, share * rate) for rate in demand.rates]
     needed, peak = max(counts), share * demand.peak
     busiest = queue.load(peak, needed)

@@ -39,10 +39,20 @@ _FEWEST_WAITING = 2
 
 @dataclass(frozen=True)
 class Lengths:
-    """Tokens of a prompt and of a response, as means."""
+    """Tokens of a prompt and of a response, as means.
+
+    `prompt` is what is computed before the first token; `ahead` are further prompt tokens, which
+    are computed while nobody waits for them.
+    """
 
     prompt: float
     response: float
+    ahead: float = 0.0
+
+    @property
+    def computed(self) -> float:
+        """All prompt tokens that a response costs."""
+        return self.prompt + self.ahead
 
 
 @dataclass(frozen=True)
@@ -104,13 +114,13 @@ class Curve:
 
     def response_s(self, running: float, lengths: Lengths) -> float:
         """Mean seconds of a whole response, S(n)."""
-        between = self.itl.at(running, lengths.prompt)
-        return self.ttft.at(running, lengths.prompt) + (lengths.response - 1) * between
+        between = self.itl.at(running, lengths.computed)
+        return self.ttft.at(running, lengths.computed) + (lengths.response - 1) * between
 
     def meets(self, running: int, lengths: Lengths, level: ServiceLevel) -> bool:
         """Whether 99 % of the responses meet the level while so many are under way."""
         late = self.ttft_p99.at(running, lengths.prompt) > level.ttft_s
-        return not late and self.itl_p99.at(running, lengths.prompt) <= level.itl_s
+        return not late and self.itl_p99.at(running, lengths.computed) <= level.itl_s
 
 
 @dataclass(frozen=True)

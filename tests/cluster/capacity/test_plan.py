@@ -154,6 +154,24 @@ def test_each_component_is_planned_for_its_share(
         assert found[name]["missed"] <= 0.01
 
 
+def test_a_conversation_gives_the_lengths_of_each_component(
+    site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The component that is drawn less often has more to read; look-ahead leaves it less to do."""
+    talk = ("--user", "60", "--response", "100", "--turns", "3", "--ttft", "0.3", "--itl", "0.06")
+    found = []
+    for look_ahead in ("false", "true"):
+        text = (site / "blend.yaml").read_text()
+        (site / "blend.yaml").write_text(text + f"  look_ahead: {look_ahead}\n")
+        options = ("--profiles", str(site), "--rate", "50", *talk, "--json")
+        assert plan.main([str(site / "blend.yaml"), *options]) == 0
+        found.append(json.loads(capsys.readouterr().out))
+        (site / "blend.yaml").write_text(text)
+
+    without, ahead = (of["components"]["large"] for of in found)
+    assert ahead["max_ongoing_requests"] > without["max_ongoing_requests"]
+
+
 def test_a_day_gives_fewer_replicas_to_its_quiet_hours(
     site: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -250,6 +268,7 @@ def test_an_id_that_readers_mistake_for_a_number_is_written_as_a_text(tmp_path: 
         (("--rate", "5", "--itl", "0.02"), "Component 'large' cannot meet the service level"),
         (("--rate", "5", "--prompt", "5000"), "knows prompts of 50 to 600 tokens, and 5000 are"),
         (("--rate", "5", "--response", "10"), "knows responses of 50 to 200 tokens, and 10 are"),
+        (("--rate", "5", "--user", "20", "--turns", "4"), "Give either --prompt, or --user and"),
         (("--rate", "5", "--weights", "small=1"), "name each of small, large, far"),
         (("--rate", "5", "--price", "L40S=1"), "There is no price of H100"),
     ],
