@@ -1,5 +1,6 @@
 """The journal's two databases: files of SQLite, and a PostgreSQL that needs no installation."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from itertools import count
@@ -12,6 +13,9 @@ from loadtests.harness.postgres import postgres
 from tests.journal.databases import execute
 
 _NUMBERS = count()
+
+# Workers of pytest-xdist have it; a console made in one of them would keep that width for good.
+os.environ.pop("COLUMNS", None)
 
 
 @pytest.fixture(scope="session")

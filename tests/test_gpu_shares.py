@@ -3,6 +3,7 @@
 import itertools
 import json
 import random
+import re
 import struct
 from pathlib import Path
 from typing import Any
@@ -113,7 +114,8 @@ def test_a_share_that_cannot_be_is_refused(components: list[Any], expected: str)
     with pytest.raises(ConfigError) as error:
         blend(*components)
 
-    assert [line.strip() for line in str(error.value).splitlines()[1:]] == [expected]
+    [line] = str(error.value).splitlines()[1:]
+    assert re.sub(r"^ *blend\.yaml:\d+: ", "", line) == expected
 
 
 def test_what_fits_is_taken() -> None:
@@ -218,7 +220,7 @@ def test_check_says_how_many_tokens_of_kv_cache_are_left() -> None:
         name: int((memory - 2 * parameters) / token) for name, (parameters, token) in sizes.items()
     }
 
-    assert "GPUs 1" in said
+    assert "1 GPUs" in said
     assert 45_000 < tokens["qwen"] < 46_000
     for name, count in tokens.items():
         assert f"{name}: 0.33 of one H100, KV cache for {count:,} tokens (predicted)" in said
