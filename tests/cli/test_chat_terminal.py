@@ -1,6 +1,7 @@
 """`blended chat` on a real terminal, in front of a router: keys, words and a response's end."""
 
 import asyncio
+import codecs
 import os
 import pty
 import re
@@ -23,6 +24,7 @@ class Terminal:
     def __init__(self, folder: Path, url: str, key: str) -> None:
         self._folder, self._url, self._key = folder, url, key
         self.text, self._news = "", asyncio.Event()
+        self._cut, self._decoder = "", codecs.getincrementaldecoder("utf-8")()
 
     async def __aenter__(self) -> "Terminal":
         self._own, its = pty.openpty()
@@ -71,8 +73,12 @@ class Terminal:
         except OSError:
             asyncio.get_running_loop().remove_reader(self._own)
             return
+        text = self._cut + self._decoder.decode(read)
+        # A read may end within a control sequence, or within the end of a line.
+        whole = re.sub(r"(\r|\x1b(\[[0-9;?]*)?)$", "", text)
+        self._cut = text[len(whole) :]
+        self.text += re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", whole).replace("\r\n", "\n")
         self._news.set()
-        self.text += re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", read.decode()).replace("\r\n", "\n")
 
 
 async def test_ctrl_c_ends_the_response_and_not_the_program(tmp_path: Path) -> None:
