@@ -21,7 +21,7 @@ ORDER = (
         "internal",
         "sse",
     ),
-    *("config", "journal", "experiments", "tracing", "demo", "autoscaling"),
+    *("config", "journal", "experiments", "learning", "tracing", "demo", "autoscaling"),
     *("components", "router", "middleware", "app", "launch", "cli"),
 )
 

@@ -1,0 +1,226 @@
+"""From the journal to decisions: what users did after each kind of draw, as arrays."""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Row, func, select
+
+from blended.experiments.moments import Array
+from blended.journal.store import Store
+from blended.journal.tables import responses
+from blended.learning import queries
+from blended.learning.drawing import Drawing
+from blended.learning.rewards import SUMS
+
+DAY_S = 86_400.0
+# Why responses are no decisions, in the order in which the reasons are looked for.
+REASONS = {
+    "named": "that the client had asked of one component, or that only one could answer",
+    "repeated": "to a repeated request, whose draw is repeated",
+}
+_DAYS_AT_ONCE = 28
+_ROWS_AT_ONCE = 20_000
+_AT_ONCE = 2
+
+Ints = NDArray[np.int64]
+Progress = Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """The responses that were drawn among several components, summed by user and kind of draw.
+
+    Of m rows: `user` (m,) numbers the `users` users, `drawing` (m,) indexes `drawings`, and `sums`
+    (m, len(SUMS)). `left_out` is the number of other responses by reason.
+    """
+
+    users: int
+    user: Ints
+    drawings: tuple[Drawing, ...]
+    drawing: Ints
+    sums: Array
+    left_out: Mapping[str, int]
+
+    def of(self, is_wanted: Callable[[Drawing], bool]) -> "Decisions":
+        """Those of some kinds of draws, and their users."""
+        wanted = np.array([is_wanted(drawing) for drawing in self.drawings], dtype=bool)
+        rows = wanted[self.drawing]
+        found, user = np.unique(self.user[rows], return_inverse=True)
+        kept, drawing = np.unique(self.drawing[rows], return_inverse=True)
+        return replace(
+            self,
+            users=len(found),
+            user=user,
+            drawings=tuple(self.drawings[place] for place in kept),
+            drawing=drawing,
+            sums=self.sums[rows],
+        )
+
+    @property
+    def components(self) -> tuple[str, ...]:
+        """The components that could be drawn, by name."""
+        return tuple(sorted({name for d in self.drawings for name in d.probabilities}))
+
+    def column(self, name: str) -> Array:
+        """A column of the sums, shape (m,)."""
+        return self.sums[:, SUMS.index(name)]
+
+    def responses(self) -> int:
+        """The number of responses."""
+        return int(self.column("responses").sum())
+
+    def by_user(self, values: Array) -> Array:
+        """The sums of a column of m rows over each user, shape (users,)."""
+        return np.bincount(self.user, values, minlength=self.users).astype(float)
+
+
+def read(
+    store: Store,
+    since: float,
+    now: float,
+    progress: Progress,
+    day_s: float = DAY_S,
+    experiment: str | None = None,
+) -> Decisions:
+    """The decisions since a time, as far as their rewards are known; of one experiment, or of all.
+
+    `progress` is called with the done part of the work, from 0 to 1.
+
+    Raises:
+        JournalUnavailable: the database does not answer.
+    """
+    started_at = responses.c.started_at
+    span = select(func.min(started_at), func.max(started_at))
+    [(first, last)] = [tuple(row) for rows in store.stream(span, 1) for row in rows]
+    is_empty = first is None
+    until = now - day_s if is_empty else min(now - day_s, math.nextafter(last, math.inf))
+    parts = [] if is_empty else list(_parts(max(since, first), until, day_s))
+    found = _Collected(store)
+    # The database works on the next part while this one becomes arrays.
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        reading = pool.map(partial(_rows, store, day_s, experiment), parts)
+        for done, batches in enumerate(reading, 1):
+            for batch in batches:
+                found.add(batch)
+            progress(done / len(parts))
+    return found.decisions()
+
+
+class _Batch(NamedTuple):
+    """Some rows: each one's user and kind of draw, and their sums (m, len(SUMS))."""
+
+    units: list[tuple[Any, ...]]
+    sums: Array
+
+
+def _rows(
+    store: Store, day_s: float, experiment: str | None, part: tuple[float, float]
+) -> list[_Batch]:
+    rows = queries.decisions(*part, day_s).subquery().c
+    names = [name for name in queries.UNIT if name != "user"]
+    chosen = select(rows.user, *(rows[name] for name in names), *(rows[name] for name in SUMS))
+    if experiment is not None:
+        chosen = chosen.where(rows.experiment == experiment)
+    return [_batch(batch) for batch in store.stream(chosen, _ROWS_AT_ONCE)]
+
+
+def _batch(rows: Sequence[Row[Any]]) -> _Batch:
+    width = len(queries.UNIT)
+    units = [tuple(row[:width]) for row in rows]
+    return _Batch(units, np.array([row[width:] for row in rows], dtype=float))
+
+
+class _Collected:
+    """Rows as they come, with numbers for users and kinds of draws."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._distributions: dict[str, Mapping[str, float]] = {}
+        self._users: dict[str, int] = {}
+        self._kinds: dict[tuple[Any, ...], int | str] = {}
+        self._drawings: list[Drawing] = []
+        self._left_out: Counter[str] = Counter()
+        self._keys = [np.empty((0, 2), dtype=np.int64)]
+        self._sums = [np.empty((0, len(SUMS)))]
+
+    def add(self, batch: _Batch) -> None:
+        """Take the decisions among these rows, and count the others."""
+        keys, rows = list[tuple[int, int]](), list[int]()
+        for row, (user, *rest) in enumerate(batch.units):
+            unit = tuple(rest)
+            kind = self._kind(unit)
+            if isinstance(kind, str):
+                self._left_out[kind] += int(batch.sums[row, 0])
+            else:
+                keys.append((self._users.setdefault(user, len(self._users)), kind))
+                rows.append(row)
+        self._keys.append(np.array(keys, dtype=np.int64).reshape(-1, 2))
+        self._sums.append(batch.sums[rows])
+
+    def decisions(self) -> Decisions:
+        """All of them."""
+        keys = np.concatenate(self._keys)
+        return Decisions(
+            len(self._users),
+            keys[:, 0],
+            tuple(self._drawings),
+            keys[:, 1],
+            np.concatenate(self._sums),
+            {reason: self._left_out[reason] for reason in REASONS},
+        )
+
+    def _kind(self, unit: tuple[Any, ...]) -> int | str:
+        """The number of a kind of draw, or the reason why it is no decision."""
+        if unit not in self._kinds:
+            fields = dict(zip(queries.UNIT[1:], unit, strict=True))
+            fields |= {name: json.loads(fields[name] or "null") for name in queries.DOCUMENTS}
+            reason = self._reason(fields)
+            self._kinds[unit] = reason or len(self._drawings)
+            if reason is None:
+                self._drawings.append(_drawing(fields, self._distribution(fields)))
+        return self._kinds[unit]
+
+    def _reason(self, fields: Mapping[str, Any]) -> str | None:
+        if len(self._distribution(fields)) < 2:
+            return "named"
+        return "repeated" if fields["is_repeated"] else None
+
+    def _distribution(self, fields: Mapping[str, Any]) -> Mapping[str, float]:
+        version = fields["distribution"]
+        if version not in self._distributions:
+            rows = self._store.stream(queries.probabilities(version), 1)
+            [found] = [row[0] for batch in rows for row in batch]
+            self._distributions[version] = {name: p for name, p in found.items() if p}
+        return self._distributions[version]
+
+
+def _drawing(fields: Mapping[str, Any], logged: Mapping[str, float]) -> Drawing:
+    answered = fields["component"]
+    failed = [failure["component"] for failure in fields["failures"]]
+    asked = tuple(dict.fromkeys([*failed, *([answered] if answered else [])]))
+    left = frozenset(fields["left"]) if fields["left"] else _all_left(fields, logged)
+    head = fields["experiment"], fields["arm"]
+    return Drawing(*head, logged, fields["drawn"], answered, asked, left)
+
+
+def _all_left(fields: Mapping[str, Any], logged: Mapping[str, float]) -> frozenset[str] | None:
+    """In records without `left`: all, if the propensity says that nobody was out."""
+    answered = fields["component"]
+    if answered is None or not math.isclose(fields["propensity"], logged[answered]):
+        return None
+    return frozenset(logged)
+
+
+def _parts(since: float, until: float, day_s: float) -> Iterator[tuple[float, float]]:
+    while since < until:
+        end = min(since + _DAYS_AT_ONCE * day_s, until)
+        yield since, end
+        since = end
