@@ -18,7 +18,7 @@ from rich.markup import escape
 
 from blended import __version__
 from blended.cli import chat as conversation
-from blended.cli import check_tables, experiment, journal, keys, running_tables
+from blended.cli import check_tables, experiment, journal, keys, learn, running_tables
 from blended.config import BlendConfig, loading
 from blended.errors import BlendedError, LaunchError
 from blended.launch import state
@@ -35,6 +35,7 @@ app = typer.Typer(
 app.add_typer(keys.app, name="keys")
 app.add_typer(journal.app, name="journal")
 app.add_typer(experiment.app, name="experiment")
+app.add_typer(learn.app, name="learn")
 console = Console()
 
 Source = Annotated[str, typer.Argument(help="A YAML file, or the name of a preset.")]

@@ -2,12 +2,13 @@
 
 import json
 import math
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,6 @@ from blended.learning import queries
 from blended.learning.drawing import Drawing
 from blended.learning.rewards import SUMS
 
-DAY_S = 86_400.0
 # Why responses are no decisions, in the order in which the reasons are looked for.
 REASONS = {
     "named": "that the client had asked of one component, or that only one could answer",
@@ -29,6 +29,9 @@ REASONS = {
 _DAYS_AT_ONCE = 28
 _ROWS_AT_ONCE = 20_000
 _AT_ONCE = 2
+# Batches are merged when there are so many; a row's key holds its user and its kind of draw.
+_BATCHES_KEPT = 25
+_MOST_KINDS = 2**24
 
 Ints = NDArray[np.int64]
 Progress = Callable[[float], None]
@@ -87,7 +90,7 @@ def read(
     since: float,
     now: float,
     progress: Progress,
-    day_s: float = DAY_S,
+    day_s: float = queries.DAY_S,
     experiment: str | None = None,
 ) -> Decisions:
     """The decisions since a time, as far as their rewards are known; of one experiment, or of all.
@@ -106,74 +109,77 @@ def read(
     found = _Collected(store)
     # The database works on the next part while this one becomes arrays.
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        reading = pool.map(partial(_rows, store, day_s, experiment), parts)
-        for done, batches in enumerate(reading, 1):
-            for batch in batches:
-                found.add(batch)
+        reading = pool.map(partial(_take, store, day_s, experiment, found), parts)
+        for done, _ in enumerate(reading, 1):
             progress(done / len(parts))
     return found.decisions()
 
 
-class _Batch(NamedTuple):
-    """Some rows: each one's user and kind of draw, and their sums (m, len(SUMS))."""
-
-    units: list[tuple[Any, ...]]
-    sums: Array
-
-
-def _rows(
-    store: Store, day_s: float, experiment: str | None, part: tuple[float, float]
-) -> list[_Batch]:
+def _take(
+    store: Store,
+    day_s: float,
+    experiment: str | None,
+    found: "_Collected",
+    part: tuple[float, float],
+) -> None:
     rows = queries.decisions(*part, day_s).subquery().c
-    names = [name for name in queries.UNIT if name != "user"]
-    chosen = select(rows.user, *(rows[name] for name in names), *(rows[name] for name in SUMS))
+    chosen = select(*(rows[name] for name in (*queries.UNIT, *SUMS)))
     if experiment is not None:
         chosen = chosen.where(rows.experiment == experiment)
-    return [_batch(batch) for batch in store.stream(chosen, _ROWS_AT_ONCE)]
-
-
-def _batch(rows: Sequence[Row[Any]]) -> _Batch:
-    width = len(queries.UNIT)
-    units = [tuple(row[:width]) for row in rows]
-    return _Batch(units, np.array([row[width:] for row in rows], dtype=float))
+    for batch in store.stream(chosen, _ROWS_AT_ONCE):
+        found.add(batch)
 
 
 class _Collected:
-    """Rows as they come, with numbers for users and kinds of draws."""
+    """Rows as they come, by any thread, with numbers for users and kinds of draws."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._lock = threading.Lock()
         self._distributions: dict[str, Mapping[str, float]] = {}
         self._users: dict[str, int] = {}
         self._kinds: dict[tuple[Any, ...], int | str] = {}
         self._drawings: list[Drawing] = []
         self._left_out: Counter[str] = Counter()
-        self._keys = [np.empty((0, 2), dtype=np.int64)]
+        self._keys = [np.empty(0, dtype=np.int64)]
         self._sums = [np.empty((0, len(SUMS)))]
 
-    def add(self, batch: _Batch) -> None:
+    def add(self, rows: Sequence[Row[Any]]) -> None:
         """Take the decisions among these rows, and count the others."""
-        keys, rows = list[tuple[int, int]](), list[int]()
-        for row, (user, *rest) in enumerate(batch.units):
-            unit = tuple(rest)
-            kind = self._kind(unit)
-            if isinstance(kind, str):
-                self._left_out[kind] += int(batch.sums[row, 0])
-            else:
-                keys.append((self._users.setdefault(user, len(self._users)), kind))
-                rows.append(row)
-        self._keys.append(np.array(keys, dtype=np.int64).reshape(-1, 2))
-        self._sums.append(batch.sums[rows])
+        width = len(queries.UNIT)
+        keys, places = list[int](), list[int]()
+        sums = np.array([tuple(row)[width:] for row in rows], dtype=float)
+        with self._lock:
+            for place, row in enumerate(rows):
+                kind = self._kind(tuple(row)[1:width])
+                if isinstance(kind, str):
+                    self._left_out[kind] += int(sums[place, 0])
+                else:
+                    user = self._users.setdefault(row[0], len(self._users))
+                    keys.append(user * _MOST_KINDS + kind)
+                    places.append(place)
+            self._keys.append(np.array(keys, dtype=np.int64))
+            self._sums.append(sums[places])
+            if len(self._keys) > _BATCHES_KEPT:
+                self._merge()
+
+    def _merge(self) -> None:
+        """Add up the rows of one user and kind of draw, which come from different parts."""
+        keys, place = np.unique(np.concatenate(self._keys), return_inverse=True)
+        columns = np.concatenate(self._sums).T
+        sums = [np.bincount(place, column, len(keys)).astype(float) for column in columns]
+        self._keys, self._sums = [keys], [np.column_stack(sums)]
 
     def decisions(self) -> Decisions:
         """All of them."""
-        keys = np.concatenate(self._keys)
+        self._merge()
+        ((keys,), (sums,)) = self._keys, self._sums
         return Decisions(
             len(self._users),
-            keys[:, 0],
+            keys // _MOST_KINDS,
             tuple(self._drawings),
-            keys[:, 1],
-            np.concatenate(self._sums),
+            keys % _MOST_KINDS,
+            sums,
             {reason: self._left_out[reason] for reason in REASONS},
         )
 
@@ -196,9 +202,7 @@ class _Collected:
     def _distribution(self, fields: Mapping[str, Any]) -> Mapping[str, float]:
         version = fields["distribution"]
         if version not in self._distributions:
-            rows = self._store.stream(queries.probabilities(version), 1)
-            [found] = [row[0] for batch in rows for row in batch]
-            self._distributions[version] = {name: p for name, p in found.items() if p}
+            self._distributions[version] = queries.distribution(self._store, version)
         return self._distributions[version]
 
 
@@ -208,7 +212,7 @@ def _drawing(fields: Mapping[str, Any], logged: Mapping[str, float]) -> Drawing:
     asked = tuple(dict.fromkeys([*failed, *([answered] if answered else [])]))
     left = frozenset(fields["left"]) if fields["left"] else _all_left(fields, logged)
     head = fields["experiment"], fields["arm"]
-    return Drawing(*head, logged, fields["drawn"], answered, asked, left)
+    return Drawing(*head, logged, fields["drawn"], answered, asked, left, fields["before"])
 
 
 def _all_left(fields: Mapping[str, Any], logged: Mapping[str, float]) -> frozenset[str] | None:

@@ -14,7 +14,9 @@ class Drawing:
     `probabilities` are those above 0. `drawn` is the first draw, which does not depend on what was
     available. `asked` are the components that were asked, each once, the one that answered last;
     `left` are those that could be drawn when that one was. Where nobody answered `asked` ends with
-    a component that failed; `left` is None there, and where it is not known.
+    a component that failed; `left` is None there, and where it is not known. `before` gave the
+    response that the user had answered; None for the first response of a conversation, and for one
+    that replaces another.
     """
 
     experiment: str | None
@@ -24,6 +26,7 @@ class Drawing:
     component: str | None
     asked: tuple[str, ...]
     left: frozenset[str] | None
+    before: str | None = None
 
     @property
     def available(self) -> frozenset[str]:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Double,
     FrameClause,
@@ -18,10 +19,11 @@ from sqlalchemy import (
     select,
 )
 
+from blended.journal.store import Store
 from blended.journal.tables import feedback, responses
 from blended.learning.rewards import EDITED, QUICK_S, SUMS
 
-# What tells one kind of draw from another.
+# What tells one kind of draw from another; `before` is the component that gave the response before.
 UNIT = (
     "user",
     "model",
@@ -34,10 +36,14 @@ UNIT = (
     "failures",
     "propensity",
     "is_repeated",
+    "before",
 )
+_DERIVED = ("is_repeated", "before")
 # Those of them that are JSON.
 DOCUMENTS = ("left", "failures")
-_DAY_S = 86_400.0
+# The days after the first that the gradients look at.
+OFFSETS = (0, 1, 7)
+DAY_S = 86_400.0
 
 
 def decisions(since: float, until: float, day_s: float) -> Select[Any]:
@@ -80,18 +86,20 @@ def _asked(since: float, until: float, day_s: float) -> Select[Any]:
     last = func.max(column.turn).over(**window, order_by=column.started_at, range_=ahead)
     before = {
         name: func.lag(column[name]).over(**window, order_by=column.started_at)
-        for name in ("turn", "uniform")
+        for name in ("turn", "uniform", "component")
     }
     # A client that repeats its Idempotency-Key repeats the draw.
     is_repeated = and_(before["turn"] == column.turn, before["uniform"] == column.uniform)
     return (
         select(
-            *(column[name] for name in UNIT if name not in (*DOCUMENTS, "is_repeated")),
+            *(column[name] for name in UNIT if name not in DOCUMENTS + _DERIVED),
             # Texts are compared faster, and read once for each kind.
             *(cast(column[name], Text).label(name) for name in DOCUMENTS),
             column.started_at,
             column.response_id,
             func.coalesce(is_repeated, False).label("is_repeated"),
+            # Only the first answer to a message follows on the response before it.
+            case((before["turn"] == column.turn - 1, before["component"])).label("before"),
             (last - column.turn).label("turns_ahead"),
             func.coalesce(column.ttft_s, column.e2e_s).label("waited_s"),
             (column.e2e_s - column.router_s).label("engine_s"),
@@ -106,7 +114,7 @@ def _said(since: float, until: float, day_s: float) -> Select[Any]:
     column = feedback.c
     is_retry = column.kind == "retry"
     is_edit = and_(column.kind == "edit", column.value > EDITED)
-    is_quick = and_(column.kind == "continued", column.value <= QUICK_S * day_s / _DAY_S)
+    is_quick = and_(column.kind == "continued", column.value <= QUICK_S * day_s / DAY_S)
     return (
         select(
             column.started_at,
@@ -123,10 +131,57 @@ def _said(since: float, until: float, day_s: float) -> Select[Any]:
     )
 
 
-def probabilities(version: str) -> Select[Any]:
-    """The selection distribution of a version."""
+def first_days(since: float, until: float, gap_s: float, day_s: float) -> Select[Any]:
+    """What users did on the day on which they came first, and one and seven days later.
+
+    A row is a user's responses on one of these days, by the draw: `offset` counts days since the
+    first, `joined` is the first, since 1970, and `active_s` is the time in sessions, as in
+    journal/queries.py. Only users whose first response of all is from `since` on, until before
+    `until`.
+    """
     column = responses.c
-    return select(column.probabilities).where(column.distribution == version).limit(1)
+    came = (
+        select(column.user, func.min(column.started_at).label("at"))
+        .where(column.user.is_not(None))
+        .group_by(column.user)
+        .having(func.min(column.started_at) >= since)
+        .subquery()
+    )
+    joined = _day(came.c["at"], day_s)
+    offset = _day(column.started_at, day_s) - joined
+    pause_s = (
+        func.lead(column.started_at).over(partition_by=column.user, order_by=column.started_at)
+        - column.started_at
+    )
+    rows = (
+        select(
+            column.user,
+            column.distribution,
+            column.drawn,
+            joined.label("joined"),
+            offset.label("offset"),
+            case((pause_s <= gap_s, pause_s), else_=column.e2e_s).label("active_s"),
+        )
+        .select_from(responses.join(came, column.user == came.c.user))
+        .where(offset.in_(OFFSETS), column.started_at < until)
+        .subquery()
+        .c
+    )
+    unit = (rows.user, rows.joined, rows.offset, rows.distribution, rows.drawn)
+    sums = func.count().label("responses"), func.sum(rows.active_s).label("active_s")
+    return select(*unit, *sums).group_by(*unit)
+
+
+def distribution(store: Store, version: str) -> dict[str, float]:
+    """The probabilities above 0 of a version of the selection distribution."""
+    column = responses.c
+    chosen = select(column.probabilities).where(column.distribution == version).limit(1)
+    [found] = [row[0] for rows in store.stream(chosen, 1) for row in rows]
+    return {name: p for name, p in found.items() if p}
+
+
+def _day(time: ColumnElement[Any], day_s: float) -> ColumnElement[Any]:
+    return cast(time * 1000, BigInteger) // round(day_s * 1000)
 
 
 def _flag(condition: ColumnElement[bool]) -> Any:
