@@ -9,7 +9,7 @@ moved by them on the logit scale. What a component does is known for every respo
 drawn or not: the truth is the mean of these expectations over the responses.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,7 @@ LONGEST = 12
 # if a response is kept.
 _QUICK, _THUMBS, _UP = 0.8, 0.1, 0.7
 _TTFT_SIGMA, _ENGINE_S = 0.5, 2.0
+_BY_RESPONSE = ("day", "conversation", "turn", "drawn", "second", "regenerated", "goes_on")
 
 
 @dataclass(frozen=True)
@@ -156,6 +157,18 @@ class Chats:
         sums = np.column_stack(columns)
         there = np.flatnonzero(sums[:, 0])
         return Decisions(self.users, there // n, self.drawings(), there % n, sums[there], {})
+
+    def until(self, day: int) -> "Chats":
+        """The responses before a day. A conversation lies within one day."""
+        rows, who = self.day < day, np.unique(self.user[self.day < day], return_inverse=True)
+        return replace(
+            self,
+            users=len(who[0]),
+            again=self.again[who[0]],
+            stays=self.stays[who[0]],
+            user=who[1],
+            **{name: getattr(self, name)[rows] for name in _BY_RESPONSE},
+        )
 
     def drawings(self) -> tuple[Drawing, ...]:
         """A kind of draw for each component."""
