@@ -61,6 +61,7 @@ def test_it_is_read_on_the_terminal(journal: str) -> None:
     """Values, costs, gradients, surrogates, hand-offs, and what it cannot tell."""
     output = run(journal).output
 
+    assert output.strip().startswith("SIMULATED")
     for expected in (
         "Two more turns",
         "engine s per response",
@@ -98,6 +99,7 @@ def test_the_page_needs_nothing_else(journal: str, tmp_path: Path) -> None:
     assert text.count("<svg") == 1
     assert "<script" not in text
     assert MIX in text
+    assert "SIMULATED: not all users are people" in text
 
 
 @pytest.mark.parametrize("mix", ["one", "one=x", "one=.5,one=.5", "one=-1,two=2", "one=0", ""])

@@ -81,6 +81,28 @@ def test_the_mix_that_was_drawn_has_the_mean_as_its_value() -> None:
         assert found.doubly_robust("own", name).value == pytest.approx(mean, rel=0.01)
 
 
+def test_the_doubly_robust_estimate_is_that_of_its_formula() -> None:
+    """One response after the other, each predicted by the other half of the users."""
+    decisions = WORLD.talk(80, np.random.default_rng(7)).decisions()
+    mix = MIXES["far"]
+    responses, got = decisions.column("responses"), decisions.column("two_more")
+
+    def predicted(component: int, user: int) -> float:
+        rows = (decisions.drawing == component) & (decisions.user % 2 != user % 2)
+        return float(got[rows].sum() / responses[rows].sum())
+
+    total = 0.0
+    for row, user in enumerate(decisions.user):
+        drawn = int(decisions.drawing[row])
+        expected = sum(mix["abc"[place]] * predicted(place, user) for place in range(3))
+        error = got[row] - responses[row] * predicted(drawn, user)
+        total += responses[row] * expected + 3 * mix["abc"[drawn]] * error
+    found = evaluate(decisions, {"far": mix}, ["two_more"], weight_of_answer, robust=True)
+
+    value = found.doubly_robust("far", "two_more").value
+    assert value == pytest.approx(total / responses.sum(), abs=1e-12)
+
+
 def test_outages_do_not_bias_the_value_of_a_mix() -> None:
     """While c is out the others answer, and worse: what a mix would have got then is weighed.
 

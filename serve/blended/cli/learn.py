@@ -76,6 +76,7 @@ def _learned(
     url: str | None,
 ) -> dict[str, Any]:
     # These imports take a while; the other commands of `blended` do not need them.
+    from blended.experiments.stored_experiments import simulated
     from blended.journal.from_config import open_store
     from blended.learning import gradient
     from blended.learning.decisions import read
@@ -90,9 +91,12 @@ def _learned(
             task = progress.add_task("reading the journal", total=1.0)
             decisions = read(store, since, now, lambda done: progress.update(task, completed=done))
         first = gradient.read(store, since, now, decisions.components, DAY_S)
+        made_up = simulated(store)
     finally:
         store.close()
-    return document(learn(decisions, first, mixes, gpus), since, now - DAY_S)
+    has_simulated = any(drawing.experiment in made_up for drawing in decisions.drawings)
+    learned = learn(decisions, first, mixes, gpus)
+    return document(learned, since, now - DAY_S, has_simulated)
 
 
 def _mix(text: str) -> dict[str, float]:

@@ -12,6 +12,8 @@ from blended.learning.learned_document import LEFT_OUT
 
 def parts(document: Mapping[str, Any]) -> Iterator[RenderableType]:
     """The report as tables; what it cannot tell is last, where users see it."""
+    if document["simulated"]:
+        yield Text("SIMULATED: not all users are people.", style="bold red")
     yield _head(document)
     for reward, number in document["as_drawn"].items():
         yield _mixes(document, reward, number)
@@ -112,4 +114,6 @@ def _scaled(number: Mapping[str, float] | None, factor: float) -> str:
 
 
 def _interval(number: Mapping[str, float]) -> str:
-    return f"{number['value']:+.3g} [{number['low']:+.3g}, {number['high']:+.3g}]"
+    # Rounding leaves a little where a mix is what was drawn.
+    value, low, high = (round(number[name], 12) for name in ("value", "low", "high"))
+    return f"{value:+.3g} [{low:+.3g}, {high:+.3g}]"

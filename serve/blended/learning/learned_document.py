@@ -28,9 +28,15 @@ CANNOT_TELL = (
 )
 
 
-def document(learned: Learned, since: float, until: float) -> dict[str, Any]:
-    """Everything; means are per response, shares parts of 1, times in UTC."""
+def document(
+    learned: Learned, since: float, until: float, simulated: bool = False
+) -> dict[str, Any]:
+    """Everything; means are per response, shares parts of 1, times in UTC.
+
+    `simulated` tells that some of the users are.
+    """
     return {
+        "simulated": simulated,
         "since": _time(since),
         "until": _time(until),
         "interval": "always valid",

@@ -61,4 +61,5 @@ def _number(value: float) -> str:
 
 
 def _signed(value: float) -> str:
-    return f"{value:+.3g}".replace("-", _MINUS)
+    # Rounding leaves a little where a mix is what was drawn.
+    return f"{round(value, 12):+.3g}".replace("-", _MINUS)
