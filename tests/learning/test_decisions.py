@@ -8,8 +8,9 @@ import pytest
 
 from blended.journal.records import FeedbackRecord
 from blended.journal.store import Store
-from blended.learning.decisions import Decisions, read
+from blended.learning.decisions import Decisions
 from blended.learning.drawing import weight_of_answer
+from blended.learning.reading import read
 from tests.journal.samples import response
 from tests.learning.journals import BEGIN, DAY_S, MIX, by_loop, conversations, thumbs
 

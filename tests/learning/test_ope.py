@@ -150,6 +150,14 @@ def test_the_test_of_hand_offs_keeps_its_level() -> None:
     assert np.mean(np.array(p_values) < 0.05) <= 0.1
 
 
+def test_conversations_of_one_turn_hand_nothing_over() -> None:
+    """There is no cell, and no test."""
+    (found,) = handoffs(WORLD.talk(50, np.random.default_rng(8)).decisions(), ["kept"])
+
+    assert found.cells == {}
+    assert found.interaction_p is None
+
+
 def handed_over(users: int, interaction: float, rng: np.random.Generator) -> Decisions:
     """Ten responses of each user, kept as their habit says, and more if a component goes on."""
     habit = np.repeat(rng.uniform(0.3, 0.7, users), 10)

@@ -4,7 +4,7 @@ Simulates conversations with known effects, without a journal. Counts how often 
 truth: of components, of mixes, of the gradient of retention, after one look and with a look on each
 of 40 days. Beside them stand the intervals that take responses to be independent, and a regression
 of retention on the components' shares. Prints a table and, last, one line of JSON; `--save` writes
-it to a file.
+it to a file. With `--plot FILE` it draws the values of some mixes instead.
 """
 
 import argparse
@@ -15,13 +15,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 
+from blended.experiments.plot_style import STYLE
 from blended.learning.components import compare
 from blended.learning.drawing import Mix, weight_of_answer, weight_of_draw
 from blended.learning.estimates import Value, difference
 from blended.learning.gradient import gradients
+from blended.learning.learned import learn
+from blended.learning.learned_document import document
 from blended.learning.ope import evaluate, single
+from blended.learning.page import gains
 from blended.learning.rewards import AFTERMATH, REWARDS
 from loadtests.harness.provenance import made_by
 from loadtests.studies.learning.chats import Chats, Floats, World
@@ -138,6 +143,18 @@ def gradient(runs: int, users: int, rng: np.random.Generator) -> dict[str, Any]:
     }
 
 
+@mpl.rc_context(STYLE)
+def plot(path: Path, seed: int) -> None:
+    """What mixes gain over what was drawn, of 4,000 simulated users, as the page shows it."""
+    decisions = WORLD.talk(4_000, np.random.default_rng(seed)).decisions()
+    nobody = Newcomers().first_days(np.zeros((0, 3)), np.zeros(0))
+    mixes = {".28 .33 .39": MIXES["near"], ".1 .2 .7": MIXES["far"]}
+    found = document(learn(decisions, nobody, mixes), 0, 0, simulated=True)
+    figure = gains(found, found["mixes"])
+    figure.suptitle("SIMULATED: 4,000 users, with .33 .33 .33 as drawn", size=9.5)
+    figure.savefig(path, dpi=110)
+
+
 def measure(journals: int, peeked: int, runs: int, seed: int) -> dict[str, Any]:
     """All of it, at the sizes that are stated."""
     began, rng = time.perf_counter(), np.random.default_rng(seed)
@@ -166,7 +183,11 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=200, help="of the gradient")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--save", action="store_true", help="keep it in loadtests/results")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the values of mixes")
     options = parser.parse_args()
+    if options.plot:
+        plot(options.plot, options.seed)
+        return
     result = measure(options.journals, options.peeked, options.runs, options.seed)
     if options.save:
         SAVED.write_text(json.dumps(result, indent=1) + "\n")

@@ -49,7 +49,7 @@ def _compared(name: str, against: str | None, url: str | None, now: float) -> di
     from blended.journal.from_config import open_store
     from blended.learning.components import compare
     from blended.learning.components_document import document
-    from blended.learning.decisions import read
+    from blended.learning.reading import read
 
     store = open_store(os.environ, url)
     try:

@@ -79,10 +79,10 @@ def _learned(
     from blended.experiments.stored_experiments import simulated
     from blended.journal.from_config import open_store
     from blended.learning import gradient
-    from blended.learning.decisions import read
     from blended.learning.learned import learn
     from blended.learning.learned_document import document
     from blended.learning.queries import DAY_S
+    from blended.learning.reading import read
 
     store = open_store(os.environ, url)
     try:

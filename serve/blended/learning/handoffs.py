@@ -33,14 +33,15 @@ class Handoffs:
 def handoffs(decisions: Decisions, rewards: Sequence[str]) -> list[Handoffs]:
     """The matrix of each reward, over answered responses that follow on another."""
     following = decisions.of(lambda drawing: drawing.before is not None)
-    moments = _moments(following, rewards)
-    return [_matrix(moments, decisions.components, reward) for reward in rewards]
+    components = decisions.components
+    moments = _moments(following, components, rewards)
+    return [_matrix(moments, components, reward) for reward in rewards]
 
 
-def _moments(decisions: Decisions, rewards: Sequence[str]) -> Moments:
+def _moments(decisions: Decisions, components: Sequence[str], rewards: Sequence[str]) -> Moments:
     columns = {}
-    for before in decisions.components:
-        for present in decisions.components:
+    for before in components:
+        for present in components:
             weights = [
                 (weight_of_answer(drawing, {present: 1.0}) or 0.0) * (drawing.before == before)
                 for drawing in decisions.drawings
