@@ -5,9 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from blended.learning.components import compare
 from blended.learning.decisions import Decisions
 from blended.learning.drawing import Drawing, weight_of_answer
+from blended.learning.gradient import OUTCOMES, FirstDays
 from blended.learning.handoffs import handoffs
+from blended.learning.learned import learn
 from blended.learning.ope import evaluate
 from blended.learning.rewards import REWARDS, SUMS
 from loadtests.studies.learning.chats import Chats, World
@@ -126,6 +129,42 @@ def test_outages_do_not_bias_the_value_of_a_mix() -> None:
     value = evaluate(decisions, {"mix": mix}, ["kept"], weight_of_answer).snips("mix", "kept")
     among = [sum(mix[c] * quality[c] for c in of) / sum(mix[c] for c in of) for of in ("ab", "abc")]
     assert value.value == pytest.approx(np.mean(among), abs=5 * value.se)
+
+
+def test_requests_that_a_component_cannot_answer_are_not_held_against_the_others() -> None:
+    """They are harder here, and c gets none of them: yet all components are equally good."""
+    rng, users = np.random.default_rng(9), 4_000
+    whole, part = dict.fromkeys("abc", 1 / 3), dict.fromkeys("ab", 0.5)
+    drawings = [
+        Drawing("try", "blend", p, name, name, (name,), frozenset(p), before)
+        for p in (whole, part)
+        for name in p
+        for before in "abc"
+    ]
+    likely = np.array([1 / 3 / len(d.probabilities) / 2 for d in drawings])
+    drawing = rng.choice(len(drawings), users * 5, p=likely)
+    is_hard = np.array([len(d.probabilities) == 2 for d in drawings])[drawing]
+    sums = np.zeros((users * 5, len(SUMS)))
+    sums[:, SUMS.index("responses")] = 1
+    for name in ("kept", "continued"):
+        sums[:, SUMS.index(name)] = rng.random(users * 5) < np.where(is_hard, 0.3, 0.9)
+    user = np.repeat(np.arange(users), 5)
+    left_out = {"named": 0, "repeated": 0}
+    decisions = Decisions(users, user, tuple(drawings), drawing, sums, left_out)
+
+    nobody = FirstDays(
+        ("a", "b", "c"), np.zeros((0, 3)), *({o.name: np.zeros(0) for o in OUTCOMES},) * 2
+    )
+    for mix in learn(decisions, nobody, {}).mixes:
+        assert abs(mix.gain["kept"].value) <= 5 * mix.gain["kept"].se + 1e-9, mix.name
+    found = compare(decisions, "blend", whole)
+    assert found.partial == is_hard.sum()
+    for one in found.found:
+        if one.measure == "continued" and one.difference is not None:
+            assert abs(one.difference.value) <= 5 * one.difference.se
+    (matrix,) = handoffs(decisions, ["kept"])
+    for cell in matrix.cells.values():
+        assert cell.value == pytest.approx(0.9, abs=5 * cell.se)
 
 
 @pytest.mark.parametrize("interaction", [0.0, 0.1])

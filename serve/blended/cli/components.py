@@ -86,6 +86,9 @@ def _parts(document: Mapping[str, Any]) -> Iterator[RenderableType]:
     )
     for arm, found in document["arms"].items():
         yield _table(document, arm, found)
+        if found["partial"]:
+            sentence = f"Left out: {found['partial']:,} responses that only some could answer."
+            yield Text(sentence, style="yellow")
         for sentence in found["too_few"].values():
             yield Text(sentence, style="yellow")
     for sentence in document["cannot_tell"]:

@@ -35,6 +35,7 @@ class Aftermath:
 class ArmComponents:
     """The components of one arm; `found` has those with enough users.
 
+    `responses` are those for which each of them could be drawn, `partial` counts the others.
     `weights` are the mean weights, 1 by design. `few` are the effective users of the other
     components.
     """
@@ -43,6 +44,7 @@ class ArmComponents:
     probabilities: Mapping[str, float]
     against: str
     responses: int
+    partial: int
     users: int
     weights: Mapping[str, Value]
     found: tuple[Aftermath, ...]
@@ -67,7 +69,9 @@ def compare(
         listed = ", ".join(names)
         raise ConfigError(f"The arm '{arm}' never draws '{against}'; it draws: {listed}.")
     base = against or names[0]
-    its = decisions.of(lambda drawing: drawing.arm == arm)
+    of_arm = decisions.of(lambda drawing: drawing.arm == arm)
+    # Requests that only some could answer are other requests: only these may be compared.
+    its = of_arm.of(lambda drawing: set(names) <= drawing.probabilities.keys())
     measures = [reward.name for reward in AFTERMATH]
     evaluated = evaluate(its, single(names), measures, weight_of_draw)
     weights = {name: evaluated.mean_weight(name) for name in names}
@@ -79,7 +83,15 @@ def compare(
         for name in enough
     ]
     return ArmComponents(
-        arm, probabilities, base, its.responses(), its.users, weights, _corrected(found), few
+        arm=arm,
+        probabilities=probabilities,
+        against=base,
+        responses=its.responses(),
+        partial=of_arm.responses() - its.responses(),
+        users=its.users,
+        weights=weights,
+        found=_corrected(found),
+        few=few,
     )
 
 

@@ -43,6 +43,7 @@ def _arm(found: ArmComponents) -> dict[str, Any]:
         "against": found.against,
         "users": found.users,
         "responses": found.responses,
+        "partial": found.partial,
         "probabilities": {name: p for name, p in found.probabilities.items() if p},
         "mean_weights": {name: number(w) for name, w in found.weights.items() if w.is_known},
         "too_few": {

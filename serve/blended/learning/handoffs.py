@@ -31,9 +31,14 @@ class Handoffs:
 
 
 def handoffs(decisions: Decisions, rewards: Sequence[str]) -> list[Handoffs]:
-    """The matrix of each reward, over answered responses that follow on another."""
-    following = decisions.of(lambda drawing: drawing.before is not None)
+    """The matrix of each reward, over answered responses that follow on another.
+
+    Only those that any of the components could have answered: others are other requests.
+    """
     components = decisions.components
+    following = decisions.of(
+        lambda drawing: drawing.before is not None and drawing.available >= set(components)
+    )
     moments = _moments(following, components, rewards)
     return [_matrix(moments, components, reward) for reward in rewards]
 

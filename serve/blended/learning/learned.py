@@ -23,6 +23,7 @@ _REWARDS = tuple(reward.name for reward in REWARDS)
 class MixValue:
     """A mix: each reward by SNIPS, doubly robust, and as the gain over what was drawn.
 
+    Responses count that the mix could have answered, also for the gain.
     `cost` are engine seconds per response, `mean_weight` is 1 by design. With too few effective
     users there are no values.
     """
@@ -154,7 +155,7 @@ def _mix(evaluated: Evaluated, name: str, mix: Mix) -> MixValue:
         snips=snips,
         robust={reward: evaluated.doubly_robust(name, reward) for reward in rewards},
         gain={
-            reward: difference(evaluated.moments, value, evaluated.snips(AS_DRAWN, reward))
+            reward: difference(evaluated.moments, value, evaluated.as_drawn(name, reward))
             for reward, value in snips.items()
         },
         cost=evaluated.snips(name, COST.name),
@@ -165,10 +166,11 @@ def _mix(evaluated: Evaluated, name: str, mix: Mix) -> MixValue:
 def _surrogates(decisions: Decisions, found: Sequence[Gradient]) -> list[Agreement]:
     """How well the direction of each short reward agrees with each gradient, by the first draw."""
     names = decisions.components
-    evaluated = evaluate(decisions, single(names), _REWARDS, weight_of_draw)
+    whole = decisions.of(lambda drawing: set(names) <= drawing.probabilities.keys())
+    evaluated = evaluate(whole, single(names), _REWARDS, weight_of_draw)
     if not all(evaluated.mean_weight(name).is_known for name in names):
         return []
-    shares = _shares(decisions)
+    shares = _shares(whole)
     directions = {
         reward: {name: _toward(evaluated, name, reward, shares) for name in names}
         for reward in _REWARDS

@@ -42,6 +42,10 @@ class Evaluated:
         """The mean weight: it is 1 if the propensities are those of the draws."""
         return ratio(self.moments, f"{mix}.weight", f"{mix}.responses", f"{mix}.weight")
 
+    def as_drawn(self, mix: str, reward: str) -> Value:
+        """The mean over the same responses as they were drawn: those that the mix could answer."""
+        return ratio(self.moments, f"{mix}.drawn.{reward}", f"{mix}.responses", f"{mix}.weight")
+
     def doubly_robust(self, mix: str, reward: str) -> Value:
         """A reward's mean per response under a mix, with the components' means as prediction."""
         return ratio(self.moments, f"{mix}.robust.{reward}", f"{mix}.responses", f"{mix}.weight")
@@ -66,12 +70,14 @@ def evaluate(
         weights = [weigh(drawing, shares) for drawing in decisions.drawings]
         by_row = np.array([w or 0.0 for w in weights])[decisions.drawing]
         counted = decisions.column("responses")
-        known = counted * np.array([w is not None for w in weights])[decisions.drawing]
+        is_known = np.array([w is not None for w in weights], dtype=bool)[decisions.drawing]
+        known = counted * is_known
         columns[f"{mix}.responses"] = decisions.by_user(known)
         columns[f"{mix}.weight"] = decisions.by_user(by_row * counted)
         for reward in rewards:
             got = decisions.column(reward)
             columns[f"{mix}.{reward}"] = decisions.by_user(by_row * got)
+            columns[f"{mix}.drawn.{reward}"] = decisions.by_user(is_known * got)
             if robust:
                 expected, of_answer = _expected(decisions, shares, predicted[reward])
                 columns[f"{mix}.robust.{reward}"] = decisions.by_user(
