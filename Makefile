@@ -36,7 +36,10 @@ check: .venv/dev docs
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m blended.config.reference --check
+	$(BIN)/python -m blended.config.schema --check
+	$(BIN)/python -m blended.config.engine_sources --check
 	$(BIN)/python -m blended.router.fields_page --check
+	$(BIN)/python -m cluster.pictures.request_path --check
 	$(BIN)/python -m cluster.monitoring --check
 	$(BIN)/python -m cluster.render modern --settings k8s/overlays/prod/cluster.yaml --out k8s/base --check
 	$(BIN)/python -m cluster.render demo --settings k8s/overlays/dev/cluster.yaml --out k8s/demo --check

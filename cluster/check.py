@@ -17,7 +17,7 @@ from blended.errors import BlendedError, ConfigError, Problem
 from cluster.live import preflight
 from cluster.live.cluster_query import title
 from cluster.live.kubectl import Kubectl
-from cluster.manifests import Document, load, load_file
+from cluster.manifests import Document, load, load_file, of_kind
 from cluster.rules import crd, images, pods, service
 
 
@@ -32,6 +32,27 @@ def _of(document: Document, schema: crd.Schema) -> list[Problem]:
     if document.get("kind") != "RayService":
         return []
     return crd.problems(document, schema) or service.problems(document)
+
+
+def _refuse_other(documents: Sequence[Document]) -> None:
+    """Refuse input that a check would pass only because there is nothing in it to check."""
+    if not documents:
+        raise ConfigError(
+            "The input has no manifest; look whether the command that builds it has failed."
+        )
+    for number, document in enumerate(documents, start=1):
+        if not (document.get("apiVersion") and document.get("kind")):
+            is_blend = "components" in document
+            remedy = "check a blend's file with 'blended check'" if is_blend else "give both"
+            raise ConfigError(
+                f"Document {number} is no manifest: it has no apiVersion and kind; {remedy}."
+            )
+    if not of_kind(documents, "RayService"):
+        kinds = ", ".join(dict.fromkeys(str(document["kind"]) for document in documents))
+        raise ConfigError(
+            f"The input has no RayService, only {kinds}; give what is applied as a whole, such as "
+            "the output of 'kubectl kustomize OVERLAY'."
+        )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,10 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         documents = [document for path in options.files for document in load_file(path)]
         if not options.files:
             documents = load(sys.stdin.read(), "the standard input")
-        if not documents:
-            raise ConfigError(
-                "The input has no manifest; look whether the command that builds it has failed."
-            )
+        _refuse_other(documents)
         found = problems(documents, crd.schema(tuple(options.crd)))
         if options.pinned:
             found += [(title(d), problem) for d in documents for problem in images.unpinned(d)]

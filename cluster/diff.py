@@ -3,20 +3,23 @@
 By KubeRay's real rules each change takes effect at once, restarts a component, starts a second
 cluster (all GPUs twice until it has taken over), or is ignored. OLD is the manifest that was
 applied last. KubeRay compares NEW with the running RayCluster, which lacks earlier ignored edits:
-give it by `--live FILE` (`kubectl get raycluster -o yaml`). OLD may then be left out.
+give it by `--live FILE` (`kubectl get raycluster -o yaml`). OLD may then be left out. `--picture
+FILE.svg` draws the blend with what restarts marked, and needs OLD.
 """
 
 import argparse
+import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from blended.errors import BlendedError, ConfigError
-from blended.launch.changes import changes
+from blended.launch.changes import Change, changes
 from blended.launch.json_diff import Difference, shown
 from cluster import rayservice_fields
 from cluster.live import raycluster
 from cluster.manifests import Document, at, load_file, of_kind, serve_config
+from cluster.pictures import edit_picture
 from cluster.rayservice_edit import Edit
 from cluster.rules import placement
 from cluster.rules.cluster_hash import CAPS, MUTED, Kind, upgrade_type
@@ -157,15 +160,24 @@ def _unplaced(edit: Edit) -> Iterator[str]:
         yield f"On the cluster that stays, REPLICAS WAIT FOR EVER: {problem}."
 
 
-def _of_blend(old: Document, new: Document, kind: Kind) -> Iterator[str]:
+def changes_of_blend(old: Document, new: Document) -> tuple[Change, ...]:
+    """The changes of the Serve config between two RayServices.
+
+    Raises:
+        ConfigError: one has no Serve config of a blend.
+    """
     configs = [serve_config(manifest) for manifest in (old, new)]
     try:
         running, wanted = ({app["name"]: app for app in c["applications"]} for c in configs)
-        found = changes(running, wanted)
+        return changes(running, wanted)
     except (AttributeError, KeyError, IndexError, TypeError) as exc:
         raise ConfigError(
             f"A serveConfigV2 is not one of a blend (it lacks {exc}); render it with Blended."
         ) from exc
+
+
+def _of_blend(old: Document, new: Document, kind: Kind) -> Iterator[str]:
+    found = changes_of_blend(old, new)
     if found and kind == "second cluster":
         yield "Until then the running cluster keeps its Serve config; the second one begins with:"
     yield from (change.sentence for change in found)
@@ -176,19 +188,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m cluster.diff", description=__doc__)
     parser.add_argument("manifests", type=Path, nargs="+", metavar="OLD NEW")
     parser.add_argument("--live", type=Path, help="the RayCluster that runs; OLD may be left out")
+    parser.add_argument("--json", action="store_true", help="one JSON document, for programs")
+    parser.add_argument("--picture", type=Path, metavar="FILE.svg", help="draw what changes")
     options = parser.parse_args(arguments)
     if len(options.manifests) not in ((2,) if options.live is None else (1, 2)):
         parser.error("give OLD and NEW, or --live FILE with NEW")
+    if options.picture and len(options.manifests) == 1:
+        parser.error("a picture shows the blend before and after: give OLD and NEW")
     try:
         edit = _read(options.manifests, options.live)
         found = sentences(edit)
+        if options.picture:
+            options.picture.write_text(_picture(edit, found))
     except (BlendedError, OSError) as exc:
         print(exc, file=sys.stderr)
         return 2
+    assumed = _ASSUMED if edit.live is None else _CLUSTER_ALONE if edit.old is None else None
+    if options.json:
+        print(json.dumps({"cluster": edit.kind, "changes": found, "assumed": assumed}))
+        return 0
     print("\n".join(found or ["Nothing changes."]))
-    if edit.live is None or edit.old is None:
-        print(_ASSUMED if edit.live is None else _CLUSTER_ALONE)
+    if assumed:
+        print(assumed)
     return 0
+
+
+def _picture(edit: Edit, found: Sequence[str]) -> str:
+    changed = changes_of_blend(edit.old or {}, edit.new)
+    of_blend = {change.sentence for change in changed}
+    of_cluster = [sentence for sentence in found if sentence not in of_blend]
+    return edit_picture.picture(edit, changed, of_cluster)
 
 
 def _read(manifests: Sequence[Path], live_file: Path | None) -> Edit:

@@ -10,7 +10,9 @@ from typing import Any
 
 import yaml
 
-from blended.config.loading import StrictLoader
+from blended.config import strict_yaml
+from blended.config.shown_values import shown
+from blended.config.strict_yaml import StrictLoader
 from blended.errors import ConfigError
 from cluster.yaml_scalars import AMBIGUOUS
 
@@ -58,11 +60,12 @@ def load(text: str, source: str) -> list[Document]:
     """
     try:
         documents = [d for d in yaml.load_all(text, Loader=StrictLoader) if d is not None]
-    except (yaml.YAMLError, ValueError) as exc:
-        raise ConfigError(f"{source} is not valid YAML: {exc}") from exc
+    except yaml.YAMLError as exc:
+        raise strict_yaml.not_yaml(exc, source) from None
     for document in documents:
         if not isinstance(document, dict):
-            raise ConfigError(f"{source} holds {document!r}, which is no manifest; give a mapping")
+            found = shown(document)
+            raise ConfigError(f"{source} holds {found}, which is no manifest; give a mapping")
     return [found for document in documents for found in _listed(document)]
 
 

@@ -1,22 +1,22 @@
 """The groups of equal pods that a blend needs: the head, the router's, one for each component.
 
+Components that share GPUs have one group together, whose pods have one GPU each.
+
 worker_groups.py writes them as groups of a RayCluster, and containers.py their containers.
 """
 
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from blended.components.placement import replica_options, selector
-from blended.config import (
-    AnyComponent,
-    BlendConfig,
-    RemoteComponent,
-    SimulatedComponent,
-    VllmComponent,
-)
+from blended.config import BlendConfig, SimulatedComponent, VllmComponent, gpu_shares
 from blended.errors import ConfigError
+from cluster.manifests import quantity
+from cluster.placed_blend import Served, by_group, pods_of
 from cluster.settings import (
+    Build,
     ComponentPods,
     Pods,
     Settings,
@@ -25,11 +25,11 @@ from cluster.settings import (
     weights_memory,
 )
 
-ROUTER = "router"
 GPU = "nvidia.com/gpu"
 
 # An engine and its model of some million parameters; timing without a model.
 _CPU_ENGINE_MEMORY, _SIMULATED_MEMORY = "6Gi", "2Gi"
+_GIB = 2**30
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class PodGroup:
     """One group of pods: `labels` are what replicas select it by, `resources` what Ray must know.
 
     `limits` and `requests` are those of the container that Ray runs in, and `replicas` how many of
-    its deployment there are at the least.
+    its deployment there are at the least. `build` is the build of vLLM that its engines need.
     """
 
     name: str
@@ -51,32 +51,7 @@ class PodGroup:
     tolerations: tuple[Toleration, ...]
     resources: Mapping[str, str] = field(default_factory=dict)
     model_cache: str | None = None
-
-
-def placed(blend: BlendConfig, settings: Settings) -> BlendConfig:
-    """The blend with every deployment bound to a group of its own, on the settings' accelerators.
-
-    Raises:
-        ConfigError: two deployments share a group, or the settings name an unknown component.
-    """
-    if unknown := sorted(settings.components.keys() - blend.hardware.keys()):
-        raise ConfigError(
-            f"The settings have pods for {', '.join(unknown)}, which is no component on the "
-            f"cluster; these are {', '.join(blend.hardware)}."
-        )
-    router = blend.router
-    replicas = router.replicas.model_copy(
-        update={"max_per_node": router.replicas.max_per_node or 1}
-    )
-    update = {"replicas": replicas, "replica_group": router.replica_group or ROUTER}
-    found = blend.model_copy(
-        update={
-            "components": tuple(_placed(component, settings) for component in blend.components),
-            "router": router.model_copy(update=update),
-        }
-    )
-    _refuse_shared(found)
-    return found
+    build: Build | None = None
 
 
 def groups(blend: BlendConfig, settings: Settings) -> list[PodGroup]:
@@ -85,8 +60,7 @@ def groups(blend: BlendConfig, settings: Settings) -> list[PodGroup]:
     Raises:
         ConfigError: nothing says which nodes have an accelerator, or a budget holds no replica.
     """
-    served = [c for c in blend.components if not isinstance(c, RemoteComponent)]
-    return [_router(blend, settings), *(_component(c, settings) for c in served)]
+    return [_router(blend, settings), *(_of_members(m, settings) for m in by_group(blend).values())]
 
 
 def head(settings: Settings) -> PodGroup:
@@ -94,30 +68,6 @@ def head(settings: Settings) -> PodGroup:
     default = Settings().head
     limits = _limits(settings.head, str(default.cpu), str(default.memory))
     return _group("head", settings.head, limits, max_pods=1, replicas=1)
-
-
-def _placed(component: AnyComponent, settings: Settings) -> AnyComponent:
-    if isinstance(component, RemoteComponent):
-        return component
-    pods = settings.components.get(component.id, ComponentPods())
-    name = "engine" if isinstance(component, VllmComponent) else "simulation"
-    update = {
-        "replica_group": component.hardware.replica_group or component.id,
-        "accelerator": pods.accelerator or component.hardware.accelerator,
-    }
-    return component.model_copy(update={name: component.hardware.model_copy(update=update)})
-
-
-def _refuse_shared(blend: BlendConfig) -> None:
-    owners = {str(blend.router.replica_group): "the router"}
-    for component, hardware in blend.hardware.items():
-        group = str(hardware.replica_group)
-        if group in owners:
-            raise ConfigError(
-                f"Component '{component}' and {owners[group]} are both in the replica group "
-                f"'{group}'; give each a group of its own, which scales by itself."
-            )
-        owners[group] = f"component '{component}'"
 
 
 def _router(blend: BlendConfig, settings: Settings) -> PodGroup:
@@ -128,16 +78,29 @@ def _router(blend: BlendConfig, settings: Settings) -> PodGroup:
     return _group(str(blend.router.replica_group), pods, limits, most, replicas.min)
 
 
-def _component(component: VllmComponent | SimulatedComponent, settings: Settings) -> PodGroup:
-    hardware = component.hardware
-    pods = settings.components.get(component.id, ComponentPods())
-    gpus = hardware.tensor_parallel_size if hardware.accelerator != "cpu" else 0
-    limits = _limits(pods, _cpus(component), _memory(component), gpus)
-    most, name = _max_pods(component, pods, gpus), str(hardware.replica_group)
-    found = _group(name, pods, limits, most, component.replicas.min)
-    if _downloads(component):
+def _of_members(members: Sequence[Served], settings: Settings) -> PodGroup:
+    first, shares = members[0], [_share(member) for member in members]
+    hardware, pods = first.hardware, pods_of(first, settings)
+    gpus = math.ceil(hardware.gpus)
+    limits = _limits(pods, str(_cpus(members)), _memory(members), gpus)
+    # Of shares no more pods are certain than all of them fill.
+    least = math.ceil(sum(s * m.replicas.min for s, m in zip(shares, members, strict=True)) / 100)
+    name, most = str(hardware.replica_group), _max_pods(members, pods, gpus)
+    found = replace(_group(name, pods, limits, most, least), build=_build(members))
+    if any(map(_downloads, members)):
         found = replace(found, model_cache=settings.model_cache)
     return _on_gpus(found, hardware.accelerator, settings) if gpus else found
+
+
+def _share(component: Served) -> int:
+    """What a replica takes of a pod, in hundredths."""
+    return gpu_shares.hundredths(component.hardware.gpu_fraction or 1)
+
+
+def _build(members: Sequence[Served]) -> Build | None:
+    if not any(isinstance(member, VllmComponent) for member in members):
+        return None
+    return "gpu" if members[0].hardware.gpus else "cpu"
 
 
 def _on_gpus(group: PodGroup, accelerator: str, settings: Settings) -> PodGroup:
@@ -175,15 +138,26 @@ def _limits(pods: Pods, cpu: str, memory: str, gpus: int = 0) -> dict[str, str]:
     }
 
 
-def _cpus(component: VllmComponent | SimulatedComponent) -> str:
+def _cpus(members: Sequence[Served]) -> int:
+    """CPUs for every mix of replicas that a pod's GPU holds."""
+    found = gpu_shares.most_on_a_card((_share(m), _cpus_of(m)) for m in members)
+    return max(1, math.ceil(found))
+
+
+def _cpus_of(component: Served) -> float:
     hardware = component.hardware
     bundles = replica_options(hardware)["placement_group_bundles"]
     alone = isinstance(component, SimulatedComponent) and hardware.accelerator == "cpu"
-    cpus = hardware.cpus if alone else math.fsum(bundle["CPU"] for bundle in bundles)
-    return str(max(1, math.ceil(cpus)))
+    return hardware.cpus if alone else math.fsum(bundle["CPU"] for bundle in bundles)
 
 
-def _memory(component: VllmComponent | SimulatedComponent) -> str:
+def _memory(members: Sequence[Served]) -> str:
+    """Memory for every mix of replicas that a pod's GPU holds."""
+    needed = ((_share(m), float(quantity(_memory_of(m)))) for m in members)
+    return f"{math.ceil(gpu_shares.most_on_a_card(needed) / _GIB)}Gi"
+
+
+def _memory_of(component: Served) -> str:
     if isinstance(component, SimulatedComponent):
         return _SIMULATED_MEMORY
     on_cpu = component.engine.accelerator == "cpu"
@@ -196,22 +170,26 @@ def _spare(pods: WorkerPods, gpus: int) -> int:
     return 0 if gpus else 1
 
 
-def _max_pods(component: VllmComponent | SimulatedComponent, pods: ComponentPods, gpus: int) -> int:
+def _max_pods(members: Sequence[Served], pods: ComponentPods, gpus: int) -> int:
     if pods.gpus is None:
-        return component.replicas.max + _spare(pods, gpus)
+        replicas = Counter[int]()
+        for member in members:
+            replicas[_share(member)] += member.replicas.max
+        return gpu_shares.cards(replicas) + _spare(pods, gpus)
+    whose = " and ".join(f"'{member.id}'" for member in members)
     if pods.spare is not None:
         raise ConfigError(
-            f"Component '{component.id}' has a budget of {pods.gpus} GPUs and {pods.spare} spare "
+            f"Component {whose} has a budget of {pods.gpus} GPUs and {pods.spare} spare "
             "pods; write one of them. What the budget holds beyond replicas.max is spare."
         )
     if gpus == 0 or pods.gpus < gpus:
         raise ConfigError(
-            f"The budget of component '{component.id}' is {pods.gpus} GPUs, and a replica takes "
+            f"The budget of component {whose} is {pods.gpus} GPUs, and a replica takes "
             f"{gpus}; raise the budget, or remove it."
         )
     return pods.gpus // gpus
 
 
-def _downloads(component: VllmComponent | SimulatedComponent) -> bool:
+def _downloads(component: Served) -> bool:
     model = component.engine.model if isinstance(component, VllmComponent) else "demo:none"
     return not model.startswith(("demo:", "/", ".", "~"))

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 import ray
 
 from blended.app import serve_config
-from blended.config import BlendConfig, VllmComponent
+from blended.config import BlendConfig
 from cluster import settings as cluster_settings
 from cluster.containers import HTTP_PORT, RIGHTS
 from cluster.manifests import Document
-from cluster.pod_groups import PodGroup, groups, head, placed
+from cluster.placed_blend import placed
+from cluster.pod_groups import PodGroup, groups, head
 from cluster.rules.service import TIMEOUT
 from cluster.settings import Settings
 from cluster.worker_groups import head_group, labels, worker_group
@@ -61,8 +62,14 @@ def _cluster(
     workers: Sequence[PodGroup],
     earlier: Sequence[Document],
 ) -> Document:
-    image = cluster_settings.image(settings, _has_engines_on_gpus(blend))
-    rendered = [worker_group(blend, settings, name, group, image) for group in workers]
+    builds = [group.build for group in workers if group.build is not None]
+    images = cluster_settings.images(settings, builds)
+    # Head and router run no engine.
+    image = images["gpu" if "gpu" in builds else "cpu"]
+    rendered = [
+        worker_group(blend, settings, name, group, images[group.build] if group.build else image)
+        for group in workers
+    ]
     return {
         "rayVersion": ray.__version__,
         "enableInTreeAutoscaling": True,
@@ -105,8 +112,3 @@ def _budget(name: str, group: PodGroup) -> Document:
             },
         },
     }
-
-
-def _has_engines_on_gpus(blend: BlendConfig) -> bool:
-    engines = [c.engine for c in blend.components if isinstance(c, VllmComponent)]
-    return any(engine.accelerator != "cpu" for engine in engines)

@@ -7,6 +7,7 @@ head alone, because all nodes share one address.
 """
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -36,8 +37,10 @@ _PROVIDER = {
     "worker_liveness_check": False,
 }
 _ENVIRONMENT = {
-    # Where the autoscaler's process finds the provider.
-    "PYTHONPATH": str(Path(__file__).parents[1]),
+    # Where the autoscaler's process finds the provider, before what the user has named.
+    "PYTHONPATH": os.pathsep.join(
+        [str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    ),
     "AUTOSCALER_UPDATE_INTERVAL_S": "1",
     "RAY_FAKE_CLUSTER": "1",
     "RAY_enable_autoscaler_v2": "1",
@@ -102,10 +105,11 @@ def _simulated(component: VllmComponent) -> SimulatedComponent:
     simulation = Simulation(
         accelerator=engine.accelerator,
         tensor_parallel_size=engine.tensor_parallel_size,
+        gpu_fraction=engine.gpu_fraction,
         # Ray's process for the replica is beside the engine.
         cpus=engine.cpus + (1 if engine.accelerator == "cpu" else 0),
         replica_group=engine.replica_group,
         concurrency=component.replicas.max_ongoing_requests,
     )
-    kept = component.model_dump(exclude={"kind", "engine"})
+    kept = component.model_dump(exclude={"kind", "engine", "kv_bytes_per_token"})
     return SimulatedComponent(kind="simulated", simulation=simulation, **kept)

@@ -3,21 +3,24 @@
 Everything has a default. Frozen pydantic models that refuse unknown keys, like a blend's own.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
 from blended.config import Frozen, Identifier, Seconds
-from blended.config.loading import parse_as
+from blended.config.engine_names import AcceleratorName
+from blended.config.loading import decoded, parse_as
 from blended.errors import ConfigError
 from cluster.manifests import quantity
 
 # The claim in k8s/model-cache.
 MODEL_CACHE = "blended-models"
-DEFAULT_IMAGES = {"gpu": "blended-gpu", "cpu": "blended-cpu"}
+Build = Literal["gpu", "cpu"]
+# The images, by the build of vLLM in them.
+DEFAULT_IMAGES: dict[Build, str] = {"gpu": "blended-gpu", "cpu": "blended-cpu"}
 
 # The labels that NVIDIA's feature discovery gives to nodes, by Ray's names of accelerators.
 _PRODUCTS = {
@@ -78,13 +81,14 @@ class WorkerPods(Pods):
 
 
 class ComponentPods(WorkerPods):
-    """The pods of one component; `gpus` is its budget for all of its replicas and spare pods.
+    """The pods of one component, or of a replica group whose components share GPUs.
 
-    `accelerator` puts it on another type of GPU than the blend's file names.
+    `gpus` is the budget for all replicas and spare pods; `accelerator` puts them on another type of
+    GPU than the blend's file names.
     """
 
     gpus: Annotated[int, Field(ge=1)] | None = None
-    accelerator: str | None = None
+    accelerator: AcceleratorName | None = None
 
 
 class Accelerator(Frozen):
@@ -95,7 +99,11 @@ class Accelerator(Frozen):
 
 
 class Settings(Frozen):
-    """The cluster of one blend; `components` has pods by component id.
+    """The cluster of one blend.
+
+    `components` has pods by component id, and `groups` those of replica groups whose components
+    share GPUs. `image` is that of all pods; where a blend has engines on GPUs and on CPUs, those on
+    CPUs take `cpu_image`, because vLLM is built for one or the other.
 
     `initializing_timeout` is the time that KubeRay allows for the first start, with the pulling of
     images and the loading of weights, before it gives up for good. `idle_timeout_s` is the time for
@@ -104,10 +112,12 @@ class Settings(Frozen):
 
     name: Identifier | None = None
     image: str | None = None
+    cpu_image: str | None = None
     head: Pods = Pods(cpu="2", memory="8Gi")
     router: WorkerPods = WorkerPods()
     components: Mapping[str, ComponentPods] = {}
-    accelerators: Mapping[str, Accelerator] = {}
+    groups: Mapping[str, ComponentPods] = {}
+    accelerators: Mapping[AcceleratorName, Accelerator] = {}
     model_cache: str | None = MODEL_CACHE
     initializing_timeout: str = "90m"
     idle_timeout_s: Seconds = 300
@@ -137,14 +147,31 @@ def load(path: Path | None) -> Settings:
     if path is None:
         return Settings()
     try:
-        return parse_as(Settings, path.read_text(), str(path))
+        return parse_as(Settings, decoded(path.read_bytes(), str(path)), str(path))
     except OSError as exc:
         raise ConfigError(f"The settings '{path}' cannot be read: {exc}") from exc
 
 
-def image(settings: Settings, gpus: bool) -> str:
-    """The image of all pods: one with this version of the package, unless the settings name one."""
-    return settings.image or f"{DEFAULT_IMAGES['gpu' if gpus else 'cpu']}:{version('blended')}"
+def images(settings: Settings, builds: Collection[Build]) -> dict[Build, str]:
+    """The image with each build of vLLM; `builds` are those that the blend's engines need.
+
+    They are those with this version of the package, unless the settings name others.
+
+    Raises:
+        ConfigError: the engines need both, and the settings name only one.
+    """
+    mixed = len(set(builds)) > 1
+    if mixed and (settings.image is None) != (settings.cpu_image is None):
+        raise ConfigError(
+            "The blend has engines on GPUs and on CPUs, which need two builds of vLLM, and the "
+            f"settings name one image, '{settings.image or settings.cpu_image}'; write both, as "
+            "image (GPUs) and cpu_image, or neither."
+        )
+    named = {"gpu": settings.image, "cpu": settings.cpu_image or settings.image}
+    return {
+        build: named[build] or f"{name}:{version('blended')}"
+        for build, name in DEFAULT_IMAGES.items()
+    }
 
 
 def weights_memory(parameters: float | None) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import yaml
 
-from blended.config.loading import StrictLoader
+from blended.config.strict_yaml import StrictLoader
 from blended.errors import field_path
 
 _WORDS = r"y|n|yes|no|on|off|true|false|null|~|=|<<|[-+]?\.inf|\.nan"

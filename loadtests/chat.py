@@ -1,5 +1,8 @@
 """Users who chat, for Locust: locust -f loadtests/chat.py --host http://127.0.0.1:8000
 
+`python -m loadtests.chat --help` lists the options of this file below Locust's; Locust's own --help
+comes before it reads a file.
+
 Each user holds conversations of several turns, with the whole history and time to read and type;
 --people sets the habits. In a closed loop (--users) a fixed number of users hold one conversation
 after another and wait for their responses. In an open loop (--rate, --replay) conversations begin
@@ -11,7 +14,8 @@ Locust's own rows are responses to their last byte ("chat"), first tokens and th
 tokens. Below them are TTFT, ITL, TPOT, E2E and goodput by component (if the blend reveals it), turn
 and model, and the last line is all of that as JSON, for `python -m loadtests.report`. Failed and
 abandoned responses have no latency. The exit status is 1 if more than one in a hundred responses
-missed the level (--first-token-ms, --between-tokens-ms), or if Locust itself was the bottleneck.
+missed the level (--first-token-ms, --between-tokens-ms), and 2 if nothing was measured: Locust
+itself was the bottleneck, the host does not answer, or it refuses the key.
 """
 
 import json
@@ -22,13 +26,18 @@ import sys
 import time
 import zlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import gevent  # type: ignore[import-untyped]
 from gevent.pool import Group  # type: ignore[import-untyped]
 from locust import FastHttpUser, LoadTestShape, User, events, task
-from locust.argument_parser import LocustArgumentParser
+from locust.argument_parser import LocustArgumentParser, get_parser
 from locust.exception import StopUser
-from locust.runners import MasterRunner, WorkerRunner
+from locust.runners import LocalRunner, MasterRunner, WorkerRunner
+
+# Locust finds only what lies beside this file, or in the folder where it is started.
+sys.path.append(str(Path(__file__).parents[1]))
 
 from loadtests.users import options, run_summary
 from loadtests.users.answer import Answer
@@ -39,6 +48,7 @@ from loadtests.users.session import Session
 from loadtests.users.tally import LedgerEntry, turn_group
 
 PATH = "/v1/chat/completions"
+KEYS_ENV = "BLENDED_API_KEY"
 # Responses that are running at the end of a run may finish within this time.
 DRAIN_S = 60.0
 
@@ -53,10 +63,10 @@ class Person(FastHttpUser):
     network_timeout = connection_timeout = 300.0
 
     def on_start(self) -> None:
-        """Ask for the list of models."""
+        """Ask for the list of models; without an answer there are none, and nothing is asked."""
         assert session is not None, "a run has begun"
         self.session = session
-        self.keys = [key.strip() for key in os.environ.get("BLENDED_API_KEY", "").split(",")]
+        self.keys = [key.strip() for key in os.environ.get(KEYS_ENV, "").split(",")]
         only = os.environ.get("BLENDED_MODEL")
         self.models = [only] if only else self._served()
 
@@ -84,8 +94,21 @@ class Person(FastHttpUser):
         ) as response:
             if response.status_code == 200:
                 return [str(model["id"]) for model in response.json()["data"]]
-            response.failure(f"{response.status_code}: {response.text or response.error}"[:200])
-        raise StopUser
+            said = f"{response.status_code}: {response.text or response.error}"[:200]
+            response.failure(said)
+        self._give_up(_no_models(str(self.host), response.status_code, said))
+        return []
+
+    def _give_up(self, sentence: str) -> None:
+        """End a run that can measure nothing; a worker's master hears of its failures."""
+        environment: Any = self.environment
+        if self.session.failure:
+            return
+        self.session.failure = sentence
+        logging.error("%s", sentence)
+        if isinstance(environment.runner, LocalRunner):
+            # It stops this user as well, which cannot wait for that itself.
+            gevent.spawn(environment.runner.stop if environment.web_ui else environment.runner.quit)
 
     def _answer(
         self, conversation: Conversation, ask: Ask, history: Sequence[dict[str, str]]
@@ -147,12 +170,13 @@ class Chatter(Person):
         super().on_start()
         run, worker = self.session.run, getattr(self.environment.runner, "worker_index", 0)
         rng = random.Random(f"{run.seed} {worker} {next(self.session.numbers)}")
-        self.conversations = conversations(run.people, rng, self.models)
+        if self.models:
+            self.conversations = conversations(run.people, rng, self.models)
 
     @task
     def chat(self) -> None:
         """The next conversation."""
-        if self.session.is_over:
+        if self.session.is_over or not self.models:
             raise StopUser
         self.converse(next(self.conversations))
 
@@ -173,8 +197,8 @@ class ArrivalProcess(Person):
         """Begin each conversation at its time, and end with the last of them."""
         environment: Any = self.environment
         workers, me = environment.parsed_options.workers, environment.runner.client_id
-        if me not in workers:
-            raise StopUser  # this worker joined later, and the others have all of the arrivals
+        if me not in workers or not self.models:
+            raise StopUser  # a worker that joined later: the others have all of the arrivals
         arrivals = self.session.run.arrivals(self.models)
         for at_s, conversation in part(arrivals, workers.index(me), len(workers)):
             self.session.rest(at_s - self.session.at_s)
@@ -263,6 +287,9 @@ def judge(environment: Any, **_: object) -> None:
     """Locust's hook: the exit status, in the process that has the measurements of all workers."""
     if session is None or isinstance(environment.runner, WorkerRunner):
         return
+    if session.failure:
+        environment.process_exit_code = 2
+        return
     if not isinstance(environment.runner, MasterRunner):
         session.clients["local"] = session.client.to_wire()
     errors = environment.stats.errors.values()
@@ -271,7 +298,7 @@ def judge(environment: Any, **_: object) -> None:
     for sentence in (run_summary.verdict(session.document), *complaints):
         print(sentence, file=sys.stderr)
     if complaints:
-        environment.process_exit_code = 1
+        environment.process_exit_code = 2 if session.document["refused"] else 1
 
 
 @events.quit.add_listener  # type: ignore[untyped-decorator]
@@ -290,3 +317,24 @@ def _run(environment: Any) -> LoadTest:
         return options.run(environment.parsed_options)
     except (OSError, ValueError) as exc:
         sys.exit(f"{exc}")
+
+
+def _no_models(host: str, status: int, said: str) -> str:
+    """Why there is nothing to measure, and what to do."""
+    if not status:
+        return f"{host} does not answer ({said}); start the blend there, or correct --host."
+    if status == 401:
+        what = "its key is wrong" if os.environ.get(KEYS_ENV) else "it is not set"
+        return f"{host} wants a key of the blend in {KEYS_ENV}, and {what} ({said})."
+    return f"{host}/v1/models is no list of a blend's models ({said}); correct --host."
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Locust with this file, whose options its help then has."""
+    if {"-h", "--help"} & set(arguments):
+        get_parser().parse_args(["--help"])
+    os.execv(sys.executable, [sys.executable, "-m", "locust", "-f", __file__, *arguments])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

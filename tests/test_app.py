@@ -9,7 +9,8 @@ from ray.serve.schema import ServeDeploySchema
 from blended.app import serve_config
 from blended.config import BlendConfig
 from blended.config.loading import load, presets
-from tests.support import blend, remote_blend
+from blended.router.blend import resolve
+from tests.support import ENVIRON, blend, remote_blend
 
 
 def apps(config: BlendConfig) -> dict[str, dict[str, Any]]:
@@ -67,6 +68,28 @@ def test_an_engines_change_touches_its_own_application_alone() -> None:
 
     changed = [name for name in after if after[name]["args"] != before[name]["args"]]
     assert changed == ["component-flint"]
+
+
+def test_engines_schedule_by_priority_with_look_ahead() -> None:
+    """Unless the file says otherwise: then nothing that is read ahead has a priority."""
+    data = load("demo").model_dump(mode="json")
+    data["selection"]["look_ahead"] = True
+    data["components"][0]["engine"]["args"] |= {"scheduling_policy": "fcfs"}
+    config = BlendConfig.model_validate(data)
+    found = apps(config)
+
+    policies = {
+        name: app["args"]["engine"]["args"]["scheduling_policy"]
+        for name, app in found.items()
+        if name != "blended"
+    }
+    assert policies == {
+        "component-ember": "fcfs",
+        "component-flint": "priority",
+        "component-willow": "priority",
+    }
+    upstreams = resolve(config, "http://127.0.0.1:1", ENVIRON).upstreams
+    assert [name for name, u in upstreams.items() if u.takes_priority] == ["flint", "willow"]
 
 
 def test_every_deployment_is_bounded_and_autoscales() -> None:

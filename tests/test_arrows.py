@@ -21,8 +21,8 @@ ORDER = (
         "internal",
         "sse",
     ),
-    *("config", "journal", "experiments", "learning", "tracing", "demo", "autoscaling"),
-    *("components", "router", "middleware", "app", "launch", "cli"),
+    *("demo", "config", "journal", "experiments", "learning", "tracing", "autoscaling"),
+    *("components", "router", "middleware", "app", "launch", "cli", "__main__"),
 )
 
 

@@ -6,13 +6,15 @@ is the percentage of responses whose first token is in time, whose stream is fas
 come from the component that was drawn. A replica takes as many requests as it can answer so
 (max_ongoing_requests), queues a few more (max_queued_requests) and refuses the rest; the router
 then asks another replica or component. Users in an experiment have the weights of their arms: give
-the weights over all users with --weights.
+the weights over all users with --weights. A component with a gpu_fraction is planned as if all
+replicas on its card computed all the time. --picture draws the rate and the replicas of 24 hours.
 """
 
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -23,7 +25,7 @@ from blended.config import BlendConfig
 from blended.config.loading import load
 from blended.errors import BlendedError, ConfigError
 from cluster.capacity import blend_file, profile_files
-from cluster.capacity.planning import CapacityPlan, Demand, hours, plan
+from cluster.capacity.planning import CapacityPlan, Demand, Report, hours, plan
 from cluster.capacity.queueing import Lengths, ServiceLevel
 
 _COLUMNS = (
@@ -38,7 +40,25 @@ _COLUMNS = (
 )
 
 
-def planned(blend: BlendConfig, options: argparse.Namespace) -> CapacityPlan:
+# A plan that takes longer says what it is doing.
+_SILENT_S = 2.0
+
+
+class Progress:
+    """Prints what is being planned, once that has taken two seconds; `clock` counts seconds."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._began = clock, clock()
+
+    def __call__(self, what: str) -> None:
+        """Report the next step."""
+        if self._clock() - self._began >= _SILENT_S:
+            print(f"Planning {what} …", file=sys.stderr, flush=True)
+
+
+def planned(
+    blend: BlendConfig, options: argparse.Namespace, report: Report | None = None
+) -> CapacityPlan:
     """The plan of a blend.
 
     Raises:
@@ -46,14 +66,15 @@ def planned(blend: BlendConfig, options: argparse.Namespace) -> CapacityPlan:
     """
     lengths = Lengths(options.prompt, options.response)
     served = [c for c in blend.components if c.id in blend.hardware]
-    found = {c.id: profile_files.load(c, options.profiles) for c in served}
+    found = profile_files.load_all(served, options.profiles, options.blend)
     for name, profile in found.items():
         profile_files.refuse_other_lengths(name, profile, lengths)
     try:
         level = ServiceLevel(options.ttft, options.itl, options.goodput)
         demand = Demand(hours(options.rate), lengths, level, options.spare)
         curves = {name: profile.curve() for name, profile in found.items()}
-        made = plan(blend, curves, demand, _prices(blend, options.price))
+        prices = _prices(blend, options.price)
+        made = plan(blend, curves, demand, prices, report or Progress())
     except ValueError as exc:
         raise ConfigError(f"There is no plan: {exc}") from exc
     return replace(made, predicted=tuple(name for name, p in found.items() if p.predicted))
@@ -82,8 +103,8 @@ def table(
     view = Table(
         title=f"{blend.name}: replicas, {spare} of each to spare",
         caption=(
-            f"{found.routers} routers; 1,000 responses take {found.gpu_seconds_per_1000:.4g} GPU "
-            f"seconds{money}{_predicted(found)}"
+            f"{found.routers} routers, {found.gpus} GPUs; 1,000 responses take "
+            f"{found.gpu_seconds_per_1000:.4g} GPU seconds{money}{_predicted(found)}"
         ),
     )
     for column in _COLUMNS:
@@ -100,7 +121,7 @@ def table(
             ),
             f"{c.target_ongoing_requests:g}",
             str(c.max_ongoing_requests),
-            _moved(str(earlier.gpus), str(c.gpus)),
+            _moved(f"{earlier.gpus:g}", f"{c.gpus:g}"),
             f"{c.missed:.2%}",
         )
     return view
@@ -117,6 +138,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         found = planned(blend, options)
         if options.write:
             blend_file.write(Path(options.blend), found, options.weights or None)
+        if options.picture:
+            _draw(options.picture, blend, hours(options.rate), found)
     except BlendedError as exc:
         print(exc, file=sys.stderr)
         return 2
@@ -125,6 +148,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         rich.print(table(blend, found, before, options.spare))
     return 0
+
+
+def _draw(path: Path, blend: BlendConfig, rates: Sequence[float], found: CapacityPlan) -> None:
+    if len(rates) == 1:
+        raise ConfigError("A picture shows a day: give --rate with 24 numbers and commas.")
+    # Matplotlib takes a while to load, which a plan without a picture need not wait for.
+    from cluster.capacity.plan_picture import save
+
+    try:
+        save(path, blend.name, rates, found)
+    except (OSError, ValueError) as exc:
+        raise ConfigError(
+            f"The picture '{path}' cannot be written ({exc}); name a file ending in .svg or .png."
+        ) from exc
 
 
 def _predicted(found: CapacityPlan) -> str:
@@ -160,6 +197,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--price", type=_numbers, default={}, help="ACCELERATOR=PRICE,…: of a GPU for an hour")
     add("--profiles", type=Path, default=profile_files.FOLDER, help="the folder of the profiles")
     add("--write", action="store_true", help="put the numbers into the blend's file")
+    add("--picture", type=Path, help="draw the 24 hours into this file, .svg or .png")
     add("--json", action="store_true", help="print the plan as JSON")
     return parser.parse_args(arguments)
 

@@ -5,10 +5,10 @@ decision. Each component is a queue of its own (`cluster.capacity.queueing`).
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from blended.config import BlendConfig
+from blended.config import BlendConfig, gpu_shares
 from blended.router.selection import normalise
 from cluster.capacity.queueing import ComponentQueue, Curve, Lengths, ServiceLevel, Spread
 
@@ -17,6 +17,11 @@ from cluster.capacity.queueing import ComponentQueue, Curve, Lengths, ServiceLev
 _ROUTER_S_PER_RESPONSE, _ROUTER_S_PER_TOKEN, _ROUTER_BUSY = 0.0006, 0.00009, 0.6
 _FEWEST_ROUTERS = 2
 _HOUR_S = 3600.0
+# Beyond so many replicas another one adds about what the last one did, as autoscaling assumes.
+_LISTED = 100
+
+# Called with what is being planned, which may take a while.
+Report = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -51,9 +56,10 @@ class Demand:
 class ComponentPlan:
     """What one component needs: `rate` is its part of the peak, `gpus` those of all replicas.
 
-    `capacity` are the rates that 1, 2, … replicas answer well, those to spare taken off. `missed`
-    is the share of responses that are late or refused at the peak, without the spare replicas;
-    `gpu_s` are GPU seconds over all hours.
+    `capacity` are the rates that 1, 2, … replicas answer well, those to spare taken off; it ends at
+    100. `missed` is the share of responses that are late or refused at the peak, without the spare
+    replicas. `hourly` are the replicas of each hour, and `gpu_s` their GPU seconds, or those of
+    their shares of GPUs.
     """
 
     share: float
@@ -64,21 +70,25 @@ class ComponentPlan:
     max_ongoing_requests: int
     max_queued_requests: int
     capacity: tuple[float, ...]
-    gpus: int
+    gpus: float
     accelerator: str
     missed: float
+    hourly: tuple[int, ...]
     gpu_s: float
 
 
 @dataclass(frozen=True)
 class CapacityPlan:
-    """The components by id, the routers, and what 1,000 responses take, over all hours.
+    """The components by id, the routers, the GPUs, and what 1,000 responses take over all hours.
 
-    `predicted` are the components with predicted profiles: their means keep the level.
+    `gpus` are whole ones at the peak; where components share them, as many as they may need in
+    whatever order their replicas come and go. `predicted` are the components with predicted
+    profiles: their means keep the level.
     """
 
     components: Mapping[str, ComponentPlan]
     routers: int
+    gpus: int
     gpu_seconds_per_1000: float
     money_per_1000: float | None
     predicted: tuple[str, ...] = ()
@@ -89,6 +99,7 @@ def plan(
     curves: Mapping[str, Curve],
     demand: Demand,
     prices: Mapping[str, float] | None = None,
+    report: Report = lambda what: None,
 ) -> CapacityPlan:
     """The plan of a blend; `prices` are by accelerator, for one GPU and hour.
 
@@ -96,16 +107,18 @@ def plan(
         ValueError: a component cannot meet the level, however many replicas it has.
     """
     share = normalise(blend.weights).by_component
-    components = {
-        name: _component(blend, name, share[name], curve, demand) for name, curve in curves.items()
-    }
+    components: dict[str, ComponentPlan] = {}
+    for name, curve in curves.items():
+        report(f"component '{name}', {len(components) + 1} of {len(curves)}")
+        components[name] = _component(blend, name, share[name], curve, demand)
     responses = sum(demand.rates) * _HOUR_S
-    gpu_s = math.fsum(c.gpu_s for c in components.values())
+    hours_of = _gpu_hours(blend, components)
     return CapacityPlan(
         components=components,
         routers=routers(demand),
-        gpu_seconds_per_1000=1e3 * gpu_s / responses,
-        money_per_1000=_money(components, responses, prices) if prices else None,
+        gpus=_gpus(blend, {name: c.max_replicas for name, c in components.items()}),
+        gpu_seconds_per_1000=1e3 * math.fsum(hours_of.values()) * _HOUR_S / responses,
+        money_per_1000=_money(hours_of, responses, prices) if prices else None,
     )
 
 
@@ -119,11 +132,11 @@ def _component(
     blend: BlendConfig, name: str, share: float, curve: Curve, demand: Demand
 ) -> ComponentPlan:
     hardware = blend.hardware[name]
-    queue = ComponentQueue(curve, demand.lengths, demand.level, _spread(blend, name))
+    found = curve.slowed(_neighbours(blend, name))
+    queue = ComponentQueue(found, demand.lengths, demand.level, _spread(blend, name))
     counts = [_replicas(name, queue, share * rate) for rate in demand.rates]
     needed, peak = max(counts), share * demand.peak
     busiest = queue.load(peak, needed)
-    gpus = hardware.tensor_parallel_size if hardware.accelerator != "cpu" else 0
     most = needed + demand.spare
     return ComponentPlan(
         share=share,
@@ -133,11 +146,12 @@ def _component(
         target_ongoing_requests=max(1.0, round(busiest.running, 1)),
         max_ongoing_requests=queue.at_once,
         max_queued_requests=queue.waiting,
-        capacity=tuple(_rate(queue, count - demand.spare) for count in range(1, most + 1)),
-        gpus=gpus * most,
+        capacity=_capacity(queue, most, demand.spare),
+        gpus=round(hardware.gpus * most, 2),
         accelerator=hardware.accelerator,
         missed=busiest.missed,
-        gpu_s=gpus * sum(count + demand.spare for count in counts) * _HOUR_S,
+        hourly=tuple(count + demand.spare for count in counts),
+        gpu_s=hardware.gpus * sum(count + demand.spare for count in counts) * _HOUR_S,
     )
 
 
@@ -145,6 +159,49 @@ def _spread(blend: BlendConfig, name: str) -> Spread:
     """Engines get conversations by hash; simulated components have no prefix cache."""
     kind = next(c.kind for c in blend.components if c.id == name)
     return "least" if kind == "simulated" else "hash"
+
+
+def _neighbours(blend: BlendConfig, name: str) -> float:
+    """The replicas that compute on a card at once: more than one on a card that is shared.
+
+    That all of them are busy all the time is a bound: the plan is for no fewer replicas than that.
+    """
+    hardware = blend.hardware[name]
+    if hardware.gpu_fraction is None:
+        return 1
+    group = _group(blend, name)
+    fractions = (h.gpu_fraction for i, h in blend.hardware.items() if _group(blend, i) == group)
+    ones = [(gpu_shares.hundredths(fraction), 1.0) for fraction in fractions if fraction]
+    room = gpu_shares.WHOLE - gpu_shares.hundredths(hardware.gpu_fraction)
+    return 1 + gpu_shares.most_on_a_card(ones, room)
+
+
+def _group(blend: BlendConfig, name: str) -> str:
+    """The replica group, which is the component's own where none is named."""
+    return blend.hardware[name].replica_group or name
+
+
+def _gpus(blend: BlendConfig, replicas: Mapping[str, int]) -> int:
+    return gpu_shares.gpus(
+        (_group(blend, name), blend.hardware[name], count) for name, count in replicas.items()
+    )
+
+
+def _gpu_hours(blend: BlendConfig, components: Mapping[str, ComponentPlan]) -> dict[str, float]:
+    """Hours of whole GPUs over the whole time, by accelerator."""
+    found: dict[str, float] = {}
+    for accelerator in {c.accelerator for c in components.values()} - {"cpu"}:
+        of = {name: c.hourly for name, c in components.items() if c.accelerator == accelerator}
+        by_hour = zip(*of.values(), strict=True)
+        found[accelerator] = sum(
+            _gpus(blend, dict(zip(of, counts, strict=True))) for counts in by_hour
+        )
+    return found
+
+
+def _capacity(queue: ComponentQueue, most: int, spare: int) -> tuple[float, ...]:
+    listed = min(most, _LISTED + spare)
+    return tuple(_rate(queue, count - spare) for count in range(1, listed + 1))
 
 
 def _replicas(name: str, queue: ComponentQueue, rate: float) -> int:
@@ -165,10 +222,8 @@ def _rate(queue: ComponentQueue, replicas: int) -> float:
     return round(queue.rate(replicas), 3) if replicas > 0 else 0.0
 
 
-def _money(
-    components: Mapping[str, ComponentPlan], responses: float, prices: Mapping[str, float]
-) -> float:
-    spent = [c.gpu_s / _HOUR_S * prices[c.accelerator] for c in components.values() if c.gpus]
+def _money(gpu_hours: Mapping[str, float], responses: float, prices: Mapping[str, float]) -> float:
+    spent = (hours * prices[accelerator] for accelerator, hours in gpu_hours.items())
     return 1e3 * math.fsum(spent) / responses
 
 

@@ -17,10 +17,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from blended.config import VllmComponent
+from blended.config import Engine, VllmComponent, gpu_shares
 from blended.config.loading import load, parse_as
 from blended.errors import BlendedError, ConfigError
-from cluster.capacity.profile_files import FOLDER, LoadLevel, Profile, Times, served
+from cluster.capacity.profile_files import FOLDER, PARSERS, LoadLevel, Profile, Times, served
 from loadtests.harness.provenance import command_and_date, package_version
 
 # Ray's accelerator types, as the systems that aiconfigurator has times of vLLM on.
@@ -38,7 +38,12 @@ _SYSTEMS = {
 }
 # Engine arguments that are asked about, and those that change no time.
 _ASKED = {"gpu_memory_utilization", "max_num_seqs"}
-_WITHOUT_EFFECT = {"default_chat_template_kwargs", "enable_prefix_caching", "limit_mm_per_prompt"}
+_WITHOUT_EFFECT = {
+    *PARSERS,
+    "default_chat_template_kwargs",
+    "enable_prefix_caching",
+    "limit_mm_per_prompt",
+}
 # All of 16 bits are equally fast.
 _DTYPES = {"auto", "bfloat16", "float16", "half"}
 _CLIENTS = [1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128]
@@ -80,13 +85,21 @@ def estimate(component: VllmComponent, model: str, running: int, prompt: int, re
             osl=response,
             batch_size=running,
             tp_size=engine.tensor_parallel_size,
-            free_gpu_memory_fraction=engine.args.get("gpu_memory_utilization"),
+            free_gpu_memory_fraction=_utilization(engine),
         )
     except (RuntimeError, ValueError, unreachable) as exc:
         raise Refused(str(exc)) from exc
     if found.kv_cache_warning:
         raise Refused(found.kv_cache_warning)
     return found
+
+
+def _utilization(engine: Engine) -> float | None:
+    """The part of a card's memory that the engine may fill; None for the default."""
+    if engine.gpu_fraction is not None:
+        return gpu_shares.utilization(engine.gpu_fraction)
+    given: float | None = engine.args.get("gpu_memory_utilization")
+    return given
 
 
 def predict(job: argparse.Namespace) -> Profile:

@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 from scipy.optimize import nnls
 
 from blended.config import AnyComponent, Frozen, RemoteComponent
-from blended.config.loading import parse_as
+from blended.config.loading import decoded, parse_as
 from blended.errors import ConfigError
 from cluster.capacity.queueing import Curve, Lengths, LinearTime
 
@@ -89,7 +89,7 @@ class Profile(Frozen):
 
 
 # vLLM's arguments that say how a response is read, after it has been generated.
-_PARSERS = ("enable_auto_tool_choice", "tool_call_parser", "reasoning_parser")
+PARSERS = ("enable_auto_tool_choice", "tool_call_parser", "reasoning_parser")
 
 
 def served(component: AnyComponent) -> dict[str, Any]:
@@ -104,20 +104,38 @@ def served(component: AnyComponent) -> dict[str, Any]:
     apart = {"replica_group", "cpus", "seed"}
     found = component.hardware.model_dump(mode="json", exclude=apart, exclude_none=True)
     if "args" in found:
-        found["args"] = {name: v for name, v in found["args"].items() if name not in _PARSERS}
+        found["args"] = {name: v for name, v in found["args"].items() if name not in PARSERS}
     return {"kind": component.kind} | found
 
 
-def load(component: AnyComponent, folder: Path) -> Profile:
-    """The profile of a component, from `<id>.json` in a folder.
+def load_all(components: Sequence[AnyComponent], folder: Path, blend: str) -> dict[str, Profile]:
+    """The profiles of a blend's components, by component id, from `<id>.json` in a folder.
+
+    Raises:
+        ConfigError: some are missing, wrong, or of another engine; the message names all of them,
+            each with the command that makes it.
+    """
+    found, missing = dict[str, Profile](), list[str]()
+    for component in components:
+        try:
+            found[component.id] = load(component, folder, blend)
+        except ConfigError as exc:
+            missing.append(str(exc))
+    if missing:
+        raise ConfigError("\n".join(missing))
+    return found
+
+
+def load(component: AnyComponent, folder: Path, blend: str = "FILE") -> Profile:
+    """The profile of a component, from `<id>.json` in a folder; `blend` is its file, for errors.
 
     Raises:
         ConfigError: there is none, it is wrong, or it is one of another engine.
     """
     path = folder / f"{component.id}.json"
-    command = f"python -m cluster.capacity.profile {component.id} --blend FILE --out {path}"
+    command = f"python -m cluster.capacity.profile {component.id} --blend {blend} --out {path}"
     try:
-        found = parse_as(Profile, path.read_text(), str(path))
+        found = parse_as(Profile, decoded(path.read_bytes(), str(path)), str(path))
     except OSError as exc:
         raise ConfigError(
             f"There is no profile of component '{component.id}' ({path}); make one: {command}"

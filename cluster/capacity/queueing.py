@@ -20,7 +20,10 @@ Each replica then sees x * (1 + B), where it refuses the share B. That replicas 
 independently of each other is an approximation, which a simulation confirms.
 """
 
-from dataclasses import dataclass
+import math
+from bisect import bisect_left
+from dataclasses import astuple, dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -71,6 +74,10 @@ class LinearTime:
         shared = self.per_running_prompt_token * running * prompt
         return self.base + self.per_running * running + self.per_prompt_token * prompt + shared
 
+    def slowed(self, factor: float) -> "LinearTime":
+        """So many times as long."""
+        return LinearTime(*(factor * value for value in astuple(self)))
+
 
 @dataclass(frozen=True)
 class Curve:
@@ -84,6 +91,16 @@ class Curve:
     itl: LinearTime
     itl_p99: LinearTime
     most: int
+
+    def slowed(self, factor: float) -> "Curve":
+        """The replica on a GPU that does as much for `factor` - 1 others all the time."""
+        return Curve(
+            ttft=self.ttft.slowed(factor),
+            ttft_p99=self.ttft_p99.slowed(factor),
+            itl=self.itl.slowed(factor),
+            itl_p99=self.itl_p99.slowed(factor),
+            most=self.most,
+        )
 
     def response_s(self, running: float, lengths: Lengths) -> float:
         """Mean seconds of a whole response, S(n)."""
@@ -116,7 +133,7 @@ class ComponentQueue:
     level: ServiceLevel
     spread: Spread
 
-    @property
+    @cached_property
     def at_once(self) -> int:
         """The most responses at once of which 99 % meet the level; 0 if a single one misses it."""
         return next(
@@ -125,7 +142,7 @@ class ComponentQueue:
             if n == self.curve.most or not self.curve.meets(n + 1, self.lengths, self.level)
         )
 
-    @property
+    @cached_property
     def waiting(self) -> int:
         """How many requests may wait at a replica so that each still has its first token in time.
 
@@ -139,21 +156,28 @@ class ComponentQueue:
         if rate == 0:
             return SteadyState(0.0, 0.0)
         if self.spread == "least":
-            return self._queue(rate, replicas).load
+            return self._states(replicas).under(rate).load
         return self._apart(rate / replicas, replicas)
 
     def replicas(self, rate: float) -> int:
         """The fewest replicas that keep the level.
+
+        With more replicas fewer responses miss it, so that bisection finds the number. Below the
+        fluid limit, at which every replica is full all the time, there is nothing to search.
 
         Raises:
             ValueError: not even one response alone meets the level.
         """
         if self.at_once == 0:
             raise ValueError("one response alone misses the service level")
-        count = 1
-        while not self._keeps(rate, count):
-            count += 1
-        return count
+        full_s = self._response_s(self.at_once) / self.at_once
+        too_few = max(0, math.ceil(rate * self.level.goodput * float(full_s)) - 1)
+        step = 1
+        while not self._keeps(rate, too_few + step):
+            too_few, step = too_few + step, 2 * step
+        between = range(too_few + 1, too_few + step)
+        found = bisect_left(between, True, key=lambda count: self._keeps(rate, count))
+        return too_few + 1 + found
 
     def rate(self, replicas: int) -> float:
         """The largest rate of arrivals, per second, at which so many replicas keep the level."""
@@ -169,30 +193,28 @@ class ComponentQueue:
     def _response_s(self, running: Any) -> Any:
         return self.curve.response_s(running, self.lengths)
 
-    def _queue(self, rate: float, replicas: int) -> "_Queue":
+    @cached_property
+    def _alone(self) -> "_States":
+        return self._states(1)
+
+    def _states(self, replicas: int) -> "_States":
         places = replicas * self.at_once
         counts = np.arange(1, places + replicas * self.waiting + 1)
         running = np.minimum(counts, places)
         # A replica that has something to do runs one response at least.
         times = self._response_s(np.maximum(1.0, running / replicas))
-        shares = _distribution(rate * times / running)
         # Each replica has about the same number of waiting requests.
-        lines = np.ceil((counts[places:] - places) / replicas)
-        late = float(shares[places:-1] @ (1 - self._in_time(lines)))
-        under_way = float(shares[1:] @ running) / replicas
-        return _Queue(SteadyState(under_way, late + float(shares[-1])), refused=float(shares[-1]))
+        late = 1 - np.repeat(self._in_time(np.arange(1, self.waiting + 1)), replicas)
+        logs = np.concatenate(([0.0], np.cumsum(np.log(times / running))))
+        return _States(logs, running / replicas, late)
 
-    def _apart(self, rate: float, replicas: int) -> SteadyState:
+    def _apart(self, each: float, replicas: int) -> SteadyState:
         """Replicas as separate queues; a refused request tries any of them, the same one included.
 
-        The share B that one refuses grows with x * (1 + B), so that repetition finds it.
+        A replica that refuses the share B sees x * (1 + B), which is at most twice its own rate x.
         """
-        refused = 0.0
-        for _ in range(100):
-            one = self._queue(rate * (1 + refused), 1)
-            if abs(one.refused - refused) < 1e-9:
-                break
-            refused = one.refused
+        seen = brentq(lambda rate: rate / (1 + self._alone.refused(rate)) - each, each, 2 * each)
+        one = self._alone.under(seen)
         late = one.load.missed - one.refused
         lost = one.refused * (1 / replicas + (1 - 1 / replicas) * one.refused)
         return SteadyState(one.load.running, late * (1 + one.refused) + lost)
@@ -215,10 +237,32 @@ class _Queue:
     refused: float
 
 
-def _distribution(ratios: NDArray[np.float64]) -> NDArray[np.float64]:
-    """P(n) of n = 0 … from the ratios P(n) / P(n - 1)."""
-    # Logarithms: the products overflow beyond some hundred responses.
-    logs = np.concatenate(([0.0], np.cumsum(np.log(ratios))))
-    weights = np.exp(logs - logs.max())
-    found: NDArray[np.float64] = weights / weights.sum()
-    return found
+@dataclass(frozen=True)
+class _States:
+    """The numbers of responses n = 0 … that replicas may have, without the rate of arrivals.
+
+    `logs` are the logarithms of the products of S(k) / k over k = 1 … n: the products overflow
+    beyond some hundred responses. `running` are those of n = 1 … that run, for each replica, and
+    `late` is the probability that a request that has to wait is late, by its place in the line.
+    """
+
+    logs: NDArray[np.float64]
+    running: NDArray[np.float64]
+    late: NDArray[np.float64]
+
+    def under(self, rate: float) -> _Queue:
+        """In the long run, at a rate of arrivals."""
+        shares = self._shares(rate)
+        late = float(shares[-len(self.late) - 1 : -1] @ self.late)
+        refused = float(shares[-1])
+        return _Queue(SteadyState(float(shares[1:] @ self.running), late + refused), refused)
+
+    def refused(self, rate: float) -> float:
+        """The share of requests that find no place."""
+        return float(self._shares(rate)[-1])
+
+    def _shares(self, rate: float) -> NDArray[np.float64]:
+        logs = self.logs + np.arange(len(self.logs)) * math.log(rate)
+        weights = np.exp(logs - logs.max())
+        found: NDArray[np.float64] = weights / weights.sum()
+        return found

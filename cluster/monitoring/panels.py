@@ -7,6 +7,8 @@ from blended.router.metrics import (
     DRAWS,
     E2E,
     ITL,
+    LOOK_AHEAD,
+    LOOK_AHEAD_TOKENS,
     REFUSALS,
     REPLACEMENTS,
     RESPONSES,
@@ -128,6 +130,25 @@ def _cost() -> list[DashboardPanel]:
             "component does not report it.",
             "percentunit",
             [(queries.cache_hits(WINDOW), "{{component}}")],
+        ),
+        DashboardPanel(
+            "Look-ahead",
+            "Conversations that components were asked to read ahead, and what came of it: the next "
+            "response used it, another component gave that response (unused), it was refused "
+            "(dropped) or not asked for (busy). Conversations that end use nothing.",
+            "reqps",
+            [(queries.or_zero(queries.per_s(LOOK_AHEAD, WINDOW, ("outcome",))), "{{outcome}}")],
+        ),
+        DashboardPanel(
+            "Tokens read ahead",
+            "Prompt tokens that components computed between two turns of a conversation.",
+            "short",
+            [
+                (
+                    queries.or_zero(queries.per_s(LOOK_AHEAD_TOKENS, WINDOW, ("component",))),
+                    "{{component}} per second",
+                )
+            ],
         ),
     ]
 

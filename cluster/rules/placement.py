@@ -5,8 +5,10 @@ A selector that matches nothing is no error to Ray: the replica waits for ever.
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
+from blended.config import gpu_shares
 from blended.errors import Problem
 from cluster.manifests import SERVE, Document, GroupSpec, at, groups
 from cluster.rules.pods import amount, cpus, gpus
@@ -91,18 +93,37 @@ def _all_replicas(placed: list[ReplicaNeed], group: GroupSpec) -> Iterator[Probl
     if most is not None and required > most:
         names = ", ".join(f"{need.replicas} of '{need.name}'" for need in placed)
         message = f"{most} is too few for all replicas ({names}), which take {required}"
+        if any(_share(need) for need in placed):
+            message += " in whatever order they come"
         yield Problem(f"{group.path}.maxReplicas", f"{message}; raise it, or lower max_replicas")
 
 
 def _pods(placed: list[ReplicaNeed], pod: Mapping[str, int]) -> int:
     """How many pods are needed at the least for every replica that there may be."""
-    counts = [0]
+    counts = [0, *([_cards(placed)] if pod["GPU"] == 1 else [])]
     for resource, held in pod.items():
         everything = math.fsum(need.replicas * need.total(resource) for need in placed)
-        counts.append(math.ceil(everything / held) if held else 0)
+        counts.append(math.ceil(everything / held - 1e-9) if held else 0)
         for need in placed:
             taken = need.at_once(resource)
-            bound = math.floor(held / taken) if need.packed and 0 < taken <= held else math.inf
+            bound = (
+                math.floor(held / taken + 1e-9) if need.packed and 0 < taken <= held else math.inf
+            )
             bound = min(bound, need.per_pod or math.inf)
             counts.append(math.ceil(need.replicas / bound))
     return max(counts)
+
+
+def _cards(placed: list[ReplicaNeed]) -> int:
+    """Pods of one GPU for all replicas that take a share of it."""
+    replicas = Counter[int]()
+    for need in placed:
+        if share := _share(need):
+            replicas[share] += need.replicas
+    return gpu_shares.cards(replicas)
+
+
+def _share(need: ReplicaNeed) -> int:
+    """The share of one GPU that a replica takes, in hundredths; 0 if it takes whole ones."""
+    taken = need.total("GPU")
+    return gpu_shares.hundredths(taken) if taken < 1 else 0

@@ -128,6 +128,11 @@ def _quantities(group: GroupSpec) -> Iterator[Problem]:
 def _gpus(group: GroupSpec) -> Iterator[Problem]:
     resources = at(group.ray_container, "resources")
     limits, requests = at(resources, "limits"), at(resources, "requests")
+    for name, count in limits.items():
+        if name.endswith("gpu") and amount(count) % 1:
+            message = f"{count} is no whole number, and Kubernetes gives whole GPUs alone; write 1"
+            path = f"{group.path}.template.spec.containers[0].resources.limits['{name}']"
+            yield Problem(path, f"{message}, and a gpu_fraction in the blend")
     for name, count in requests.items():
         if name.endswith("gpu") and str(limits.get(name)) != str(count):
             message = f"{count} is not the limit, {limits.get(name)}; GPUs need the same in both"

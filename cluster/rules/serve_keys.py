@@ -16,6 +16,7 @@ from ray.serve.schema import ServeDeploySchema
 
 from blended import app as builders
 from blended.config.loading import problems as in_our_words
+from blended.config.shown_values import shown
 from blended.errors import Problem, field_path
 from cluster.manifests import Document
 
@@ -64,17 +65,19 @@ def _malformed(serve_config: Document) -> list[Problem]:
         path = f"applications[{i}]"
         found += _no_mappings(application.get("deployments") or [], f"{path}.deployments")
         if not isinstance(arguments := application.get("args") or {}, dict):
-            found.append(Problem(f"{path}.args", f"{arguments!r} is no mapping; write one"))
+            found.append(Problem(f"{path}.args", f"{shown(arguments)} is no mapping; write one"))
     return found
 
 
 def _no_mappings(items: Any, path: str) -> Iterator[Problem]:
     if not isinstance(items, list):
-        yield Problem(path, f"{items!r} is no list; write one")
+        yield Problem(path, f"{shown(items)} is no list; write one")
         return
     for i, item in enumerate(items):
         if not isinstance(item, dict):
-            yield Problem(f"{path}[{i}]", f"{item!r} is no mapping; write its name as 'name: …'")
+            yield Problem(
+                f"{path}[{i}]", f"{shown(item)} is no mapping; write its name as 'name: …'"
+            )
 
 
 def _application(application: Document, path: str) -> Iterator[Problem]:

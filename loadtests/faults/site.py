@@ -66,10 +66,10 @@ def _deploy(running: Running, token: str, blend: BlendConfig) -> None:
             time.sleep(1)
 
 
-def _blend(limits_store: str, *components: str) -> dict[str, Any]:
+def _blend(shared_store: str, *components: str) -> dict[str, Any]:
     return {
         "name": "faults",
-        "api": {"limits_store": limits_store},
+        "api": {"shared_store": shared_store},
         "router": {"cpus": 0.1, "replicas": {"min": 2, "max": 2}},
         "components": [_component(name) for name in components],
     }

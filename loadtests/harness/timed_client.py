@@ -3,7 +3,7 @@
 import json
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import aiohttp
 
 from blended import sse
 
-_WORDS = (
+WORDS = (
     "sun",
     "rain",
     "tea",
@@ -35,16 +35,20 @@ class MeasurementFailed(Exception):
 class TimedResponse:
     """One response that ended: seconds to the first token and to the last, and tokens.
 
-    `attempts` is how often the router asked a component for it. `is_redrawn` tells whether another
-    component than the first drawn one has answered, if the blend reveals its components.
+    `cached` are tokens of the prompt that the engine had in its cache. `attempts` is how often the
+    router asked a component for it. `component` answered, and `is_redrawn` tells whether another
+    one was drawn first, if the blend reveals its components.
     """
 
     first_s: float
     last_s: float
     prompt: int
     tokens: int
+    cached: int = 0
     attempts: int = 1
+    component: str | None = None
     is_redrawn: bool = False
+    text: str = ""
 
     @property
     def itl_s(self) -> float:
@@ -67,27 +71,45 @@ async def ask(
     Raises:
         MeasurementFailed: the response did not end properly.
     """
-    text = " ".join([str(random.getrandbits(48)), *random.choices(_WORDS, k=words)])
+    text = " ".join([str(random.getrandbits(48)), *random.choices(WORDS, k=words)])
+    return await answered(http, url, model, [{"role": "user", "content": text}], tokens)
+
+
+async def answered(
+    http: aiohttp.ClientSession,
+    url: str,
+    model: str,
+    messages: Sequence[Mapping[str, str]],
+    tokens: int,
+    headers: Mapping[str, str] | None = None,
+) -> TimedResponse:
+    """One streamed response of so many tokens to a history.
+
+    Raises:
+        MeasurementFailed: the response did not end properly.
+    """
     body = {
         "model": model,
-        "messages": [{"role": "user", "content": text}],
+        "messages": messages,
         "stream": True,
         "stream_options": {"include_usage": True},
         "max_tokens": tokens,
         "min_tokens": tokens,
     }
-    began, first, last, usage = time.perf_counter(), 0.0, 0.0, dict[str, int]()
-    async with http.post(url, json=body) as response:
+    began, first, last, usage = time.perf_counter(), 0.0, 0.0, dict[str, Any]()
+    texts = list[str]()
+    async with http.post(url, json=body, headers=headers) as response:
         if response.status != 200:
             raise MeasurementFailed(f"{response.status}: {(await response.text())[:200]}")
         async for event in _documents(response):
             if "error" in event:
                 raise MeasurementFailed(event["error"]["message"])
             usage = event.get("usage") or usage
-            if any(choice["delta"].get("content") for choice in event["choices"]):
+            if said := [c["delta"]["content"] for c in event["choices"] if _has_text(c)]:
+                texts += said
                 last = time.perf_counter() - began
                 first = first or last
-        headers = response.headers
+        told = response.headers
     if not usage or not first:
         raise MeasurementFailed("a response ended without tokens, or did not say how many it had")
     return TimedResponse(
@@ -95,9 +117,16 @@ async def ask(
         last_s=last,
         prompt=usage["prompt_tokens"],
         tokens=usage["completion_tokens"],
-        attempts=int(headers.get("x-blended-attempts", 1)),
-        is_redrawn=headers.get("x-blended-component") != headers.get("x-blended-intended"),
+        cached=(usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0,
+        attempts=int(told.get("x-blended-attempts", 1)),
+        component=told.get("x-blended-component"),
+        is_redrawn=told.get("x-blended-component") != told.get("x-blended-intended"),
+        text="".join(texts),
     )
+
+
+def _has_text(choice: Mapping[str, Any]) -> bool:
+    return bool(choice["delta"].get("content"))
 
 
 async def _documents(response: aiohttp.ClientResponse) -> AsyncIterator[dict[str, Any]]:

@@ -23,6 +23,7 @@ def page(document: Mapping[str, Any], weights: Mapping[str, float]) -> str:
             is_soak=is_soak,
             run=run,
             search=search,
+            knee=run_summary.knee_sentence(search) if search else "",
             complaints=document.get("complaints", [*run["missed"], *run["refused"]]),
             sentences=[*run_summary.describe(run), run_summary.verdict(run)],
             processes=document.get("processes", []),

@@ -11,12 +11,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from blended.experiments.plot_style import GREY, INK, LEGEND, STYLE, WIDTH
+from loadtests.users import run_summary
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart.
 BLUE, ORANGE, GREEN = "#0072b2", "#d55e00", "#009e73"
 _COLOURS = (BLUE, ORANGE, GREEN, "#cc79a7", "#e69f00", "#56b4e9")
 TITLES = {
     "load": "Latency and goodput against load",
+    "time": "Latency and goodput over time",
     "turns": "First tokens by turn",
     "shares": "Shares of components",
     "memory": "Memory",
@@ -33,7 +35,8 @@ def plots(
 ) -> dict[str, str]:
     """The SVG of each plot that has data, by its name."""
     found = {
-        "load": _load(search) if search else None,
+        "load": _load(search) if search and run_summary.is_search(search) else None,
+        "time": _time(search) if search and not run_summary.is_search(search) else None,
         "turns": _turns(run),
         "shares": _shares(run, weights),
         "memory": _memory(processes),
@@ -43,34 +46,57 @@ def plots(
 
 def _load(search: Document) -> Figure | None:
     """TTFT, TPOT and goodput of the parts of a run, by their load, with the knee."""
-    parts = [part for part in search["parts"] if part["ttft_ms"] and part["tpot_ms"]]
-    parts.sort(key=lambda part: part["responses_per_s"])
+    parts = sorted(_measured(search), key=lambda part: part["responses_per_s"])
     if len(parts) < 2:
         return None
+    loads = [part["responses_per_s"] for part in parts]
+    figure, panels = _panels(search, parts, loads, "Responses begun per second")
+    _mark_knee(panels, search["knee"])
+    return _with_legend(figure, panels)
+
+
+def _time(search: Document) -> Figure | None:
+    """TTFT, TPOT and goodput of the parts of a run, in their order."""
+    parts = _measured(search)
+    if len(parts) < 2:
+        return None
+    minutes = [part["from_s"] / 60 for part in parts]
+    return _with_legend(*_panels(search, parts, minutes, "Minutes of the run"))
+
+
+def _measured(search: Document) -> list[Document]:
+    return [part for part in search["parts"] if part["ttft_ms"] and part["tpot_ms"]]
+
+
+def _panels(
+    search: Document, parts: Sequence[Document], places: Sequence[float], label: str
+) -> tuple[Figure, tuple[Axes, ...]]:
+    """The three panels, each with the bound of the level."""
     figure = Figure((WIDTH, 5.4))
     first, between, good = figure.subplots(3, sharex=True, height_ratios=(3, 2, 2))
-    loads = [part["responses_per_s"] for part in parts]
     for axes, name in ((first, "ttft_ms"), (between, "tpot_ms")):
         for share, colour in (("p50", BLUE), ("p99", ORANGE)):
-            axes.plot(
-                loads, [part[name][share] for part in parts], "o-", c=colour, ms=4, label=share
-            )
+            times = [part[name][share] for part in parts]
+            axes.plot(places, times, "o-", c=colour, ms=4, label=share)
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter(FuncFormatter(lambda ms, _: f"{ms:g}"))
         axes.yaxis.set_minor_formatter("")
     first.set_ylabel("First token, ms")
     between.set_ylabel("Between, ms")
-    good.plot(loads, [100 * (part["goodput"] or 0) for part in parts], "o-", c=GREEN, ms=4)
+    good.plot(places, [100 * (part["goodput"] or 0) for part in parts], "o-", c=GREEN, ms=4)
     good.set_ylim(None, 101)
     good.set_ylabel("Goodput, %")
-    good.set_xlabel("Responses begun per second")
+    good.set_xlabel(label)
     level = search["level"]
     for axes, bound in ((first, level["first_token_ms"]), (between, level["between_tokens_ms"])):
         if bound:
             axes.axhline(bound, c=GREY, lw=1, ls="--")
     good.axhline(100 * level["goodput"], c=GREY, lw=1, ls="--", label="level")
-    _mark_knee((first, between, good), search["knee"])
-    handles, labels = first.get_legend_handles_labels()
+    return figure, (first, between, good)
+
+
+def _with_legend(figure: Figure, panels: Sequence[Axes]) -> Figure:
+    handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, ncols=3, **LEGEND)
     return figure
 

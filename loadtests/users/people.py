@@ -149,7 +149,10 @@ def _load(path: Path) -> People:
 
 def _mapping(path: Path) -> dict[str, Any]:
     text = path.read_text()
-    values = json.loads(text) if path.suffix == ".json" else _yaml(text, path)
+    try:
+        values = json.loads(text) if path.suffix == ".json" else _yaml(text, path)
+    except RecursionError:
+        raise ValueError(f"{path} is nested too deep; it must be one mapping of numbers.") from None
     if not isinstance(values, dict):
         raise ValueError(f"{path} must be a mapping such as 'turns: 5', not {values!r}.")
     return values

@@ -92,6 +92,24 @@ def knee(found: Sequence[Figures]) -> Figures | None:
     return {**chosen, "is_bracketed": bool(larger)}
 
 
+def is_search(document: Mapping[str, Any]) -> bool:
+    """Whether the load grew, so that a knee could be found."""
+    return document["load"]["shape"] in ("ramp", "step")
+
+
+def knee_sentence(document: Mapping[str, Any]) -> str:
+    """The knee of a load that grew, or why none was found."""
+    if at := document["knee"]:
+        beyond = "" if at["is_bracketed"] else ", or beyond: no larger load was measured"
+        return f"Knee: {at['responses_per_s']:.2f} responses/s{beyond}."
+    if all(part["responses"] < _FEWEST for part in document["parts"]):
+        return (
+            f"No knee can be told: no step had the {_FEWEST} responses that a share of "
+            f"{GOODPUT:.0%} needs; make the run longer, or its --steps fewer."
+        )
+    return "No knee: not even the smallest load kept the level."
+
+
 def missed(document: Mapping[str, Any]) -> Iterator[str]:
     """That the service level was missed, if it was."""
     level, goodput = document["level"], document["all"]["goodput"] or 0.0
@@ -140,7 +158,14 @@ def verdict(document: Mapping[str, Any]) -> str:
 
 def table(document: Mapping[str, Any]) -> str:
     """A line for each group; times in ms as p50 / p99."""
-    heads = ("", "responses", "failed", "abandoned", "goodput", "TTFT", "ITL", "TPOT", "E2E")
+    heads = (
+        "p50 / p99 in ms",
+        "responses",
+        "failed",
+        "abandoned",
+        "goodput",
+        *map(str.upper, _TIMES),
+    )
     rows = [heads, _row("all", document["all"])]
     for kind in ("component", "turn", "model"):
         rows += [_row(f"{kind} {n}", of) for n, of in document[f"by_{kind}"].items()]
@@ -183,9 +208,8 @@ def describe(document: Mapping[str, Any]) -> Iterable[str]:
             "answers are"
         )
     yield f"{load['loop'].capitalize()} loop, {load['shape']}: {what}."
-    if load["shape"] in ("ramp", "step") and (at := document["knee"]):
-        beyond = "" if at["is_bracketed"] else ", or beyond: no larger load was measured"
-        yield f"Knee: {at['responses_per_s']:.2f} responses/s{beyond}."
+    if is_search(document):
+        yield knee_sentence(document)
     for process in document["client"]:
         cpu, lag = process["cpu"], process["lag_p99_ms"]
         yield (

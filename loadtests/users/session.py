@@ -22,7 +22,8 @@ from loadtests.users.tally import Ledger
 class Session:
     """The measurements of this process in its run; in a master, those of its workers.
 
-    `clients` are the figures of the processes that make the load, by name.
+    `clients` are the figures of the processes that make the load, by name; `failure` says why
+    nothing could be measured.
     """
 
     def __init__(self, run: LoadTest) -> None:
@@ -31,6 +32,7 @@ class Session:
         self.clients, self.numbers = dict[str, list[Any]](), count()
         self.load_average = os.getloadavg()[0]
         self.document: dict[str, Any] | None = None
+        self.failure = ""
 
     @property
     def at_s(self) -> float:

@@ -13,6 +13,8 @@ Outcome = Literal["finished", "failed", "abandoned", "unfinished"]
 # Buckets of a histogram are 2 % apart, so that a quantile is at most 1 % off.
 _BUCKETS_PER_E = 50
 _SHORTEST_S = 1e-6
+# Tokens that arrive within this time came together: the client cannot tell when each was made.
+_TOGETHER_S = 1e-3
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ class Histogram:
 class Tally:
     """Some responses: their number by end, and the times of the finished ones.
 
-    `good` are those that kept the service level.
+    `good` are those that kept the service level. Of `itl`, tokens that came together count as one.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
@@ -110,7 +112,7 @@ class Tally:
             self.ttft.add(response.first_s)
         if response.between_s is not None:
             self.tpot.add(response.between_s)
-        for earlier, later in pairwise(response.tokens_s):
+        for earlier, later in pairwise(_arrivals(response.tokens_s)):
             self.itl.add(later - earlier)
 
     @property
@@ -136,6 +138,15 @@ class Tally:
 
     def _histograms(self) -> tuple[Histogram, ...]:
         return self.ttft, self.itl, self.tpot, self.e2e
+
+
+def _arrivals(tokens_s: Iterable[float]) -> Iterator[float]:
+    """The times at which something arrived, one for tokens that came together."""
+    last = -math.inf
+    for at_s in tokens_s:
+        if at_s - last >= _TOGETHER_S:
+            yield at_s
+        last = at_s
 
 
 @dataclass

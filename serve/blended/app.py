@@ -15,6 +15,7 @@ from blended.components.placement import replica_options, selector
 from blended.components.simulated import Simulated
 from blended.config import (
     BlendConfig,
+    Engine,
     Replicas,
     RouterReplicas,
     SimulatedComponent,
@@ -22,7 +23,7 @@ from blended.config import (
     Tracing,
     VllmComponent,
 )
-from blended.internal import INTERNAL_KEY_ENV, prefix
+from blended.internal import INTERNAL_KEY_ENV, PRIORITY, prefix
 from blended.retry_after import RETRY_AFTER_S
 from blended.tracing import environment
 
@@ -95,7 +96,7 @@ def _component_app(
 ) -> dict[str, Any]:
     if isinstance(component, VllmComponent):
         builder = "build_vllm"
-        args = {"engine": component.engine.model_dump(mode="json", exclude_none=True)}
+        args = {"engine": _engine(component.engine, blend.selection.look_ahead)}
         if blend.tracing is not None:
             args["tracing"] = blend.tracing.model_dump(mode="json", exclude_none=True)
         engine = {"name": f"LLMServer:{component.id}", **_component_scaling(component)}
@@ -118,6 +119,14 @@ def _component_app(
         "args": {"id": component.id, **args},
         "deployments": deployments,
     }
+
+
+def _engine(engine: Engine, look_ahead: bool) -> dict[str, Any]:
+    """An engine's settings; with look-ahead, requests come before what is read ahead."""
+    found: dict[str, Any] = engine.model_dump(mode="json", exclude_none=True)
+    if look_ahead:
+        found["args"] = {"scheduling_policy": PRIORITY} | found["args"]
+    return found
 
 
 def _pickers(blend: BlendConfig) -> list[dict[str, Any]]:

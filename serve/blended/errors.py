@@ -31,11 +31,12 @@ class Problem:
     """One mistake in a blend's configuration.
 
     `path` is its position in the file (`components[0].sampling.top_p.max`); `message` is a sentence
-    with the value and the remedy.
+    with the value and the remedy. `line` is its line in the file, from 1, where it is known.
     """
 
     path: str
     message: str
+    line: int | None = None
 
     def __str__(self) -> str:
         return f"{self.path or 'the file'}: {self.message}"

@@ -7,6 +7,9 @@ INTERNAL_PORT_ENV = "BLENDED_INTERNAL_PORT"
 # Headers that name the conversation to a component, and the replica to the router.
 SESSION_HEADER = "x-session-id"
 REPLICA_HEADER = "x-blended-replica"
+# vLLM's scheduling policy that takes the priorities of requests; lower numbers come first.
+PRIORITY = "priority"
+LOWEST_PRIORITY = 1_000_000
 
 
 def prefix(component_id: str) -> str:

@@ -5,7 +5,8 @@ messages; without a collector they cost some microseconds.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -98,21 +99,25 @@ class ResponseTrace:
 
     def ask(self, kind: str, component: str, url: str, propensity: float) -> None:
         """Begin the span of a request to a component."""
+        self._attempt = self._to_component(self.operation, kind, component, url)
+        if self._attempt.is_recording():
+            self._attempt.set_attribute("blended.propensity", propensity)
+
+    def _to_component(self, operation: str, kind: str, component: str, url: str) -> Span:
         parent = trace.set_span_in_context(self._span)
-        span = _TRACER.start_span(f"{self.operation} {component}", parent, SpanKind.CLIENT)
+        span = _TRACER.start_span(f"{operation} {component}", parent, SpanKind.CLIENT)
         if span.is_recording():
             address = urlsplit(url)
             span.set_attributes(
                 {
-                    "gen_ai.operation.name": self.operation,
+                    "gen_ai.operation.name": operation,
                     "gen_ai.provider.name": kind,
                     "gen_ai.request.model": component,
                     "server.address": address.hostname or "",
                     "server.port": address.port or (443 if address.scheme == "https" else 80),
-                    "blended.propensity": propensity,
                 }
             )
-        self._attempt = span
+        return span
 
     def fail(self, reason: str) -> None:
         """End the span of a component that gave no byte."""
@@ -122,14 +127,15 @@ class ResponseTrace:
 
     def headers(self) -> dict[str, str]:
         """The trace context for the component of the current request."""
-        context = (self._attempt or self._span).get_span_context()
-        if not context.is_valid:
-            return {}
-        # Also sent for an unsampled trace: without it the component would make its own decision.
-        return {
-            "traceparent": f"00-{trace.format_trace_id(context.trace_id)}-"
-            f"{trace.format_span_id(context.span_id)}-{context.trace_flags:02x}"
-        }
+        return _context_of(self._attempt or self._span)
+
+    @contextmanager
+    def read_ahead(self, kind: str, component: str, url: str) -> Iterator[dict[str, str]]:
+        """The span in which a component reads ahead after the response; yields its context."""
+        with trace.use_span(
+            self._to_component("read_ahead", kind, component, url), end_on_exit=True
+        ) as span:
+            yield _context_of(span)
 
     def end(self, record: ResponseRecord) -> None:
         """End the spans, with attributes from the response's record."""
@@ -141,6 +147,17 @@ class ResponseTrace:
             _end(self._span, _of_response(record))
         else:
             self._span.end()
+
+
+def _context_of(span: Span) -> dict[str, str]:
+    context = span.get_span_context()
+    if not context.is_valid:
+        return {}
+    # Also sent for an unsampled trace: without it the component would make its own decision.
+    return {
+        "traceparent": f"00-{trace.format_trace_id(context.trace_id)}-"
+        f"{trace.format_span_id(context.span_id)}-{context.trace_flags:02x}"
+    }
 
 
 def _parent(headers: Mapping[str, str]) -> Any:

@@ -71,9 +71,41 @@ def test_a_preview_shows_who_gets_what(blend: Path, monkeypatch: pytest.MonkeyPa
     assert "25.0%" in result.output
     assert "ada 50.0%, bob 50.0%" in result.output
     for user in ("zoe", "tom"):
-        [line] = [line for line in result.output.splitlines() if user in line]
+        [line] = [line for line in result.output.splitlines() if f"│ {user} " in line]
         found = assign([trial], 0.1, Identity("secret").user(user), trial.start.timestamp())
         assert (found.arm if found else "│ -") in line
+
+
+@pytest.mark.parametrize(
+    ("at", "said"),
+    [
+        ("2026-11-30", "'try' enrols nobody at 2026-11-30 00:00 UTC: begins on 2026-12-01 00:00"),
+        ("2026-12-31", "'try' enrols nobody at 2026-12-31 00:00 UTC: ended on 2026-12-31 00:00 "),
+        ("2026-12-05", "No experiment enrols the 10.0% of all users in the holdout."),
+    ],
+)
+def test_a_preview_says_why_nobody_is_enrolled(blend: Path, at: str, said: str) -> None:
+    """Before the start, after the end, and who is never."""
+    assert said in run("preview", blend, "--at", at).output
+
+
+def test_a_preview_says_why_a_user_is_in_no_arm(
+    blend: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of thirty users some are held out, some in another slice, and the others have no reason."""
+    monkeypatch.setenv(SECRET_ENV, "secret")
+    users = [f"user-{i}" for i in range(30)]
+    found = json.loads(run("preview", blend, *users, "--at", "2026-12-05", "--json").output)
+    late = json.loads(run("preview", blend, "zoe", "--at", "2027-01-05", "--json").output)
+
+    reasons = {of["reason"]: of["experiment"] for of in found["users"].values()}
+    assert reasons == {
+        "": "try",
+        "in the holdout of 10.0%": "-",
+        "'try' takes other users (0% to 50% of layer 'default')": "-",
+    }
+    assert late["users"]["zoe"]["reason"] == "'try' ended on 2026-12-31 00:00 UTC"
+    assert sum(a["made_up_users"] for a in found["experiments"]["try"]) > 4000
 
 
 def test_a_blend_without_experiments_has_no_preview() -> None:
@@ -92,6 +124,23 @@ def test_a_plan_counts_users_and_days() -> None:
     users = users_needed(retention_variance(0.1), 0.1, 0.8)
     assert f"{users:,}" in retention
     assert str(math.ceil(users / 1000) + 31) in retention
+
+
+def test_a_plan_for_more_than_everybody_is_refused() -> None:
+    """A lift of 5 is 500 %, not 5 %."""
+    given = ("plan", "--retention", "0.5", "--users-per-day", "1000", "--lift")
+    with pytest.raises(ConfigError, match=r"a retention of 300%, which no arm can have"):
+        run(*given, "5")
+
+    assert run(*given, "0.05").exit_code == 0
+
+
+def test_a_report_of_a_journal_that_is_not_there_makes_none(tmp_path: Path) -> None:
+    """A wrong address is a mistake, not an empty journal."""
+    with pytest.raises(ConfigError, match="There is no journal in"):
+        run("report", "population", "--journal", f"sqlite:///{tmp_path / 'no' / 'such.db'}")
+
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_report_finds_the_effects_that_are_there(journal: str) -> None:

@@ -8,6 +8,7 @@ from pyarrow import parquet
 from typer.testing import CliRunner, Result
 
 from blended.cli import journal
+from blended.errors import ConfigError
 from blended.journal.identity import SECRET_ENV, Identity
 from blended.journal.records import FeedbackRecord
 from blended.journal.store import Store
@@ -82,3 +83,33 @@ def test_what_is_too_old_can_be_removed(url: str) -> None:
     assert unsaid.exit_code == 2
     assert "Removed 3 responses" in everything.output
     assert kept(url) == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("export", "--since", "2026-09-01", "out"), ("prune", "--older-than", "1"), ("forget", "a")],
+    ids=lambda command: command[0],
+)
+def test_only_migrate_makes_a_journal(
+    command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wrong address is said, with the remedy, and leaves no file; an empty file is no journal."""
+    monkeypatch.setenv(SECRET_ENV, SECRET)
+    monkeypatch.chdir(tmp_path)
+    address = f"sqlite:///{tmp_path / 'no' / 'such.db'}"
+    with pytest.raises(ConfigError, match=r"There is no journal in .*such\.db: no router has kept"):
+        run(address, *command)
+    assert list(tmp_path.iterdir()) == []
+
+    assert "up to date" in run(address, "migrate").output
+    assert run(address, *command).exit_code == 0
+
+
+def test_an_export_may_begin_so_long_ago(url: str, tmp_path: Path) -> None:
+    """`24h` and the like; the samples are older."""
+    result = run(url, "export", "--since", "24h", tmp_path / "out")
+    wrong = run(url, "export", "--since", "24 hours", tmp_path / "out")
+
+    assert "responses.parquet: 0 rows" in result.output
+    assert wrong.exit_code == 2
+    assert "24h" in wrong.output

@@ -1,5 +1,6 @@
 """`blended keys`, on the file that the router reads."""
 
+import json
 import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -166,6 +167,9 @@ def test_the_list_shows_limits_and_no_hashes(tmp_path: Path) -> None:
 
     assert result.exit_code == 0
     assert re.search(r"second\s+│\s+│\s+1000\s+│", result.stdout)
+    listed = json.loads(run("list", "--file", path, "--json").stdout)
+    assert [entry["tokens_per_minute"] for entry in listed] == [None, 1000]
+    assert HASH[:8] not in str(listed)
     assert "first" in result.stdout
     assert HASH[:8] not in result.stdout
 
@@ -193,7 +197,9 @@ def test_a_wrong_name_changes_nothing(
     assert path.read_text() == WRITTEN
 
 
-@pytest.mark.parametrize("option", ["--expires=tomorrow", "--tokens-per-minute=0"])
+@pytest.mark.parametrize(
+    "option", ["--expires=tomorrow", "--expires=2020-01-01", "--tokens-per-minute=0"]
+)
 def test_a_wrong_option_is_refused(option: str, tmp_path: Path) -> None:
     """No file is made."""
     result = run("new", "a", "--file", tmp_path / "keys.yaml", option)

@@ -1,5 +1,6 @@
 """What a change of a manifest does, in sentences."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -230,6 +231,19 @@ def test_the_live_cluster_tells_what_is_pending(
     assert (
         "Nothing changes.\nAssumed: the running cluster is as OLD says." in capsys.readouterr().out
     )
+
+
+def test_programs_read_the_changes_as_json(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same sentences, what becomes of the cluster, and what is assumed."""
+    old, new = files(tmp_path, rayservice(), spoilt(image))
+
+    assert diff.main([old, new]) == 0
+    *sentences, assumed = capsys.readouterr().out.splitlines()
+    assert diff.main([old, new, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found == {"cluster": "ignored", "changes": sentences, "assumed": assumed}
 
 
 def test_a_live_file_without_the_cluster_is_refused(

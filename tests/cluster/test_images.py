@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cluster.render import K8S
-from cluster.settings import DEFAULT_IMAGES
+from cluster.settings import DEFAULT_IMAGES, Build
 
 ROOT = K8S.parent
 IMAGES = sorted(DEFAULT_IMAGES)
@@ -64,7 +64,7 @@ def test_what_it_copies_is_there_and_not_ignored(image: str) -> None:
 
 
 @pytest.mark.parametrize("image", IMAGES)
-def test_its_first_line_builds_the_name_that_is_rendered(image: str) -> None:
+def test_its_first_line_builds_the_name_that_is_rendered(image: Build) -> None:
     """The tag is the package's version, which pods ask for unless the settings say otherwise."""
     first = (K8S / "images" / f"{image}.Dockerfile").read_text().splitlines()[0]
     path = Path("k8s") / "images" / f"{image}.Dockerfile"

@@ -22,10 +22,13 @@ def test_several_documents_are_read() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("kind: A\nspec: {cpu: 1, cpu: 2}", "test.yaml is not valid YAML: the key 'cpu' stands he"),
-        ("kind: [", "test.yaml is not valid YAML"),
-        ("kind: " + "[" * 3000, "test.yaml is not valid YAML: lists and mappings lie more"),
-        ("- kind: A", "test.yaml holds [{'kind': 'A'}], which is no manifest; give a mapping"),
+        (
+            "kind: A\nspec: {cpu: 1, cpu: 2}",
+            "test.yaml:2: this is not valid YAML: the key 'cpu' st",
+        ),
+        ("kind: [", "test.yaml:2: this is not valid YAML"),
+        ("kind: " + "[" * 3000, "test.yaml:1: this is not valid YAML: lists and mappings lie"),
+        ("- kind: A", "test.yaml holds a list, which is no manifest; give a mapping"),
     ],
 )
 def test_what_is_no_manifest_is_refused(text: str, words: str) -> None:

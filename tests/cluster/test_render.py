@@ -126,10 +126,21 @@ def test_the_group_of_a_component_that_left_stays(tmp_path: Path) -> None:
             "Component 'router' and the router are both in the replica group 'router'",
         ),
         (
-            [component("a", engine=engine("a", accelerator="MI300X"))],
+            [component("a", engine=engine("a", accelerator="V100"))],
             "",
-            "Nothing says which nodes have the accelerator 'MI300X'",
+            "Nothing says which nodes have the accelerator 'V100'",
         ),
+        (
+            [component("a")],
+            "accelerators: {H10: {node_selector: {gpu: h}}}",
+            "accelerators.H10: 'H10' is not valid: did you mean 'H100'?",
+        ),
+        (
+            [component("a")],
+            "accelerators: {H100: {node_selector: {gpu: h}}}",
+            "nodes for the accelerator H100, which no component uses; those in use are L40S",
+        ),
+        ([component("a")], "components: {a: {accelerator: L4OS}}", "did you mean 'L40S'?"),
         (
             [component("a", engine=engine("a", tensor_parallel_size=4))],
             "components: {a: {gpus: 2}}",

@@ -39,7 +39,7 @@ def worst() -> tuple[Document, list[Document]]:
             "id": name,
             "kind": "vllm",
             "description": text,
-            "engine": {"model": f"e/{name}", "env": {"A": text}, "args": {"served": text}},
+            "engine": {"model": f"e/{name}", "env": {"A": text}, "args": {"revision": text}},
             "sampling": {"min_p": 1e-05, "stop": [text] if text else []},
         }
         for name, text in zip(WORST_IDS, WORST_TEXTS, strict=True)

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from ruamel.yaml import YAML
 
-from blended.config.loading import StrictLoader
+from blended.config.strict_yaml import StrictLoader
 
 _WORDS = {
     **dict.fromkeys(["y", "Y", "yes", "Yes", "YES", "on", "On", "ON"], True),

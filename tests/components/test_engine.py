@@ -46,6 +46,7 @@ def test_what_is_changed_is_there(owner: Any, name: str) -> None:
     [
         Engine(model="org/model", cpus=0.2),
         Engine(model="org/model", accelerator="H100", tensor_parallel_size=2, replica_group="big"),
+        Engine(model="org/model", accelerator="H100", gpu_fraction=0.3, replica_group="card"),
     ],
 )
 def test_a_replica_takes_what_rays_own_builder_takes(

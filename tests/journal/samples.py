@@ -41,5 +41,6 @@ def response(number: int = 0, **fields: Any) -> ResponseRecord:
         "state": "finished",
         "needs": ["tools"],
         "left": ["a", "b"],
+        "ahead": "6e",
     }
     return ResponseRecord(**values | fields)

@@ -64,6 +64,7 @@ def test_a_record_is_found_as_it_was_added(store: Store) -> None:
         repetition=0.25,
         needs=["tools"],
         left=["a", "b"],
+        ahead="6e",
     )
     kept = {field.name for field in fields(full) if getattr(full, field.name) is not None}
     given = {"failures": [{"component": "a", "reason": "full"}], "stream": False}

@@ -223,3 +223,28 @@ def test_fields_that_came_with_a_newer_version_are_no_change_of_settings() -> No
     del older[ROUTER_APP]["deployments"][0]["user_config"]["blend"]["components"][0]["health"]
 
     assert changes(older, applications(A)) == ()
+
+
+def with_pickers(count: int, most: int = 1) -> Mapping[str, Any]:
+    """Two engines whose replica pickers are on the router's nodes, as many as routers."""
+    replicas = {"min": count, "max": 8, "max_per_node": most}
+    router = {"replica_group": "router", "replicas": replicas}
+    return applications(VLLM, {**VLLM, "id": "b"}, router=router)
+
+
+def test_replica_pickers_follow_the_routers_without_a_restart() -> None:
+    """One sentence for all components; another placement replaces the pickers, not the engines."""
+    more = between(with_pickers(2), with_pickers(3))
+    moved = between(with_pickers(2), with_pickers(2, most=2))
+
+    assert more[1] == (
+        "replicas",
+        "router",
+        "The replica pickers of 'a', 'b' change (num_replicas 2 → 3), without a restart.",
+    )
+    assert (
+        "router",
+        "router",
+        "The replica pickers of 'a', 'b' are replaced (max_replicas_per_node 1 → 2), the engines "
+        "stay.",
+    ) in moved

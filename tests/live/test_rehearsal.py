@@ -117,9 +117,15 @@ class Rehearsal:
 
 @pytest.fixture(scope="module")
 def rehearsal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearsal]:
-    """`python -m cluster.local` with the RayService."""
-    folder = tmp_path_factory.mktemp("rehearsal")
-    (folder / "rayservice.yaml").write_text(dump(rayservice()))
+    """The rehearsal of the RayService."""
+    with rehearsing(rayservice(), tmp_path_factory.mktemp("rehearsal")) as found:
+        yield found
+
+
+@contextmanager
+def rehearsing(service: Document, folder: Path) -> Iterator[Rehearsal]:
+    """`python -m cluster.local` with a RayService."""
+    (folder / "rayservice.yaml").write_text(dump(service))
     command = [sys.executable, "-m", "cluster.local", str(folder / "rayservice.yaml")]
     with (folder / "output").open("w") as output:
         process = subprocess.Popen(
@@ -153,13 +159,13 @@ class Talk:
 
 
 @contextmanager
-def talking(rehearsal: Rehearsal) -> Iterator[Talk]:
+def talking(rehearsal: Rehearsal, model: str = "pair") -> Iterator[Talk]:
     """A client that asks one question after another until the block ends."""
     talk, over = Talk(), threading.Event()
 
     def ask() -> None:
         headers = {"Authorization": f"Bearer {rehearsal.key}"}
-        body = {"model": "pair", "messages": [{"role": "user", "content": "Hello!"}]}
+        body = {"model": model, "messages": [{"role": "user", "content": "Hello!"}]}
         with httpx.Client(base_url=rehearsal.running.url, headers=headers, timeout=60) as http:
             while not over.wait(PAUSE_S):
                 response = http.post("/v1/chat/completions", json=body)

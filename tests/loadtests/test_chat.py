@@ -18,9 +18,11 @@ from blended.launch import free_ports
 from loadtests.users.people import load
 from tests.journal.journals import journal
 from tests.loadtests.locust_runs import (
+    COMMAND,
     LOAD,
     ROOT,
     Habits,
+    ended,
     locust,
     paced,
     started,
@@ -50,7 +52,9 @@ async def test_users_hold_conversations_that_stream(people: Habits) -> None:
 
 async def test_the_last_line_has_all_figures(people: Habits) -> None:
     """By component, turn and model they add up to those of all, and to the router's records."""
-    async with rig(blend("a", "b", api={"reveal_component": True})) as front:
+    simulation = {"ttft_ms": 0, "itl_ms": 5, "tokens": 4}
+    both = [{"id": name, "kind": "simulated", "simulation": simulation} for name in ("a", "b")]
+    async with rig(blend(components=both, api={"reveal_component": True})) as front:
         run = await locust(front.url, "--people", people(think_s=0.1, direct=0.3, abandoned=0))
         answered = Counter(record.component for record in front.records)
 
@@ -175,14 +179,64 @@ async def test_a_seed_decides_what_is_said() -> None:
     assert said[0] == said[1] != said[2]
 
 
-async def test_a_wrong_key_is_a_failure_that_says_so() -> None:
-    """Nobody asks anything, and the exit status tells."""
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("wrong", "wants a key of the blend in BLENDED_API_KEY, and its key is wrong (401: "),
+        ("", "wants a key of the blend in BLENDED_API_KEY, and it is not set (401: "),
+    ],
+)
+async def test_a_wrong_key_ends_the_run_and_says_so(key: str, said: str) -> None:
+    """At once, with the status of a run that measured nothing."""
     async with rig(blend("a", "b")) as front:
-        run = await locust(front.url, key="wrong")
+        run = await locust(front.url, "--run-time", "10m", key=key)
 
-    assert run.status == 1
+    assert run.status == 2
     assert "chat" not in run.statistics
-    assert "401: " in run.log
+    assert said in run.log
+    assert "Traceback" not in run.log
+    assert run.result == {}
+
+
+@pytest.mark.parametrize("loop", [(), ("--rate", "1")])
+async def test_a_dead_host_ends_the_run_and_says_so(loop: tuple[str, ...]) -> None:
+    """In a closed loop, and in an open one."""
+    run = await locust(f"http://127.0.0.1:{free_ports.port()}", "--run-time", "10m", *loop)
+
+    assert run.status == 2
+    assert "start the blend there, or correct --host" in run.log
+    assert "Traceback" not in run.log
+    assert run.result == {}
+
+
+async def test_the_file_works_from_any_folder(tmp_path: Path) -> None:
+    """Also where there is no folder `loadtests`."""
+    async with rig(blend("a", "b")) as front:
+        process = await asyncio.create_subprocess_exec(
+            *(*COMMAND, "--headless", "--host", front.url, *LOAD),
+            cwd=tmp_path,
+            env=os.environ | {"BLENDED_API_KEY": CLIENT_KEY},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        run = await ended(process)
+
+    assert run.status == 0, run.log
+    assert run.result["all"]["finished"] > 0
+
+
+async def test_the_help_has_the_options_of_this_file() -> None:
+    """Beside Locust's own."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "loadtests.chat", "--help"),
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    out, _ = await asyncio.wait_for(process.communicate(), timeout=60)
+
+    assert process.returncode == 0
+    for option in ("--people", "--between-tokens-ms", "--client-lag-ms", "--headless"):
+        assert option in out.decode()
 
 
 async def test_a_service_level_decides_the_exit_status() -> None:
@@ -200,11 +254,11 @@ async def test_a_service_level_decides_the_exit_status() -> None:
 
 
 async def test_a_client_that_is_the_bottleneck_is_refused() -> None:
-    """By a sentence, and by the exit status."""
+    """By a sentence, and by another exit status than that of a level that was missed."""
     async with rig(blend("a", "b")) as front:
         run = await locust(front.url, "--client-cpu", "0.0001")
 
-    assert run.status == 1
+    assert run.status == 2
     assert run.statistics["chat"]["num_failures"] == 0
     assert "so that it was the bottleneck" in run.log
     assert len(run.result["refused"]) == 1

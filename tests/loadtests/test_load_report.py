@@ -44,7 +44,7 @@ def responses() -> list[LedgerEntry]:
     return found
 
 
-def document() -> dict[str, Any]:
+def document(shape: str = "step") -> dict[str, Any]:
     """What Locust's last line would be."""
     ledger = Ledger(Level(0.5), slot_s=STEP_S / run_summary.SLOTS_PER_PART)
     for response in responses():
@@ -53,7 +53,7 @@ def document() -> dict[str, Any]:
     return {
         "load": {
             "loop": "open",
-            "shape": "step",
+            "shape": shape,
             "seconds": STEPS * STEP_S,
             "users": None,
             "rate_per_s": 2.0,
@@ -120,6 +120,44 @@ def test_a_browser_reads_the_page_and_needs_nothing_else(tmp_path: Path) -> None
     assert "<script" not in read
     assert not re.search(r"(src|href)=\"(?!#)", read)
     assert screenshot(path, 1200, 900).stat().st_size > 20_000
+
+
+def test_a_steady_load_is_drawn_over_time(tmp_path: Path) -> None:
+    """Its loads differ by chance alone, so that no knee is spoken of."""
+    path = tmp_path / "report.html"
+    path.write_text(page(document("steady"), {}))
+    read = dom(path)
+
+    assert '<figure id="time">' in read
+    assert '<figure id="load">' not in read
+    assert "Minutes of the run" in read
+    assert "no knee was looked for" in " ".join(read.split())
+    assert "Knee:" not in read
+
+
+def test_a_knee_is_denied_only_where_the_level_was_missed() -> None:
+    """Where all responses kept it, there were too few in each step, or none of them misses it."""
+    found = document()
+    few = [{**part, "responses": 20} for part in found["parts"]]
+    slow = [{**part, "goodput": 0.5} for part in found["parts"]]
+    short, missed = (
+        run_summary.knee_sentence(found | {"parts": parts, "knee": run_summary.knee(parts)})
+        for parts in (few, slow)
+    )
+    fast = run_summary.knee(found["parts"][:2])
+
+    assert short.startswith("No knee can be told: no step had the 30 responses")
+    assert missed == "No knee: not even the smallest load kept the level."
+    assert "or beyond: no larger load was measured" in run_summary.knee_sentence(
+        found | {"knee": fast}
+    )
+
+
+def test_the_terminal_has_units_and_percentiles(capsys: pytest.CaptureFixture[str]) -> None:
+    """In the head of the table, above every time."""
+    print(run_summary.table(document()))
+
+    assert capsys.readouterr().out.startswith("p50 / p99 in ms")
 
 
 def test_a_soak_shows_what_grew(tmp_path: Path) -> None:

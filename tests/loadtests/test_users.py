@@ -383,3 +383,24 @@ def test_shipped_people_are_whole() -> None:
     """Every habit is in the shipped file, and `responses` counts regenerations."""
     assert isinstance(load(), People)
     assert replace(load(), turns=4, regenerated=0.5).responses == 6
+
+
+def test_tokens_that_came_together_have_no_time_between_them() -> None:
+    """A response of pairs 40 ms apart: the user sees 40 ms, not the pair's 10 µs."""
+    times = [round(0.04 * pair + 1e-5 * half, 6) for pair in range(1, 51) for half in (0, 1)]
+    ledger = Ledger(Level(), 10)
+    ledger.add(LedgerEntry("finished", "m", True, 1, 0.0, 2.1, tuple(times)), 0.0)
+    found = run_summary.figures(ledger.tally("all"))
+
+    assert found["tokens"] == 100
+    assert found["itl_ms"]["p50"] == pytest.approx(40, rel=0.01)
+    assert found["tpot_ms"]["p50"] == pytest.approx(1960 / 99, rel=0.01)
+
+
+def test_a_file_of_people_that_lies_too_deep_is_refused(tmp_path: Path) -> None:
+    """JSON and YAML alike."""
+    for name in ("people.json", "people.yaml"):
+        path = tmp_path / name
+        path.write_text("[" * 100_000 + "]" * 100_000)
+        with pytest.raises(ValueError, match="is nested too deep; it must be one mapping"):
+            load(path)

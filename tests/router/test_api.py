@@ -247,8 +247,8 @@ async def test_a_body_over_the_limit_is_refused() -> None:
         assert "2048" in response.json()["error"]["message"]
 
 
-async def test_texts_that_are_no_unicode_do_not_break_the_router() -> None:
-    """Lone surrogates, which JSON can carry, are answered or refused, but never give 500."""
+async def test_halves_of_characters_become_the_mark_for_what_is_no_character() -> None:
+    """Lone surrogates, which JSON can carry and engines cannot encode, reach no component."""
     async with rig(blend("a")) as r:
         body = b'{"model": "blend", "messages": [{"role": "user", "content": "\\ud800"}]}'
         response = await r.client.post("/v1/chat/completions", content=body)
@@ -257,7 +257,7 @@ async def test_texts_that_are_no_unicode_do_not_break_the_router() -> None:
 
         assert response.status_code == 200
         assert unknown.status_code == 404
-        assert "'\ud800'" in unknown.json()["error"]["message"]
+        assert "'\ufffd'" in unknown.json()["error"]["message"]
 
 
 async def test_a_change_of_the_blend_takes_effect_with_the_next_request() -> None:

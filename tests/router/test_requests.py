@@ -31,6 +31,20 @@ def test_a_body_that_is_no_json_object_is_refused(body: bytes) -> None:
 
 
 @pytest.mark.parametrize(
+    ("body", "read"),
+    [
+        (rb'{"stop": ["\ud800"]}', {"stop": ["\ufffd"]}),
+        (rb'{"\uDFFF": "a\udc00\ud83db"}', {"\ufffd": "a\ufffd\ufffdb"}),
+        (b'{"stop": "\xed\xa0\x80"}', {"stop": "\ufffd"}),
+        (rb'{"stop": "\ud83e\uded6 \\ud800"}', {"stop": "\U0001fad6 \\ud800"}),
+    ],
+)
+def test_half_a_character_is_replaced_wherever_it_stands(body: bytes, read: Any) -> None:
+    """No engine can encode it; whole characters and escaped backslashes stay."""
+    assert parse(body) == read
+
+
+@pytest.mark.parametrize(
     ("change", "param"),
     [
         ({"messages": None}, "messages"),

@@ -13,8 +13,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from blended.journal.records import ResponseRecord
-from blended.router.response_record import texts
 from blended.router.selection import normalise, uniform
+from blended.router.texts import texts
 from tests.journal.journals import journal
 from tests.support import (
     CLIENT_KEY,

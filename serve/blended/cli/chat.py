@@ -1,14 +1,23 @@
 """A conversation in the terminal: typed by a person, or played from a list of turns."""
 
 import uuid
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
 
 from rich.console import Console
 from rich.markup import escape
 
+from blended.cli.word_wrap import WordWrap
 from blended.errors import LaunchError
 from blended.launch.client import Client, Message, Reply
 
+_HINT = "Ctrl-C ends a response · /help · /quit"
+_COMMANDS = {
+    "/retry": "draw the last response again",
+    "/model NAME": "talk to the blend, or to one component",
+    "/help": "list the commands",
+    "/quit": "leave; so does Ctrl-D",
+}
 _COLOURS = ("cyan", "magenta", "yellow", "green", "blue", "red")
 
 
@@ -26,17 +35,20 @@ class Chat:
             self._change_model(model)
 
     def run(self) -> None:
-        """Read lines and answer them until /quit or the end of the input."""
-        self._console.print("[dim]/retry draws again · /model NAME · /quit[/]")
+        """Read lines and answer them until /quit or the end of the input; Ctrl-C ends neither."""
+        read = _reader(self._console)
+        self._console.print(f"[dim]{_HINT}[/]")
         while True:
             try:
-                line = self._console.input("[bold]you[/]  ").strip()
-            except (EOFError, KeyboardInterrupt):
+                line = read().strip()
+                if line == "/quit":
+                    return
+                if line:
+                    self._handle(line)
+            except KeyboardInterrupt:
+                self._console.print(f"\n[dim]{_HINT}[/]")
+            except EOFError:
                 return
-            if line == "/quit":
-                return
-            if line:
-                self._handle(line)
 
     def _handle(self, line: str) -> None:
         try:
@@ -54,8 +66,12 @@ class Chat:
             self._retry()
         elif command == "/model":
             self._change_model(argument.strip())
+        elif command == "/help":
+            for name, what in _COMMANDS.items():
+                self._console.print(f"  {name:12} {what}", highlight=False)
         else:
-            raise LaunchError(f"There is no command {command}; there are /retry, /model and /quit.")
+            known = ", ".join(name.split()[0] for name in _COMMANDS)
+            raise LaunchError(f"There is no command {command}; there are {known}.")
 
     def _retry(self) -> None:
         if self._history and self._history[-1]["role"] == "assistant":
@@ -72,15 +88,32 @@ class Chat:
         self._console.print(f"[dim]now talking to {escape(name)}[/]")
 
     def _answer(self) -> None:
-        reply = speak(
-            self._client,
-            self._console,
-            self._model,
-            self._models,
-            self._history,
-            self._conversation,
-        )
-        self._history.append({"role": "assistant", "content": reply.text})
+        pieces = list[str]()
+        try:
+            speak(
+                self._client,
+                self._console,
+                self._model,
+                self._models,
+                self._history,
+                self._conversation,
+                pieces.append,
+            )
+        except KeyboardInterrupt:
+            self._console.print("\n[dim]  — ended by you[/]")
+        # Of a response that was ended, the part that was read is a turn of the conversation.
+        if text := "".join(pieces).strip():
+            self._history.append({"role": "assistant", "content": text})
+
+
+def _reader(console: Console) -> Callable[[], str]:
+    """Reads a line: on a terminal with arrow keys and the lines before; these are kept nowhere."""
+    if not console.is_terminal:
+        return lambda: console.input("[bold]you[/]  ")
+    with suppress(ImportError):
+        import readline  # noqa: F401 - input() uses it once it is loaded
+    # The marks tell it what takes no room on the line.
+    return lambda: input("\001\033[1m\002you\001\033[0m\002  ")
 
 
 def speak(
@@ -90,14 +123,25 @@ def speak(
     names: Sequence[str],
     history: list[Message],
     conversation: str,
+    on_text: Callable[[str], object] = lambda text: None,
 ) -> Reply:
-    """Stream one response to the terminal and put the component's name under it."""
-    reply = client.stream(
-        model,
-        history,
-        lambda text: console.print(escape(text), end="", highlight=False),
-        conversation,
+    """Stream one response to the terminal and put the component's name under it.
+
+    Each piece also goes to `on_text`, for when the response does not end.
+    """
+    words = WordWrap(
+        lambda text: console.print(escape(text), end="", highlight=False, soft_wrap=True),
+        console.width if console.is_terminal else None,
     )
+
+    def show(text: str) -> None:
+        on_text(text)
+        words.feed(text)
+
+    try:
+        reply = client.stream(model, history, show, conversation)
+    finally:
+        words.end()
     who = reply.component or model
     colour = _COLOURS[names.index(who) % len(_COLOURS)] if who in names else "white"
     timing = f"{reply.tokens} tokens, first after {reply.ttft_ms:.0f} ms"

@@ -1,14 +1,21 @@
 """What a blend will deploy: components, parameters resident and active, GPUs, memory."""
 
-import json
 import math
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass
+from typing import Any
 
-from rich.table import Table
+from rich.console import Console
 
-from blended import demo
-from blended.config import AnyComponent, BlendConfig, Engine, VllmComponent
+from blended.cli import layout
+from blended.config import (
+    AnyComponent,
+    BlendConfig,
+    Engine,
+    VllmComponent,
+    engine_files,
+    gpu_shares,
+    model_files,
+)
 from blended.router.selection import normalise
 
 _BYTES = {"float32": 4, "float": 4, "fp8": 1}
@@ -16,7 +23,10 @@ _BYTES = {"float32": 4, "float": 4, "fp8": 1}
 
 @dataclass(frozen=True)
 class ComponentRow:
-    """One component's share and its cost; None if a value is unknown or the component is remote."""
+    """One component's share and its cost; None if a value is unknown or the component is remote.
+
+    `cache_tokens` are the tokens of KV cache for which its share of a GPU has room, as predicted.
+    """
 
     id: str
     kind: str
@@ -24,9 +34,10 @@ class ComponentRow:
     share: float
     parameters: float | None
     replicas: tuple[int, int] | None
-    gpus_per_replica: int
+    gpus_per_replica: float
     accelerator: str
     weight_bytes: float | None
+    cache_tokens: int | None = None
 
 
 def rows(blend: BlendConfig) -> list[ComponentRow]:
@@ -48,40 +59,70 @@ def active_parameters(rows: list[ComponentRow]) -> float | None:
     return _total([row.parameters and row.share * row.parameters for row in rows if row.share > 0])
 
 
-def table(blend: BlendConfig) -> Table:
-    """The summary for people."""
+def document(blend: BlendConfig) -> dict[str, Any]:
+    """The summary for programs; None where a value is unknown."""
     found = rows(blend)
-    low, high = _gpus(found, 0), _gpus(found, 1)
-    view = Table(
-        title=f"{blend.name}: {len(found)} components",
+    return {
+        "name": blend.name,
+        "components": [asdict(row) for row in found],
+        "resident_parameters": resident_parameters(found),
+        "active_parameters": active_parameters(found),
+        "gpus": [_gpus(blend, found, 0), _gpus(blend, found, 1)],
+        "notes": [*shares(blend), *engine_files.notes(blend)],
+    }
+
+
+def show(console: Console, blend: BlendConfig) -> None:
+    """Print the summary for people."""
+    found = rows(blend)
+    ends = _gpus(blend, found, 0), _gpus(blend, found, 1)
+    layout.show(
+        console,
+        ("component", "kind", "model", "share", "parameters", "replicas", "GPUs", "model size"),
+        [_cells(row) for row in found],
+        title=f"{blend.name}: {len(found)} component{'s' if len(found) > 1 else ''}",
         caption=(
-            f"resident {_count(resident_parameters(found))} parameters, active per response "
-            f"{_count(active_parameters(found))} on average, GPUs {_range((low, high))}"
+            f"{_count(resident_parameters(found))} parameters resident, "
+            f"{_count(active_parameters(found))} active per response on average, "
+            f"{_range(ends)} GPUs"
         ),
     )
-    for name in (
-        "component",
-        "kind",
-        "model",
-        "share",
-        "parameters",
-        "replicas",
-        "GPUs",
-        "weights",
-    ):
-        view.add_column(name)
-    for row in found:
-        view.add_row(
-            row.id,
-            row.kind,
-            row.model,
-            f"{row.share:.1%}",
-            _count(row.parameters),
-            "-" if row.replicas is None else _range(row.replicas),
-            _gpu_cell(row),
-            "-" if row.weight_bytes is None else f"{row.weight_bytes / 2**30:.3g} GiB",
+    for line in shares(blend):
+        console.print(layout.wrapped(line, console.width), markup=False, soft_wrap=True)
+    for note in engine_files.notes(blend):
+        console.print(layout.wrapped(f"Note: {note}", console.width), markup=False, soft_wrap=True)
+
+
+def _cells(row: ComponentRow) -> list[str]:
+    return [
+        row.id,
+        row.kind,
+        row.model,
+        f"{row.share:.1%}",
+        _count(row.parameters),
+        "" if row.replicas is None else _range(row.replicas),
+        _gpu_cell(row),
+        "" if row.weight_bytes is None else _size(row.weight_bytes),
+    ]
+
+
+def shares(blend: BlendConfig) -> list[str]:
+    """One sentence for each component on a share of a GPU: the KV cache that is left there."""
+    found = {row.id: row.cache_tokens for row in rows(blend)}
+    return [
+        f"{name}: {hardware.gpu_fraction:g} of one {hardware.accelerator}, {_cache(found[name])}"
+        for name, hardware in blend.hardware.items()
+        if hardware.gpu_fraction is not None
+    ]
+
+
+def _cache(tokens: int | None) -> str:
+    if tokens is None:
+        return (
+            "KV cache unknown: state parameters and kv_bytes_per_token (the accelerator must be "
+            f"one of {', '.join(gpu_shares.CARD_GIB)})"
         )
-    return view
+    return f"KV cache for {tokens:,} tokens (predicted)"
 
 
 def _row(component: AnyComponent, share: float) -> ComponentRow:
@@ -97,10 +138,20 @@ def _row(component: AnyComponent, share: float) -> ComponentRow:
         share=share,
         parameters=parameters,
         replicas=None if component.kind == "remote" else _replicas(component),
-        gpus_per_replica=engine.tensor_parallel_size if engine and _on_gpu(engine) else 0,
+        gpus_per_replica=engine.gpus if engine else 0,
         accelerator=engine.accelerator if engine else "",
         weight_bytes=parameters * size if parameters and size else None,
+        cache_tokens=_cache_tokens(component, parameters),
     )
+
+
+def _cache_tokens(component: AnyComponent, parameters: float | None) -> int | None:
+    if not isinstance(component, VllmComponent) or component.engine.gpu_fraction is None:
+        return None
+    engine, fraction = component.engine, component.engine.gpu_fraction
+    token = component.kv_bytes_per_token or model_files.read(engine.model).kv_bytes_per_token
+    memory = gpu_shares.memory(engine.accelerator, fraction, parameters, token, engine.args)
+    return memory.cache_tokens if memory else None
 
 
 def _replicas(component: AnyComponent) -> tuple[int, int] | None:
@@ -108,23 +159,10 @@ def _replicas(component: AnyComponent) -> tuple[int, int] | None:
     return (replicas.min, replicas.max) if replicas else None
 
 
-def _on_gpu(engine: Engine) -> bool:
-    return engine.accelerator != "cpu"
-
-
 def _counted(engine: Engine) -> float | None:
     """Count the parameters of a model in a folder of this machine, from its files' headers."""
-    name = engine.model
-    folder = demo.model_path(name.removeprefix("demo:")) if name.startswith("demo:") else Path(name)
-    files = sorted(folder.glob("*.safetensors")) if folder.is_dir() else []
-    return float(sum(map(_parameters, files))) or None
-
-
-def _parameters(file: Path) -> int:
-    # A safetensors file begins with the length of a JSON header that gives every tensor's shape.
-    with file.open("rb") as stream:
-        header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
-    return sum(math.prod(t["shape"]) for name, t in header.items() if name != "__metadata__")
+    folder = model_files.folder(engine.model)
+    return model_files.in_folder(folder).parameters if folder else None
 
 
 def _total(values: list[float | None]) -> float | None:
@@ -132,19 +170,30 @@ def _total(values: list[float | None]) -> float | None:
     return math.fsum(known) if len(known) == len(values) else None
 
 
-def _gpus(found: list[ComponentRow], end: int) -> int:
-    return sum(row.gpus_per_replica * row.replicas[end] for row in found if row.replicas)
+def _gpus(blend: BlendConfig, found: list[ComponentRow], end: int) -> int:
+    """Whole GPUs with the fewest or the most replicas; shares of one group are on the same ones."""
+    engines = {c.id: c.engine for c in blend.components if isinstance(c, VllmComponent)}
+    counts = {row.id: row.replicas[end] for row in found if row.replicas and row.id in engines}
+    return gpu_shares.gpus(
+        (engines[name].replica_group or name, engines[name], count)
+        for name, count in counts.items()
+    )
 
 
 def _gpu_cell(row: ComponentRow) -> str:
     if not row.gpus_per_replica or not row.replicas:
         return "0"
-    low, high = (row.gpus_per_replica * n for n in row.replicas)
-    return f"{_range((low, high))} {row.accelerator}"
+    low, high = (f"{row.gpus_per_replica * n:g}" for n in row.replicas)
+    return f"{low if low == high else f'{low} to {high}'} {row.accelerator}"
 
 
 def _range(ends: tuple[int, int]) -> str:
     return str(ends[0]) if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
+
+
+def _size(size_bytes: float) -> str:
+    exponent, unit = (30, "GiB") if size_bytes >= 2**30 else (20, "MiB")
+    return f"{size_bytes / 2**exponent:.3g} {unit}"
 
 
 def _count(parameters: float | None) -> str:

@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -51,9 +52,7 @@ def _compared(name: str, against: str | None, url: str | None, now: float) -> di
     from blended.learning.components_document import document
     from blended.learning.reading import read
 
-    store = open_store(os.environ, url)
-    try:
-        store.migrate()
+    with closing(open_store(os.environ, url)) as store:
         definition = stored_experiments.find(store, name).definition
         arms = [
             arm for arm in definition.arms if sum(p > 0 for p in arm.probabilities.values()) > 1
@@ -71,8 +70,6 @@ def _compared(name: str, against: str | None, url: str | None, now: float) -> di
                 definition.day_s,
                 name,
             )
-    finally:
-        store.close()
     compared = [compare(decisions, arm.id, arm.probabilities, against) for arm in arms]
     return document(definition, compared, decisions.left_out, end - definition.day_s)
 

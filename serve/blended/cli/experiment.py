@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections import Counter
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from blended.cli import components
+from blended.cli import components, layout
 from blended.cli import experiment_tables as shown
 from blended.cli.times import moment
 from blended.config import BlendConfig, Experiment, loading
@@ -44,18 +45,27 @@ def preview(
     at: Annotated[
         datetime | None, typer.Option(parser=moment, metavar="TIME", help="Now without it.")
     ] = None,
+    as_json: layout.AsJson = False,
 ) -> None:
     """Show the arms, their shares and the arms of users, without enrolling any user."""
+    from blended.experiments import exclusion
+
     config = loading.load(source)
     if not config.experiments:
         raise ConfigError(f"'{source}' has no experiments; add some under 'experiments:'.")
     when = (at or datetime.now(UTC)).timestamp()
     names = [f"user-{i}" for i in range(_MADE_UP)]
-    counts = {e.name: _counts(config, e, names) for e in config.experiments}
-    for table in shown.preview_tables(config, counts, len(names)):
-        console.print(table)
-    if users:
-        console.print(shown.user_table(_assigned(config, users, when)))
+    found = shown.Preview(
+        config,
+        len(names),
+        {e.name: _counts(config, e, names) for e in config.experiments},
+        _assigned(config, users or [], when),
+        exclusion.of_everybody(config.experiments, config.holdout, when),
+    )
+    if as_json:
+        layout.show_json(found.document())
+        return
+    shown.show_preview(console, found)
 
 
 def _counts(config: BlendConfig, experiment: Experiment, users: list[str]) -> Counter[str]:
@@ -67,13 +77,24 @@ def _counts(config: BlendConfig, experiment: Experiment, users: list[str]) -> Co
     return Counter(a.arm for a in found if a is not None and a.experiment is not None)
 
 
-def _assigned(config: BlendConfig, users: list[str], at: float) -> dict[str, tuple[str, str]]:
+def _assigned(config: BlendConfig, users: list[str], at: float) -> dict[str, tuple[str, str, str]]:
+    """Experiment, arm, and the reason for none, of users as clients name them."""
+    from blended.experiments import exclusion
     from blended.experiments.assignment import assign
     from blended.journal.identity import Identity
 
-    identity = Identity(state.journal_secret())
-    found = {u: assign(config.experiments, config.holdout, identity.user(u), at) for u in users}
-    return {user: (a.experiment or "-", a.arm) if a else ("-", "-") for user, a in found.items()}
+    if not users:
+        return {}
+    identity, found = Identity(state.journal_secret()), dict[str, tuple[str, str, str]]()
+    for user in users:
+        name = identity.user(user)
+        assigned = assign(config.experiments, config.holdout, name, at)
+        if assigned is None or assigned.experiment is None:
+            reason = exclusion.of_user(config.experiments, config.holdout, name, at)
+            found[user] = ("-", assigned.arm if assigned else "-", reason)
+        else:
+            found[user] = (assigned.experiment, assigned.arm, "")
+    return found
 
 
 @app.command()
@@ -93,6 +114,11 @@ def plan(
     """Users and days that an experiment of two arms needs to show an effect of a given size."""
     from blended.experiments import power as powers
 
+    if retention * (1 + lift) >= 1:
+        raise ConfigError(
+            f"A lift of {lift:+.0%} on a retention of {retention:.0%} is a retention of "
+            f"{retention * (1 + lift):.0%}, which no arm can have; --lift 0.05 is +5 %."
+        )
     variances = {
         "retention": powers.retention_variance(retention),
         "engagement": powers.engagement_variance(retention, variation),
@@ -106,14 +132,14 @@ def plan(
         for name, variance in variances.items()
         for kind in ("fixed horizon", "always valid")
     }
-    console.print(shown.plan_table(needs, lift, day, power))
+    shown.show_plan(console, needs, lift, day, power)
 
 
 @app.command()
 def report(
     name: Annotated[str, typer.Argument(help="The experiment.")],
     journal: Journal = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document, no tables.")] = False,
+    as_json: layout.AsJson = False,
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the report with its plots, too.")
     ] = None,
@@ -133,8 +159,7 @@ def report(
     if as_json:
         typer.echo(json.dumps(found))
         return
-    for part in shown.report_parts(found):
-        console.print(part)
+    shown.show_report(console, found)
     if html is not None:
         console.print(f"The plots are in {html}.", highlight=False, soft_wrap=True)
 
@@ -146,9 +171,8 @@ def _report(name: str, url: str | None, now: float) -> "Report":
     from blended.experiments.report import Report
     from blended.journal.from_config import open_store
 
-    store = open_store(os.environ, url)
-    try:
-        store.migrate()
+    with closing(open_store(os.environ, url)) as store:
+        store.open()
         known = experiments.find(store, name)
         # Progress is printed apart from the requested output.
         with Progress(console=Console(stderr=True), transient=True) as progress:
@@ -157,6 +181,4 @@ def _report(name: str, url: str | None, now: float) -> "Report":
                 store, known.definition, now, lambda done: progress.update(task, completed=done)
             )
         realised = experiments.realised(store, known.definition, panel.end)
-    finally:
-        store.close()
     return Report(analyse(panel, now), realised, known.notes)

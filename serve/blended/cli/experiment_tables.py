@@ -1,13 +1,14 @@
 """The tables that the command line prints of experiments."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from rich.console import RenderableType
-from rich.table import Table
+from rich.console import Console
 from rich.text import Text
 
-from blended.config import BlendConfig
+from blended.cli import layout
+from blended.config import Arm, BlendConfig
 from blended.router.selection import normalise
 
 _PAPER = {
@@ -18,75 +19,118 @@ _PAPER = {
 }
 
 
-def preview_tables(
-    config: BlendConfig, counts: Mapping[str, Mapping[str, int]], users: int
-) -> Iterator[Table]:
-    """Each experiment's arms: their shares, their distributions, and made-up users in them."""
-    for experiment in config.experiments:
+@dataclass(frozen=True)
+class Preview:
+    """What a blend's experiments would do: made-up users by experiment and arm, and real ones.
+
+    `users` are experiment, arm and the reason for none, by the name of the user.
+    """
+
+    config: BlendConfig
+    made_up: int
+    counts: Mapping[str, Mapping[str, int]]
+    users: Mapping[str, tuple[str, str, str]]
+    notes: Sequence[str]
+
+    def document(self) -> dict[str, Any]:
+        """All of it for programs."""
+        keys = ("experiment", "arm", "reason")
+        return {
+            "experiments": {
+                e.name: [
+                    {
+                        "arm": arm.id,
+                        "share": arm.share / sum(other.share for other in e.arms),
+                        "distribution": dict(_distribution(self.config, arm)),
+                        "made_up_users": self.counts[e.name].get(arm.id, 0),
+                    }
+                    for arm in e.arms
+                ]
+                for e in self.config.experiments
+            },
+            "made_up_users": self.made_up,
+            "users": {u: dict(zip(keys, found, strict=True)) for u, found in self.users.items()},
+            "notes": list(self.notes),
+        }
+
+
+def show_preview(console: Console, preview: Preview) -> None:
+    """Each experiment's arms: their shares, their distributions, and users in them."""
+    for experiment in preview.config.experiments:
         low, high = experiment.users
         title = (
             f"{experiment.name}: {experiment.start:%F} to {experiment.end:%F}, "
             f"{experiment.eligible} users from {low:.0%} to {high:.0%} of layer {experiment.layer}"
         )
-        table = Table("arm", "share", "distribution", f"of {users:,} made-up users", title=title)
+        counts, rows = preview.counts[experiment.name], list[list[str]]()
         total = sum(arm.share for arm in experiment.arms)
         for arm in experiment.arms:
-            distribution = normalise(config.arm_weights(arm)).by_component
+            distribution = _distribution(preview.config, arm)
             drawn = ", ".join(f"{c} {p:.1%}" for c, p in distribution.items() if p)
             control = " (control)" if arm.id == experiment.control else ""
-            count = counts[experiment.name].get(arm.id, 0)
-            table.add_row(arm.id + control, f"{arm.share / total:.1%}", drawn, f"{count:,}")
-        outside = users - sum(counts[experiment.name].values())
-        table.add_row("in none", "", "the blend's own", f"{outside:,}")
-        yield table
+            count = f"{counts.get(arm.id, 0):,}"
+            rows.append([arm.id + control, f"{arm.share / total:.1%}", drawn, count])
+        outside = preview.made_up - sum(counts.values())
+        rows.append(["in none", "", "the blend's own", f"{outside:,}"])
+        heads = ("arm", "share", "distribution", f"of {preview.made_up:,} made-up users")
+        layout.show(console, heads, rows, title)
+    if preview.users:
+        heads = ("user", "experiment", "arm", "why in none")
+        layout.show(console, heads, [[user, *found] for user, found in preview.users.items()])
+    _sentences(console, [f"Note: {note}" for note in preview.notes])
 
 
-def user_table(assigned: Mapping[str, tuple[str, str]]) -> Table:
-    """The experiment and arm of each user."""
-    table = Table("user", "experiment", "arm")
-    for user, found in assigned.items():
-        table.add_row(user, *found)
-    return table
+def _distribution(config: BlendConfig, arm: Arm) -> Mapping[str, float]:
+    return normalise(config.arm_weights(arm)).by_component
 
 
-def plan_table(needs: Mapping[tuple[str, str], Any], lift: float, day: int, power: float) -> Table:
+def show_plan(
+    console: Console, needs: Mapping[tuple[str, str], Any], lift: float, day: int, power: float
+) -> None:
     """Users and days by measure and kind of interval."""
     title = f"To show {lift:+.1%} on day {day} with a power of {power:.0%}"
-    table = Table("measure", "interval", "users", "days", title=title)
-    for (measure, kind), need in needs.items():
-        table.add_row(measure, kind, f"{need.users:,}", f"{need.days:,}")
-    return table
+    rows = [[*names, f"{need.users:,}", f"{need.days:,}"] for names, need in needs.items()]
+    layout.show(console, ("measure", "interval", "users", "days"), rows, title)
 
 
-def report_parts(document: Mapping[str, Any]) -> Iterator[RenderableType]:
+def show_report(console: Console, document: Mapping[str, Any]) -> None:
     """The report as tables; the verdict is last, where users see it."""
-    yield _head(document)
-    yield _arms(document)
+    _sentences(console, _head(document))
+    _show_arms(console, document)
     if document["paper"]:
-        yield _paper(document)
+        _show_paper(console, document)
     if document["effects"]:
-        yield _effects(document, "goals (p corrected for all arms and goals)", is_goal=True)
-        yield _effects(document, "guardrails (p as it is)", is_goal=False)
-    for sentence in (*document["missing"], *document["notes"]):
-        yield Text(f"Note: {sentence}", style="yellow")
-    for sentence in document["verdict"]:
-        yield Text(sentence, style="bold")
+        title = "goals (p corrected for all arms and goals)"
+        _show_effects(console, document, title, is_goal=True)
+        _show_effects(console, document, "guardrails (p as it is)", is_goal=False)
+    notes = [f"Note: {sentence}" for sentence in (*document["missing"], *document["notes"])]
+    _sentences(console, notes, "yellow")
+    _sentences(console, document["verdict"], "bold")
 
 
-def _head(document: Mapping[str, Any]) -> Text:
-    simulated = "SIMULATED: no people were asked.\n" if document["simulated"] else ""
+def _sentences(console: Console, sentences: Iterable[str], style: str = "") -> None:
+    for sentence in sentences:
+        console.print(Text(layout.wrapped(sentence, console.width), style), soft_wrap=True)
+
+
+def _head(document: Mapping[str, Any]) -> Iterator[str]:
+    if document["simulated"]:
+        yield "SIMULATED: no people were asked."
     left_out = document["left_out"]
-    return Text(
-        f"{simulated}{document['experiment']}: {document['start']} to {document['until']}, control "
+    yield (
+        f"{document['experiment']}: {document['start']} to {document['until']}, control "
         f"'{document['control']}', {document['interval']} intervals of 95 %, curves to day "
-        f"{document['days']}\nSample ratio mismatch: p = {document['srm']['p']:.3g}; left out: "
+        f"{document['days']}"
+    )
+    yield (
+        f"Sample ratio mismatch: p = {document['srm']['p']:.3g}; left out: "
         f"{left_out['in_two_arms']:,} users met in two arms, {left_out['known_before']:,} who had "
         "come before the start"
     )
 
 
-def _arms(document: Mapping[str, Any]) -> Table:
-    table = Table("arm", "users", "share", "responses", "drawn (probability)")
+def _show_arms(console: Console, document: Mapping[str, Any]) -> None:
+    rows = []
     for name, arm in document["arms"].items():
         drawn = ", ".join(
             f"{component} {c['drawn']:.1%} ({c['probability']:.1%})"
@@ -94,35 +138,41 @@ def _arms(document: Mapping[str, Any]) -> Table:
             if c["probability"] and c["drawn"] is not None
         )
         users, responses = f"{arm['users']:,}", f"{arm['responses']:,}"
-        table.add_row(name, users, f"{arm['share']:.1%}", responses, drawn)
-    return table
+        rows.append([name, users, f"{arm['share']:.1%}", responses, drawn])
+    layout.show(console, ("arm", "users", "share", "responses", "drawn (probability)"), rows)
 
 
-def _paper(document: Mapping[str, Any]) -> Table:
-    table = Table("arm", *_PAPER.values(), title="log ratio to control = intercept + slope · log k")
-    for arm, numbers in document["paper"].items():
-        table.add_row(arm, *(_number(numbers[name]) for name in _PAPER))
-    return table
+def _show_paper(console: Console, document: Mapping[str, Any]) -> None:
+    rows = [
+        [arm, *(_number(numbers[name]) for name in _PAPER)]
+        for arm, numbers in document["paper"].items()
+    ]
+    title = "log ratio to control = intercept + slope · log k"
+    layout.show(console, ("arm", *_PAPER.values()), rows, title)
 
 
 def _number(number: Mapping[str, float]) -> str:
     return f"{number['value']:+.3f} [{number['low']:+.3f}, {number['high']:+.3f}]"
 
 
-def _effects(document: Mapping[str, Any], title: str, is_goal: bool) -> Table:
+def _show_effects(console: Console, document: Mapping[str, Any], title: str, is_goal: bool) -> None:
     prefix = "always_valid_" if document["interval"] == "always valid" else ""
-    table = Table("measure", "arm", "control", "value", "lift, 95 % interval", "p", title=title)
+    rows = []
     for arm, effects in document["effects"].items():
         for measure, effect in effects.items():
             corrected = effect["corrected_p"]
-            if (corrected is not None) == is_goal:
-                low, high = effect[f"{prefix}low"], effect[f"{prefix}high"]
-                table.add_row(
+            if (corrected is not None) != is_goal:
+                continue
+            low, high = effect[f"{prefix}low"], effect[f"{prefix}high"]
+            rows.append(
+                [
                     document["labels"][measure],
                     arm,
                     f"{effect['control']:.4g}",
                     f"{effect['value']:.4g}",
                     f"{effect['lift']:+.1%} [{low:+.1%}, {high:+.1%}]",
                     f"{corrected if is_goal else effect['p']:.2g}",
-                )
-    return table
+                ]
+            )
+    heads = ("measure", "arm", "control", "value", "lift, 95 % interval", "p")
+    layout.show(console, heads, rows, title)

@@ -1,9 +1,12 @@
-"""`blended journal`: export records from the journal, and remove records."""
+"""`blended journal`: export records from the journal, and remove records.
+
+Only `migrate` makes a database: with a wrong address the others would find an empty one.
+"""
 
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -11,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from blended.cli.times import moment
+from blended.cli.times import past
 from blended.folders import state_dir
 from blended.journal.identity import Identity
 from blended.launch import state
@@ -48,9 +51,11 @@ Url = Annotated[
 @app.command()
 def export(
     folder: Annotated[Path, typer.Argument(help="Where the files go.")],
-    since: Annotated[datetime, typer.Option(parser=moment, metavar="TIME", help="UTC.")],
+    since: Annotated[
+        datetime, typer.Option(parser=past, metavar="TIME", help="UTC, or 24h or 7d ago.")
+    ],
     until: Annotated[
-        datetime | None, typer.Option(parser=moment, metavar="TIME", help="Now without it.")
+        datetime | None, typer.Option(parser=past, metavar="TIME", help="Now without it.")
     ] = None,
     to: Annotated[Format, typer.Option(help="The kind of files.")] = Format.PARQUET,
     contents: Annotated[bool, typer.Option("--contents", help="Texts, too.")] = False,
@@ -64,6 +69,16 @@ def export(
         files = exporting.export(store, since.timestamp(), end, folder, to.value, contents)
     for path, rows in files.items():
         typer.echo(f"{path}: {rows:,} rows")
+
+
+@app.command()
+def migrate(database: Url = None) -> None:
+    """Create the journal's tables, or bring them up to date; routers do it by themselves."""
+    from blended.journal.from_config import open_store
+
+    with closing(open_store(os.environ, database)) as store:
+        store.migrate()
+    typer.echo("The journal's tables are up to date.")
 
 
 @app.command()
@@ -112,9 +127,6 @@ def _store(url: str | None) -> Iterator["Store"]:
     # These imports take a while; the other commands of `blended` do not need them.
     from blended.journal.from_config import open_store
 
-    store = open_store(os.environ, url)
-    try:
-        store.migrate()
+    with closing(open_store(os.environ, url)) as store:
+        store.open()
         yield store
-    finally:
-        store.close()

@@ -6,16 +6,15 @@ import os
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
-from blended.cli import keys_editing
-from blended.cli.times import moment
+from blended.cli import keys_editing, layout
+from blended.cli.times import future
 from blended.errors import ConfigError
 from blended.router.access import keys_file
 
@@ -27,7 +26,7 @@ File = Annotated[Path, typer.Option(help="The keys file: api.keys_file of the bl
 PerMinute = Annotated[int | None, typer.Option(min=1, help="No limit without it.")]
 Expires = Annotated[
     datetime | None,
-    typer.Option(parser=moment, metavar="TIME", help="Refuse the key from then on; UTC."),
+    typer.Option(parser=future, metavar="TIME", help="Refuse the key from then on; UTC."),
 ]
 
 
@@ -55,13 +54,23 @@ def new(
 
 
 @app.command("list")
-def show(file: File) -> None:
-    """List the keys in the file and their limits."""
-    table = Table("name", "requests per minute", "tokens per minute", "expires")
-    for entry in keys_file.read(file):
-        limits = (entry.requests_per_minute, entry.tokens_per_minute, entry.expires)
-        table.add_row(entry.name, *("" if limit is None else str(limit) for limit in limits))
-    Console().print(table)
+def show(file: File, as_json: layout.AsJson = False) -> None:
+    """List the keys in the file and their limits; no hash is shown."""
+    now = datetime.now(UTC)
+    entries = keys_file.read(file)
+    if as_json:
+        layout.show_json([e.model_dump(mode="json", exclude={"sha256"}) for e in entries])
+        return
+    heads = ("name", "requests per minute", "tokens per minute", "expires")
+    layout.show(Console(), heads, [_cells(entry, now) for entry in entries])
+
+
+def _cells(entry: keys_file.KeyEntry, now: datetime) -> list[str]:
+    limits = (entry.requests_per_minute, entry.tokens_per_minute)
+    expires = "" if entry.expires is None else str(entry.expires)
+    is_over = entry.expires is not None and entry.expires <= now
+    shown = ("" if limit is None else str(limit) for limit in limits)
+    return [entry.name, *shown, f"{expires} (is over)" if is_over else expires]
 
 
 @app.command()

@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -84,16 +85,12 @@ def _learned(
     from blended.learning.queries import DAY_S
     from blended.learning.reading import read
 
-    store = open_store(os.environ, url)
-    try:
-        store.migrate()
+    with closing(open_store(os.environ, url)) as store:
         with Progress(console=Console(stderr=True), transient=True) as progress:
             task = progress.add_task("reading the journal", total=1.0)
             decisions = read(store, since, now, lambda done: progress.update(task, completed=done))
         first = gradient.read(store, since, now, decisions.components, DAY_S)
         made_up = simulated(store)
-    finally:
-        store.close()
     has_simulated = any(drawing.experiment in made_up for drawing in decisions.drawings)
     learned = learn(decisions, first, mixes, gpus)
     return document(learned, since, now - DAY_S, has_simulated)

@@ -1,4 +1,4 @@
-"""The command line: `blended check`, `up`, `status`, `apply`, `down`, `chat`, `models`, `demo`."""
+"""The command line: `blended up`, `status`, `apply`, `down`, `chat`, `models`, `demo`, and more."""
 
 import json
 import os
@@ -17,8 +17,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from blended import __version__
+from blended.cli import blend_files, experiment, journal, keys, layout, learn, running_tables
 from blended.cli import chat as conversation
-from blended.cli import check_tables, experiment, journal, keys, learn, running_tables
 from blended.config import BlendConfig, loading
 from blended.errors import BlendedError, LaunchError
 from blended.launch import state
@@ -32,13 +32,14 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+for _command in (blend_files.check, blend_files.init, blend_files.schema):
+    app.command()(_command)
 app.add_typer(keys.app, name="keys")
 app.add_typer(journal.app, name="journal")
 app.add_typer(experiment.app, name="experiment")
 app.add_typer(learn.app, name="learn")
 console = Console()
 
-Source = Annotated[str, typer.Argument(help="A YAML file, or the name of a preset.")]
 Port = Annotated[int, typer.Option(help="Where the API listens.", min=1024, max=65535)]
 Timeout = Annotated[float, typer.Option(help="Seconds to wait for every engine.", min=1)]
 Url = Annotated[str | None, typer.Option(help="The blend's address, if not this machine's own.")]
@@ -70,23 +71,23 @@ def main() -> None:
     try:
         app()
     except BlendedError as exc:
-        Console(stderr=True).print(
-            f"[bold red]error[/] {escape(str(exc) or type(exc).__name__)}",
-            highlight=False,
-            soft_wrap=True,
-        )
+        _say_error(str(exc) or type(exc).__name__)
         raise SystemExit(1) from exc
 
 
-@app.command()
-def check(source: Source) -> None:
-    """Print what a blend will deploy, or every mistake in its file."""
-    console.print(check_tables.table(loading.load(source)))
+def _say_error(message: str) -> None:
+    """Print an error: broken at blanks on a terminal, in whole lines for other programs."""
+    errors = Console(stderr=True)
+    text = f"error {message}"
+    if errors.is_terminal:
+        text = layout.wrapped(text, errors.width)
+    rest = escape(text.removeprefix("error"))
+    errors.print(f"[bold red]error[/]{rest}", highlight=False, soft_wrap=True)
 
 
 @app.command()
 def up(
-    source: Source,
+    source: blend_files.Source,
     port: Port = 8000,
     address: Address = None,
     timeout: Timeout = 1800,
@@ -115,8 +116,12 @@ def up(
     if detach:
         _say_where(_start(blend, port, timeout))
     else:
-        # Read the file again, because `apply` may have changed the running blend since.
-        _serve_until_interrupted(lambda: _start(loading.load(source), port, timeout), restart)
+
+        def read_again() -> BlendConfig:
+            """The file may have changed since, with the running blend; a pipe has nothing more."""
+            return blend if source == loading.STDIN else loading.load(source)
+
+        _serve_until_interrupted(lambda: _start(read_again(), port, timeout), restart)
 
 
 @app.command()
@@ -131,7 +136,13 @@ def status() -> None:
             "what is left of it; 'blended up' starts it again, and with --restart does so whenever "
             "its cluster ends."
         )
-    if not Client(running.url, state.client_key()).is_healthy():
+    is_healthy = Client(running.url, state.client_key()).is_healthy()
+    if running.starting and not is_healthy:
+        raise LaunchError(
+            f"'{running.blend}' is still starting: it answers at {running.url} once its components "
+            "are loaded."
+        )
+    if not is_healthy:
         raise LaunchError(
             f"'{running.blend}' runs, but {running.url} does not answer; its logs are in "
             f"'{running.temp_dir}'."
@@ -163,7 +174,7 @@ def down(address: Address = None) -> None:
 
 @app.command()
 def apply(
-    source: Source,
+    source: blend_files.Source,
     address: Address = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do it without asking.")] = False,
     timeout: Timeout = 1800,
@@ -191,9 +202,13 @@ def apply(
 
 
 @app.command()
-def models(url: Url = None) -> None:
+def models(url: Url = None, as_json: layout.AsJson = False) -> None:
     """List the blend and its components."""
-    console.print(running_tables.model_table(_client(url).models()))
+    found = _client(url).models()
+    if as_json:
+        layout.show_json(found)
+        return
+    running_tables.show_models(console, found)
 
 
 @app.command()
@@ -201,7 +216,7 @@ def chat(
     url: Url = None,
     model: Annotated[str | None, typer.Option(help="The blend, or one component.")] = None,
 ) -> None:
-    """Talk to the blend: /retry draws again, /model NAME changes the model, /quit leaves."""
+    """Talk to the blend; /help lists the commands, Ctrl-C ends a response."""
     conversation.Chat(_client(url), console, model).run()
 
 

@@ -4,19 +4,24 @@ from collections.abc import Iterable
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+
+from blended.cli import layout
 
 
-def model_table(entries: Iterable[dict[str, Any]]) -> Table:
-    """The API's list of models as a table."""
-    table = Table("model", "kind", "share", "description")
+def show_models(console: Console, entries: Iterable[dict[str, Any]]) -> None:
+    """Print the API's list of models."""
     entries = list(entries)
     shares: dict[str, float] = entries[0].get("selection", {}) if entries else {}
-    for entry in entries:
-        share = shares.get(entry["id"])
-        shown = "" if share is None else f"{share:.1%}"
-        table.add_row(entry["id"], entry["kind"], shown, entry["description"])
-    return table
+    rows = [
+        (
+            entry["id"],
+            entry["kind"],
+            f"{shares[entry['id']]:.1%}" if entry["id"] in shares else "",
+            entry["description"],
+        )
+        for entry in entries
+    ]
+    layout.show(console, ("model", "kind", "share", "description"), rows)
 
 
 def say_where(console: Console, url: str, key: str, model: str) -> None:

@@ -3,6 +3,7 @@
 import gc
 import os
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,8 @@ from starlette.types import ASGIApp
 from blended import demo
 from blended.components.internal_key import Guard
 from blended.components.placement import bundle_selectors, replica_options, worker_bundles
-from blended.config import Engine, Tracing
+from blended.components.start_order import alone, lock_file
+from blended.config import Engine, Tracing, gpu_shares
 from blended.errors import ConfigError
 from blended.internal import INTERNAL_KEY_ENV
 from blended.tracing import ENDPOINT_ENV, environment
@@ -56,7 +58,9 @@ class EngineReplica:
     Ray's own builder also loads vLLM, in another process, only to describe the application.
     """
 
-    async def __init__(self, arguments: Mapping[str, Any]) -> None:  # type: ignore[misc]
+    async def __init__(  # type: ignore[misc]
+        self, arguments: Mapping[str, Any], shares_gpu: bool = False
+    ) -> None:
         # Imports make a third of a million objects that stay: do not search them for garbage.
         gc.disable()
         try:
@@ -64,7 +68,8 @@ class EngineReplica:
         finally:
             gc.enable()
         self._server: Any = server(arguments)
-        await self._server.start()
+        async with alone(lock_file()) if shares_gpu else nullcontext():
+            await self._server.start()
 
     async def __serve_build_asgi_app__(self) -> ASGIApp:
         """Ray Serve's hook for an application that is made when the replica starts."""
@@ -107,7 +112,8 @@ def build_vllm(args: VllmArgs) -> "Application":
         ray_actor_options={"runtime_env": arguments["runtime_env"]},
         **(arguments["deployment_config"] | replica_options(args.engine)),
     )
-    return picked(deployment(serve.ingress()(EngineReplica)).bind(arguments))
+    replica = deployment(serve.ingress()(EngineReplica))
+    return picked(replica.bind(arguments, args.engine.gpu_fraction is not None))
 
 
 def llm_config(component: str, engine: Engine, tracing: Tracing | None = None) -> dict[str, Any]:
@@ -140,6 +146,7 @@ def llm_config(component: str, engine: Engine, tracing: Tracing | None = None) -
         "runtime_env": {
             "env_vars": {
                 **(_CPU_ENV if cpu else {}),
+                **_share(engine),
                 **environment(f"blended-{component}", tracing),
                 **engine.env,
             }
@@ -153,6 +160,12 @@ def llm_config(component: str, engine: Engine, tracing: Tracing | None = None) -
     }
 
 
+def _share(engine: Engine) -> dict[str, str]:
+    """vLLM's worker is an actor in the replica's bundle, and would ask for a whole GPU."""
+    fraction = engine.gpu_fraction
+    return {} if fraction is None else {"VLLM_RAY_PER_WORKER_GPUS": str(fraction)}
+
+
 def _engine_kwargs(engine: Engine, tracing: Tracing | None) -> dict[str, Any]:
     given: dict[str, Any] = {
         "tokenizer": engine.tokenizer,
@@ -160,6 +173,8 @@ def _engine_kwargs(engine: Engine, tracing: Tracing | None) -> dict[str, Any]:
         "tensor_parallel_size": engine.tensor_parallel_size,
         "chat_template": engine.chat_template,
     }
+    if engine.gpu_fraction is not None:
+        given["gpu_memory_utilization"] = gpu_shares.utilization(engine.gpu_fraction)
     kwargs = {name: value for name, value in given.items() if value is not None}
     # Usage then reports the cached tokens of a prompt.
     kwargs["enable_prompt_tokens_details"] = True

@@ -14,7 +14,7 @@ def selector(group: str | None) -> dict[str, str]:
 
 def worker_bundles(hardware: Hardware) -> list[Bundle]:
     """The resources of each worker of one replica."""
-    gpu = {} if hardware.accelerator == "cpu" else {"GPU": 1}
+    gpu = {} if hardware.accelerator == "cpu" else {"GPU": hardware.gpu_fraction or 1}
     return [{"CPU": hardware.cpus, **gpu}] * hardware.tensor_parallel_size
 
 

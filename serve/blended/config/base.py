@@ -11,6 +11,8 @@ from pydantic import (
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    WithJsonSchema,
     model_validator,
 )
 from pydantic_core import core_schema
@@ -32,7 +34,10 @@ def _moment(value: Json) -> Json:
         return value
 
 
-Moment = Annotated[AwareDatetime, BeforeValidator(_moment)]
+# A day is a time as well, which JSON Schema's date-time is not.
+Moment = Annotated[
+    AwareDatetime, BeforeValidator(_moment), WithJsonSchema({"type": "string", "title": "Time"})
+]
 
 
 def _no_boolean(value: Json) -> Json:
@@ -62,7 +67,12 @@ class Frozen(BaseModel):
     """Base of all configuration: immutable, unknown keys refused, no infinities."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=()
+        extra="forbid",
+        frozen=True,
+        allow_inf_nan=False,
+        protected_namespaces=(),
+        # A value may be a secret, and pydantic's own words go to logs.
+        hide_input_in_errors=True,
     )
 
     @classmethod
@@ -90,3 +100,8 @@ class Bound(Frozen):
         if isinstance(data, Mapping | Bound):
             return data
         raise ValueError("write one number, or some of min, default and max")
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: Any, handler: GetJsonSchemaHandler) -> Any:
+        """Pydantic's hook: the schema by which editors check it."""
+        return {"anyOf": [{"type": "number"}, handler(schema)]}

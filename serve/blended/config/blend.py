@@ -46,7 +46,7 @@ class BlendConfig(Frozen):
         except ValidationError as exc:
             errors = [_details(error) for error in exc.errors(include_url=False)] + errors
         if errors:
-            raise ValidationError.from_exception_data(cls.__name__, errors)
+            raise ValidationError.from_exception_data(cls.__name__, errors, hide_input=True)
         return config
 
     @property

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
-from blended.config import experiment_checks, remote_checks
+from blended.config import experiment_checks, gpu_checks, remote_checks
 from blended.config.components import Replicas
 from blended.config.inconsistency import Inconsistency, Path, error, is_number
 from blended.config.service import RouterReplicas
@@ -19,15 +19,18 @@ def inconsistencies(data: Any) -> list[Inconsistency]:
     if not isinstance(data, Mapping):
         return []
     components = data.get("components")
-    components = components if isinstance(components, list | tuple) else ()
+    if not isinstance(components, list | tuple):
+        # What names components would be wrong only for want of them.
+        return []
     rows = [(i, c) for i, c in enumerate(components) if isinstance(c, Mapping)]
     found = [*_ids(rows, data.get("name")), *_weights(rows, data.get("selection"))]
-    if data.get("components") in ([], ()):
+    if not components:
         found.append((("components",), [], error("a blend needs at least one component")))
     for index, component in rows:
         found += _bounds(index, component)
         found += remote_checks.of_component(index, component)
         found += _replicas(("components", index, "replicas"), component.get("replicas"), Replicas())
+    found += gpu_checks.of_components(rows)
     router = data.get("router")
     if isinstance(router, Mapping):
         found += _replicas(("router", "replicas"), router.get("replicas"), RouterReplicas())
@@ -58,10 +61,12 @@ def _weights(rows: list[tuple[int, Mapping[str, Any]]], selection: Any) -> Itera
         if name not in ids:
             message = f"there is no component '{name}'; the components are {', '.join(ids)}"
             yield (*path, str(name)), weight, error(message)
-    for name in ids:
-        if name not in weights:
-            message = f"component '{name}' has no weight; write 0 if it must not be drawn"
-            yield path, dict(weights), error(message)
+    if missing := [f"'{name}'" for name in ids if name not in weights]:
+        lacks = f"component {missing[0]} has no weight"
+        if len(missing) > 1:
+            lacks = f"components {', '.join(missing)} have no weight"
+        message = f"{lacks}; write 0 for one that must not be drawn"
+        yield path, dict(weights), error(message)
     if weights and all(is_number(w) and w == 0 for w in weights.values()):
         message = "all weights are 0; give at least one component a weight above 0"
         yield path, dict(weights), error(message)

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from blended.config.base import Bound, Frozen, Identifier, Json, Seconds
+from blended.config.engine_names import AcceleratorName, EngineArgument, ModelName
 
 
 class Sampling(Frozen):
@@ -111,17 +112,39 @@ class Replicas(Frozen):
     capacity: Capacity | None = None
 
 
+def _hundredths(fraction: float) -> float:
+    """Check a share of one GPU."""
+    if not 0.01 <= fraction <= 0.99 or abs(100 * fraction - round(100 * fraction)) > 1e-9:
+        raise ValueError(
+            "write a share of one GPU in hundredths, such as 0.3; leave it out for whole GPUs"
+        )
+    return fraction
+
+
+GpuFraction = Annotated[float, AfterValidator(_hundredths)]
+
+
 class Hardware(Frozen):
     """The hardware of one replica: GPUs of one type on one node, and CPUs beside each GPU.
 
     `accelerator` is `cpu` or one of Ray's accelerator types; `replica_group` names the group of
-    nodes that alone may hold the replicas.
+    nodes that alone may hold the replicas. `gpu_fraction` is the share of one GPU that a replica
+    takes, in hundredths: Ray's share of the card and, times 0.9, vLLM's `gpu_memory_utilization`.
+    Components of one replica group share its cards, and one card has to hold a replica of each.
     """
 
-    accelerator: str = "cpu"
+    accelerator: AcceleratorName = "cpu"
     tensor_parallel_size: Annotated[int, Field(ge=1)] = 1
+    gpu_fraction: GpuFraction | None = None
     cpus: Annotated[float, Field(ge=0)] = 1
     replica_group: Identifier | None = None
+
+    @property
+    def gpus(self) -> float:
+        """The GPUs of one replica: whole ones, a share of one, or none."""
+        if self.accelerator == "cpu":
+            return 0
+        return self.gpu_fraction or self.tensor_parallel_size
 
 
 class Engine(Hardware):
@@ -131,12 +154,12 @@ class Engine(Hardware):
     `chat_template` is Jinja text or the path of a file; `args` are vLLM's engine arguments.
     """
 
-    model: Annotated[str, Field(min_length=1)]
+    model: ModelName
     tokenizer: str | None = None
     chat_template: str | None = None
     max_model_len: Annotated[int, Field(ge=16)] | None = None
     env: Mapping[str, str] = {}
-    args: Mapping[str, Json] = {}
+    args: Mapping[EngineArgument, Json] = {}
 
 
 Capability = Literal["tools", "images", "json_schema", "logprobs", "reasoning"]
@@ -176,10 +199,16 @@ class Component(Frozen):
 
 
 class VllmComponent(Component):
-    """A chat model on vLLM, served by Ray Serve under `/components/<id>`."""
+    """A chat model on vLLM, served by Ray Serve under `/components/<id>`.
+
+    `kv_bytes_per_token` are the bytes of KV cache that one token takes: keys and values, 2 bytes
+    each, of all layers and heads. It is read from the model's `config.json` where that is on this
+    machine, and tells how many tokens a share of a GPU holds.
+    """
 
     kind: Literal["vllm"]
     engine: Engine
+    kv_bytes_per_token: Annotated[float, Field(gt=0)] | None = None
     replicas: Replicas = Replicas()
 
     @property
@@ -194,11 +223,15 @@ class RemoteComponent(Component):
     `dialect` says which fields the API takes, and under which names: those of OpenAI, of Mistral,
     or of vLLM; `compatible` passes all of them, the limit of tokens as `max_tokens`, and at most
     four texts that end a response.
+
+    With `prefetch` the API reads conversations ahead (`selection.look_ahead`), which it bills: that
+    helps where the API keeps prompts in a cache.
     """
 
     kind: Literal["remote"]
     dialect: Dialect = "compatible"
     sampling: RemoteSampling = RemoteSampling()
+    prefetch: bool = False
     base_url: Annotated[str, Field(pattern=r"^https?://[^\s?#]+$")]
     model: Annotated[str, Field(min_length=1)]
     api_key_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None

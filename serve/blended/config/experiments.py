@@ -16,12 +16,14 @@ class Arm(Frozen):
     """A part of an experiment's users, and the selection distribution that answers them.
 
     `share` is the part in proportion to the other arms' shares. A component that `weights` does not
-    name is never drawn; without weights the arm has the blend's own distribution.
+    name is never drawn; without weights the arm has the blend's own distribution, and without
+    `per_conversation` the blend's own number of seats.
     """
 
     id: Identifier
     share: Annotated[float, Field(gt=0, le=1e9)] = 1
     weights: Mapping[str, Weight] | None = None
+    per_conversation: Annotated[int, Field(ge=1, le=1000)] | None = None
 
 
 class Rehearsal(Frozen):

@@ -20,8 +20,23 @@ from blended.config.blend import BlendConfig
 PAGE = Path("docs/configuration.md")
 _HEAD = """# Configuration
 
-A blend is one YAML file. `blended check FILE` names every mistake in it at once. This page is made
-from the models that check it, by `python -m blended.config.reference`.
+A blend is one YAML file. `blended check FILE` names every mistake in it at once, each with its file
+and line; `-` reads the standard input. No message shows what may be a secret: values under headers,
+keys and variables, and what stands before the host of an address. `blended init` writes a file to
+start from.
+
+The names of accelerators are Ray's, and those below `engine.args` vLLM's
+(`serve/blended/config/engine_names.json`; a vLLM that is installed adds its own). Relative folders
+of models have to be on the machine that checks.
+
+`blended schema > blend.schema.json` writes a JSON Schema, which editors find by the first line of a
+file:
+
+```yaml
+# yaml-language-server: $schema=blend.schema.json
+```
+
+This page is made from the models that check a file, by `python -m blended.config.reference`.
 """
 _BOUNDS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤", "min_length": "at least", "pattern": "like"}
 

@@ -31,10 +31,22 @@ class Selection(Frozen):
     """The selection distribution: weights by component id, uniform when there are none.
 
     `seed` keys the draws: seed, conversation, turn and nonce together replay a draw.
+
+    With `look_ahead` the component of a conversation's next response is drawn when the response
+    before it has ended, and reads the conversation while the user does: its first token then comes
+    sooner. Draws stay as random as before. Engines get `scheduling_policy: priority`, so that
+    reading ahead waits for requests. With several router replicas it needs `api.shared_store` on
+    Redis: otherwise it serves the turns that reach the same replica again.
+
+    With `per_conversation` every conversation has so many seats, each drawn from the distribution,
+    and each of its responses is drawn among its seats. The components keep their shares over all
+    conversations, while one conversation has fewer components, which read less.
     """
 
     weights: Mapping[str, Weight] | None = None
     seed: str = ""
+    look_ahead: bool = False
+    per_conversation: Annotated[int, Field(ge=1, le=1000)] | None = None
 
 
 class Api(Frozen):
@@ -43,9 +55,10 @@ class Api(Frozen):
     `reveal_component` names the component of every response; `cors_origins` are the origins whose
     pages may call the API from a browser: `https://chat.example.org`, with any port
     `http://localhost:*`, or `*` for all. `keys_file` holds the clients' keys by their hashes;
-    without one the key in the environment variable BLENDED_API_KEY is the only one. `limits_store`
-    is where the rate limits of keys are counted: in each router replica's memory, or in a Redis
-    that all replicas share (`redis://host:6379`).
+    without one the key in the environment variable BLENDED_API_KEY is the only one. `shared_store`
+    keeps what all router replicas have to know, the counts of rate limits and the draws of
+    `selection.look_ahead`: in each replica's own memory, or in a Redis that all of them share
+    (`redis://host:6379`).
 
     `cache_salt` says which requests share an engine's prefix cache: those of one `key`, of one
     `user` of a key, or all (`none`). Usage tells a client of cached tokens only where the cache is
@@ -68,7 +81,7 @@ class Api(Frozen):
     cors_origins: tuple[Origin, ...] = ()
     keys_file: str | None = None
     dangerously_serve_without_keys: bool = False
-    limits_store: Annotated[str, Field(pattern=r"^(memory|rediss?)://\S*$")] = "memory://"
+    shared_store: Annotated[str, Field(pattern=r"^(memory|rediss?)://\S*$")] = "memory://"
 
 
 class RouterReplicas(Replicas):

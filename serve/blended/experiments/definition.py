@@ -11,7 +11,7 @@ from blended.config import Experiment, Rehearsal
 
 @dataclass(frozen=True)
 class ArmDefinition:
-    """An arm: its part of the experiment's users, and its selection distribution.
+    """An arm: its part of the experiment's users, its selection distribution, and its seats.
 
     Components that are never drawn are left out, so that a new component changes no arm.
     """
@@ -19,6 +19,7 @@ class ArmDefinition:
     id: str
     share: float
     probabilities: Mapping[str, float]
+    per_conversation: int | None = None
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Definition:
     end: float
     control: str
     arms: tuple[ArmDefinition, ...]
-    gpus: Mapping[str, int]
+    gpus: Mapping[str, float]
     session_gap_s: float
     day_s: float
     simulated: bool
@@ -48,9 +49,13 @@ class Definition:
         cls,
         experiment: Experiment,
         distributions: Mapping[str, Mapping[str, float]],
-        gpus: Mapping[str, int],
+        gpus: Mapping[str, float],
+        per_conversation: int | None = None,
     ) -> Self:
-        """From the configuration; `distributions` are the arms' probabilities by component."""
+        """From the configuration; `distributions` are the arms' probabilities by component.
+
+        `per_conversation` are the blend's own seats of a conversation.
+        """
         total = sum(arm.share for arm in experiment.arms)
         rehearsal = experiment.rehearsal
         return cls(
@@ -63,7 +68,12 @@ class Definition:
             end=experiment.end.timestamp(),
             control=experiment.control,
             arms=tuple(
-                ArmDefinition(arm.id, arm.share / total, _drawn(distributions[arm.id]))
+                ArmDefinition(
+                    arm.id,
+                    arm.share / total,
+                    _drawn(distributions[arm.id]),
+                    arm.per_conversation or per_conversation,
+                )
                 for arm in experiment.arms
             ),
             gpus=gpus,

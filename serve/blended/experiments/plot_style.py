@@ -51,7 +51,7 @@ STYLE: Any = {
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart, without the yellow that is
 # hard to see on white; wine is Tol's.
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#882255")
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#882255")
 _MARKERS = "sD^vPX*"
 _DAYS = (1, 2, 5, 10, 20, 30)
 _STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
@@ -62,7 +62,7 @@ _FARTHEST = 3.0
 def looks(document: Document) -> dict[str, dict[str, Any]]:
     """The colour and marker of each arm in all plots: arms stay apart on grey paper too."""
     tests = [arm for arm in document["arms"] if arm != document["control"]]
-    given = zip(tests, cycle(_COLOURS), cycle(_MARKERS))
+    given = zip(tests, cycle(COLOURS), cycle(_MARKERS))
     found = {arm: {"color": colour, "marker": marker} for arm, colour, marker in given}
     return {**found, document["control"]: {"color": CONTROL, "marker": "o"}}
 

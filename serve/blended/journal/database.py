@@ -79,6 +79,10 @@ class Database:
                 yield connection
             self._refuse_replaced(connection)
 
+    def exists(self) -> bool:
+        """Whether there is a file at the address; of a server only a connection can tell."""
+        return self._file is None or self._file.identity() is not None
+
     def is_migrated(self) -> bool:
         """Whether migrations have been run on what is there, and nothing went wrong since."""
         there = self._file.identity() if self._file else _SERVER

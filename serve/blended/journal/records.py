@@ -29,7 +29,8 @@ class ResponseRecord:
     `needs` are the capabilities that the request needed: the draw was among the components that
     have them (None in records of earlier versions). `probabilities` is the selection distribution,
     `distribution` its version (equal distributions have equal versions); `uniform` is the number
-    that picked `drawn` from it. `component` answered, and `propensity` is its probability given the
+    that picked `drawn` from it; `ahead` is the nonce that keyed it where look-ahead drew it before
+    the request came. `component` answered, and `propensity` is its probability given the
     components that were unavailable or had failed; both are None if no component answered.
     `left` are those that could be drawn then (None, too, in records of earlier versions).
     `failures` are the components that were asked in vain, each with the reason, in order.
@@ -80,6 +81,7 @@ class ResponseRecord:
     repetition: float | None = None
     needs: list[str] | None = None
     left: list[str] | None = None
+    ahead: str | None = None
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ from typing import Any
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
-from sqlalchemy import Row, Select, Table, and_, select, text
+from sqlalchemy import Row, Select, Table, and_, inspect, select, text
 
+from blended.errors import ConfigError
 from blended.journal import forgetting, pruning
 from blended.journal.database import Database, JournalUnavailable, RecordRefused
 from blended.journal.implicit_feedback import HORIZON_S
@@ -69,6 +70,23 @@ class Store:
                     f"of Blended knows ({exc}); update Blended."
                 ) from exc
             self._database.has_migrated(connection)
+
+    def open(self) -> None:
+        """Bring the tables up to date, of a database that has some: this creates none.
+
+        Raises:
+            ConfigError: there is no journal at the address.
+        """
+        if not self._database.exists() or not self._has_tables():
+            raise ConfigError(
+                f"There is no journal in {self._database.place}: no router has kept records there. "
+                "Correct the address, or make an empty one with 'blended journal migrate'."
+            )
+        self.migrate()
+
+    def _has_tables(self) -> bool:
+        with self._database.reading() as connection:
+            return inspect(connection).has_table(responses.name)
 
     def migrate_once(self) -> None:
         """Migrate, unless that was done: again when another file is there, or after a failure."""

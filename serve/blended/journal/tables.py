@@ -96,6 +96,7 @@ responses = _table(
     Column("repetition", Double),
     Column("needs", _DOCUMENT),
     Column("left", _DOCUMENT),
+    Column("ahead", Text),
     Index("responses_by_user", "user", "started_at"),
     Index("responses_by_lineage", "lineage", "started_at"),
     Index("responses_by_parent", "parent", "started_at"),

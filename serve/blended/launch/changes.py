@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from blended.app import COMPONENT_APP_PREFIX, ROUTER_APP
+from blended.app import COMPONENT_APP_PREFIX, PICKER, ROUTER_APP
 from blended.launch.json_diff import Difference, differences, shown
 from blended.router.selection import normalise
 
@@ -58,6 +58,7 @@ def changes(running: Applications, wanted: Applications) -> tuple[Change, ...]:
         *_settings(old, new),
         *_replicas(running, wanted),
         *(change for i in ids for change in _component(i, running, wanted)),
+        *_pickers(running, wanted),
         *_pause(running, new),
         *_router(running, wanted),
     ]
@@ -150,6 +151,29 @@ def _component(i: str, running: Applications, wanted: Applications) -> Iterator[
         yield Change("added", i, _addition(i, new, after, _shares(_blend(wanted))[i]))
     elif before is not None and after is not None:
         yield from _engine(i, new["kind"], before, after)
+
+
+def _pickers(running: Applications, wanted: Applications) -> Iterator[Change]:
+    """Changes of the deployments beside engines, once for all components with the same change."""
+    found: dict[str, list[str]] = {}
+    placed = set[str]()
+    for name in (name for name in wanted if name in running):
+        before, after = _picker(running[name]), _picker(wanted[name])
+        # One that comes or goes does so with its engine, or with the first group of the router.
+        if before and after and (difference := differences(before, after)):
+            found.setdefault(shown(difference), []).append(f"'{_id(name)}'")
+            if any(path != ("num_replicas",) for path, _, _ in difference):
+                placed.add(shown(difference))
+    for what, ids in found.items():
+        whose = f"The replica pickers of {', '.join(ids)}"
+        if what in placed:
+            yield Change("router", "router", f"{whose} are replaced ({what}), the engines stay.")
+        else:
+            yield Change("replicas", "router", f"{whose} change ({what}), without a restart.")
+
+
+def _picker(application: Mapping[str, Any]) -> Any:
+    return next((d for d in application["deployments"] if d["name"] == PICKER), None)
 
 
 def _removal(i: str, old: Any, before: Any) -> str:

@@ -11,8 +11,14 @@ import httpx
 
 from blended import sse
 from blended.errors import LaunchError
+from blended.router.blend import CLIENT_KEY_ENV
 
 Message = dict[str, str]
+
+_KEY_REMEDY = (
+    f"Set the environment variable {CLIENT_KEY_ENV} here to a key of the blend, as it was set "
+    "where the blend was started."
+)
 
 
 @dataclass(frozen=True)
@@ -122,4 +128,5 @@ def _raise_for_error(response: httpx.Response) -> None:
         message = response.json()["error"]["message"]
     except (ValueError, KeyError, TypeError):
         message = response.text[:200]
-    raise LaunchError(f"The blend answered {response.status_code}: {message}")
+    remedy = f" {_KEY_REMEDY}" if response.status_code == 401 else ""
+    raise LaunchError(f"The blend answered {response.status_code}: {message}{remedy}")

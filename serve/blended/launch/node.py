@@ -81,6 +81,7 @@ def start_node(
         marker=marker,
         temp_dir=temp_dir,
         pid=process.pid,
+        starting=True,
     )
     state.write_running(running)
     try:

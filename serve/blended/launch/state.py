@@ -18,7 +18,8 @@ class Running:
     """A local cluster that `blended up` started.
 
     `marker` is in the environment of every process of the cluster, and of no other process.
-    `stopping` says that somebody stops it, so that its end is no loss.
+    `starting` says that its blend has not answered yet, and `stopping` that somebody stops it, so
+    that its end is no loss.
     """
 
     blend: str
@@ -29,6 +30,7 @@ class Running:
     temp_dir: str
     pid: int
     stopping: bool = False
+    starting: bool = False
 
     @property
     def logs(self) -> Path:

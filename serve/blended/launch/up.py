@@ -5,12 +5,19 @@ import re
 import time
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from glob import glob
 from pathlib import Path
 
 from blended.app import COMPONENT_APP_PREFIX, serve_config
 from blended.components.placement import selector
-from blended.config import AnyComponent, BlendConfig, RemoteComponent, VllmComponent
+from blended.config import (
+    AnyComponent,
+    BlendConfig,
+    RemoteComponent,
+    VllmComponent,
+    gpu_shares,
+)
 from blended.errors import LaunchError
 from blended.launch import node, state
 from blended.launch.client import Client
@@ -48,6 +55,8 @@ def up_local(blend: BlendConfig, http_port: int, timeout_s: float, report: Repor
     except BaseException:
         node.stop_node(running)
         raise
+    running = replace(running, starting=False)
+    state.write_running(running)
     return running
 
 
@@ -177,10 +186,11 @@ def _refuse_missing_folders(blend: BlendConfig) -> None:
 
 def needed_gpus(blend: BlendConfig, leaving: Iterable[AnyComponent] = ()) -> int:
     """The GPUs that a blend needs to start, with those of components that are still leaving."""
-    return sum(
-        c.hardware.tensor_parallel_size * c.replicas.min
+    # All shares are on the cards of one machine, whatever their groups.
+    return gpu_shares.gpus(
+        ("", c.hardware, c.replicas.min)
         for c in (*blend.components, *leaving)
-        if not isinstance(c, RemoteComponent) and c.hardware.accelerator != "cpu"
+        if not isinstance(c, RemoteComponent)
     )
 
 

@@ -39,9 +39,11 @@ from blended.router.blend import Blend, definitions
 from blended.router.body import aside, read
 from blended.router.endpoints import OPEN, nowhere
 from blended.router.errors import Boundary, OnRefusal
-from blended.router.inquiry import FIELDS, Inquiry
+from blended.router.inquiry import CHAT, FIELDS, Ahead, Inquiry, seated
 from blended.router.journal_routes import JournalRoutes
+from blended.router.look_ahead import LookAhead, looks_ahead
 from blended.router.operations import Asked, Operation
+from blended.router.readers import Count
 from blended.router.response import Ending, RelayedResponse
 from blended.router.response_record import response_record
 from blended.router.timing import Timing
@@ -56,15 +58,22 @@ class Api:
     """The routes, with the blend and the access to it; both may change.
 
     `on_end` is called for every response, and for every request that no component answered, with
-    the trace's id if any; `on_refusal` for every other error, with HTTP status and error code.
+    the trace's id if any; `on_refusal` for every other error, with HTTP status and error code;
+    `on_look_ahead` for what look-ahead does.
     """
 
-    def __init__(self, on_end: OnEnd, on_refusal: OnRefusal = lambda *_: None) -> None:
+    def __init__(
+        self,
+        on_end: OnEnd,
+        on_refusal: OnRefusal = lambda *_: None,
+        on_look_ahead: Count = lambda *_: None,
+    ) -> None:
         self._on_end, self._on_refusal = on_end, on_refusal
         self._session: aiohttp.ClientSession | None = None
         self._changed = asyncio.Event()
         self.availability = Availability()
         self.arrivals = Arrivals()
+        self.look_ahead = LookAhead(self.availability, on_look_ahead)
         self.blend: Blend | None = None
         self.access: Access | None = None
         self.journal: Journal | None = None
@@ -113,6 +122,9 @@ class Api:
             yield
             watching.cancel()
             await asyncio.wait({watching})
+            await self.look_ahead.close()
+        if self.access is not None:
+            await self.access.store.close()
         if self.journal is not None:
             await asyncio.to_thread(self.journal.close)
 
@@ -152,7 +164,7 @@ class Api:
     async def _count_tokens(self, request: Request) -> Response:
         blend, _access = self._ready()
         asked = await _asked(blend, request, operations.MESSAGES)
-        inquiry = self._inquiry(blend, request, operations.MESSAGES, asked, time.time())
+        inquiry = self._inquiry(blend, request, operations.MESSAGES, asked, time.time(), None)
         tokens = await token_count.counted(self._connections(), inquiry)
         return JSONResponse({"input_tokens": tokens})
 
@@ -161,7 +173,10 @@ class Api:
         blend, access = self._ready()
         key: Key = request.scope[KEY]
         asked = await _asked(blend, request, operation)
-        inquiry = self._inquiry(blend, request, operation, asked, timing.started_at)
+        ahead = None
+        if asked.payload.get("model") == blend.config.name and operation.path == CHAT:
+            ahead = await self.look_ahead.taken(access.store, blend, asked.turn, request.headers)
+        inquiry = self._inquiry(blend, request, operation, asked, timing.started_at, ahead)
         payload = inquiry.payload
         charge = await access.limiter.charge(key, cost.at_most(inquiry))
         self.arrivals.count(payload["model"], inquiry.assignment, inquiry.needs)
@@ -173,7 +188,7 @@ class Api:
             availability=self.availability,
             attempts=Attempts(timing, trace, self.arrivals),
             headers=[(k.encode(), v.encode()) for k, v in limits.items()],
-            keep=self.journal is not None and self.journal.keep_content,
+            keep=self._keeps_content() or looks_ahead(inquiry),
             on_end=partial(self._ended, access, charge),
             translation=operation.translation(asked, inquiry.response_id, timing.started_at),
         )
@@ -185,6 +200,7 @@ class Api:
         operation: Operation,
         asked: Asked,
         started_at: float,
+        ahead: Ahead | None,
     ) -> Inquiry:
         """A checked request with everything on which its draw depends.
 
@@ -206,14 +222,16 @@ class Api:
         assignment = blend.assignment(model, user, started_at, turn.since)
         whole = models.distribution(blend, model, assignment)
         wanted = needs.needs(asked.payload)
-        distribution, needed = needs.drawn_among(str(model), whole, wanted, blend.upstreams)
+        reserve, needed = needs.drawn_among(str(model), whole, wanted, blend.upstreams)
+        seed, seats = blend.config.selection.seed, blend.per_conversation(model, assignment)
         inquiry = Inquiry(
             blend=blend,
             path=operation.path,
             payload=asked.payload,
             key_name=key.name,
             turn=turn,
-            nonce=request.headers.get("idempotency-key") or unique,
+            nonce=request.headers.get("idempotency-key") or (ahead.nonce if ahead else unique),
+            ahead=ahead,
             request_id=(request.headers.get("x-request-id") or unique)[:_LONGEST_ID],
             response_id=response_id,
             size_bytes=asked.size_bytes,
@@ -221,22 +239,28 @@ class Api:
             user=user,
             assignment=assignment,
             needs=needed,
-            distribution=distribution,
+            distribution=reserve if seats is None else seated(reserve, seats, seed, turn),
+            reserve=reserve,
         )
         _check_possible(inquiry)
         return inquiry
 
     async def _ended(self, access: Access, charge: Charge, ending: Ending) -> None:
         journal = self.journal
-        described = partial(response_record, ending, is_kept=journal is not None)
+        described = partial(response_record, ending, journal is not None, self._keeps_content())
         try:
             record = await aside(ending.inquiry.size_bytes, described)
             if journal is not None:
                 journal.append(record)
             ending.attempts.trace.end(record)
             self._on_end(record, ending.attempts.trace.id)
+            self.look_ahead.used(ending)
+            self.look_ahead.begin(self._connections(), access.store, ending)
         finally:
             await access.limiter.settle(charge, cost.spent(ending))
+
+    def _keeps_content(self) -> bool:
+        return self.journal is not None and self.journal.keep_content
 
     def _connections(self) -> aiohttp.ClientSession:
         assert self._session is not None, "the lifespan of the application was not started"

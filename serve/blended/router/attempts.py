@@ -63,7 +63,11 @@ async def answered(
         Complaint: a component refuses the request.
     """
     while choice := choose(
-        inquiry.distribution, availability.unavailable, attempts.failures, inquiry.uniform
+        inquiry.distribution,
+        availability.unavailable,
+        attempts.failures,
+        inquiry.uniform,
+        inquiry.reserve,
     ):
         upstream = inquiry.blend.upstreams[choice.component]
         if choice.component != inquiry.first_draw.component and not choice.neighbour:
@@ -79,6 +83,8 @@ async def answered(
                 attempts.trace.fail(exc.reason)
                 _log(upstream, exc)
                 attempts.failures.append(_failure(upstream, choice, exc))
+                if exc.reason == "full":
+                    availability.full(upstream)
                 if exc.reason not in ("full", "broken"):
                     availability.failed(upstream)
                 continue

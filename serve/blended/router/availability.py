@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
+import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import NoReturn
 
@@ -13,16 +14,21 @@ from blended.router.blend import Upstream
 
 logger = logging.getLogger(__name__)
 
+# A component that took no more requests is left in peace for so long.
+_FULL_S = 10.0
+
 
 class Availability:
     """The components that are out of the draw.
 
     A component leaves when a health check fails, or when the number of failed responses in a row
     reaches its health setting. It returns with the next check that succeeds. A component without
-    checks or responses so far counts as available.
+    checks or responses so far counts as available. `clock` gives seconds.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._full_at = dict[str, float]()
         self._out: set[str] = set()
         self._failures: dict[str, int] = {}
         self._waiting: defaultdict[str, set[asyncio.Timeout]] = defaultdict(set)
@@ -41,6 +47,21 @@ class Availability:
         failures = self._failures[upstream.id] = self._failures.get(upstream.id, 0) + 1
         if failures >= upstream.health.failures:
             self._leave(upstream, f"{failures} responses in a row failed")
+
+    def full(self, upstream: Upstream) -> None:
+        """Record that a component took no more requests."""
+        self._full_at[upstream.id] = self._clock()
+
+    def is_idle(self, upstream: Upstream, waiting: int) -> bool:
+        """Whether a component may get work that nobody waits for.
+
+        It is available, has taken every request lately, and fewer than `waiting` requests of this
+        router replica wait for it.
+        """
+        full_at = self._full_at.get(upstream.id)
+        is_full = full_at is not None and self._clock() - full_at < _FULL_S
+        is_out = upstream.id in self._out
+        return not is_out and not is_full and len(self._waiting[upstream.id]) < waiting
 
     def checked(self, upstream: Upstream, alive: bool) -> None:
         """Record a health check."""

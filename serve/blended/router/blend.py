@@ -10,6 +10,7 @@ from blended.config import (
     BlendConfig,
     Capability,
     Dialect,
+    Engine,
     Experiment,
     Health,
     History,
@@ -21,7 +22,7 @@ from blended.config import (
 from blended.errors import ConfigError
 from blended.experiments.assignment import Assignment, assign
 from blended.experiments.definition import Definition
-from blended.internal import INTERNAL_KEY_ENV, INTERNAL_PORT_ENV, prefix
+from blended.internal import INTERNAL_KEY_ENV, INTERNAL_PORT_ENV, PRIORITY, prefix
 from blended.router.selection import SelectionDistribution, normalise
 
 CLIENT_KEY_ENV = "BLENDED_API_KEY"
@@ -31,11 +32,13 @@ CLIENT_KEY_ENV = "BLENDED_API_KEY"
 class Upstream:
     """The address of one component, an OpenAI-compatible API of any kind, and how to ask it.
 
-    `tokenize_url` counts a prompt's tokens, if the component can. `gpus` is the number of GPUs of
-    one replica. `is_ours` is true for a component of this deployment, false for a remote API.
-    `dialect` says which fields it takes; `capabilities` is what it can do beyond texts.
+    `tokenize_url` counts a prompt's tokens, if the component can. `gpus` are those of one
+    replica, or its share of one. `is_ours` is true for a component of this deployment, false for a
+    remote API. `dialect` says which fields it takes; `capabilities` is what it can do beyond texts.
     `passthrough` lists the fields that reach it beyond those that reach every component.
-    `salt_secret` keys the salts of its prefix cache; None if it takes no salts.
+    `reads_ahead` is true for a component that reads conversations ahead, `takes_priority` for one
+    that then lets requests pass. `salt_secret` keys the salts of its prefix cache; None if it takes
+    no salts.
     """
 
     id: str
@@ -51,11 +54,13 @@ class Upstream:
     context_tokens: int | None
     tokenize_url: str | None
     max_replicas: int
-    gpus: int
+    gpus: float
     is_ours: bool
     dialect: Dialect
     capabilities: frozenset[Capability]
     passthrough: tuple[str, ...]
+    reads_ahead: bool
+    takes_priority: bool
     salt_secret: str | None = field(repr=False)
 
     def authorization(self) -> dict[str, str]:
@@ -83,6 +88,17 @@ class Blend:
         distributions = [d.by_component for d in (self.distribution, *arms)]
         chances = {name for d in distributions for name, chance in d.items() if chance > 0}
         return [upstream for name, upstream in self.upstreams.items() if name in chances]
+
+    def per_conversation(self, model: object, assignment: Assignment | None) -> int | None:
+        """The number of seats in a conversation with `model`, None without seats."""
+        if model != self.config.name:
+            return None
+        whole = self.config.selection.per_conversation
+        if assignment is None or assignment.experiment is None:
+            return whole
+        experiment = next(e for e in self.config.experiments if e.name == assignment.experiment)
+        arm = next(arm for arm in experiment.arms if arm.id == assignment.arm)
+        return arm.per_conversation or whole
 
     def assignment(
         self, model: object, user: str | None, at: float, since: float | None
@@ -113,8 +129,13 @@ def definitions(config: BlendConfig) -> list[Definition]:
     """The experiments of a blend, with everything on which their results depend."""
     gpus = {component.id: _gpus(component) for component in config.components}
     return [
-        Definition.of(e, {i: d.by_component for i, d in _distributions(config, e).items()}, gpus)
-        for e in config.experiments
+        Definition.of(
+            experiment,
+            {i: d.by_component for i, d in _distributions(config, experiment).items()},
+            gpus,
+            config.selection.per_conversation,
+        )
+        for experiment in config.experiments
     ]
 
 
@@ -158,8 +179,14 @@ def _upstream(component: AnyComponent, components_url: str, environ: Mapping[str
         dialect=component.dialect if isinstance(component, RemoteComponent) else "vllm",
         capabilities=_capabilities(component),
         passthrough=component.passthrough,
+        reads_ahead=not isinstance(component, RemoteComponent) or component.prefetch,
+        takes_priority=isinstance(component, VllmComponent) and _takes_priority(component.engine),
         salt_secret=_salt_secret(component, environ, key),
     )
+
+
+def _takes_priority(engine: Engine) -> bool:
+    return bool(engine.args.get("scheduling_policy", PRIORITY) == PRIORITY)
 
 
 def _salt_secret(
@@ -191,7 +218,5 @@ def _capabilities(component: AnyComponent) -> frozenset[Capability]:
     return frozenset(found)
 
 
-def _gpus(component: AnyComponent) -> int:
-    if not isinstance(component, VllmComponent) or component.engine.accelerator == "cpu":
-        return 0
-    return component.engine.tensor_parallel_size
+def _gpus(component: AnyComponent) -> float:
+    return component.engine.gpus if isinstance(component, VllmComponent) else 0

@@ -35,7 +35,7 @@ class Router:
         # This package's log lines go where Ray Serve's lines go, in the same form.
         logging.getLogger("blended").parent = logging.getLogger("ray.serve")
         self._telemetry = Telemetry()
-        self._api = Api(self._ended, self._telemetry.refused)
+        self._api = Api(self._ended, self._telemetry.refused, self._telemetry.looked_ahead)
         self._granted: config.Api | None = None
         self._kept: config.Journal | None = None
 
@@ -76,9 +76,9 @@ class Router:
         if api == granted:
             return current
         renewed = access(api, os.environ)
-        if api.limits_store == granted.limits_store:
-            return replace(renewed, limiter=current.limiter)
-        await current.limiter.close()
+        if api.shared_store == granted.shared_store:
+            return replace(renewed, limiter=current.limiter, store=current.store)
+        await current.store.close()
         return renewed
 
     def _journal(self, settings: config.Journal) -> Journal | None:

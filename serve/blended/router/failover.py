@@ -49,18 +49,20 @@ def choose(
     unavailable: Collection[str],
     failures: Sequence[Failure],
     uniform: Callable[[int], float],
+    reserve: SelectionDistribution | None = None,
 ) -> Choice | None:
     """The next component to ask after `failures`; None when none is left.
 
     `uniform(k)` is the number in [0, 1) for the k-th draw of this response. The first draw is over
     the whole distribution, so that it does not depend on availability. If all components count as
-    unavailable they are asked nevertheless, because a health check may be wrong.
+    unavailable they are asked nevertheless, because a health check may be wrong. Once none of the
+    distribution is left, the draws are over `reserve`, which has at least the same components.
     """
     if failures and _is_worth_repeating(failures):
         return replace(failures[-1].choice, neighbour=True)
     intended = draw(distribution, uniform(0))
     failed = {failure.component for failure in failures}
-    left = _left(distribution, unavailable, failed)
+    left = _left(distribution, reserve or distribution, unavailable, failed)
     if left is None:
         return None
     if not failures and intended.component in left.components:
@@ -80,7 +82,11 @@ def _is_worth_repeating(failures: Sequence[Failure]) -> bool:
 
 
 def _left(
-    distribution: SelectionDistribution, unavailable: Collection[str], failed: Collection[str]
+    distribution: SelectionDistribution,
+    reserve: SelectionDistribution,
+    unavailable: Collection[str],
+    failed: Collection[str],
 ) -> SelectionDistribution | None:
-    everybody_out = exclude(distribution, unavailable) is None
-    return exclude(distribution, {*failed, *(() if everybody_out else unavailable)})
+    everybody_out = exclude(reserve, unavailable) is None
+    out = {*failed, *(() if everybody_out else unavailable)}
+    return exclude(distribution, out) or exclude(reserve, out)

@@ -1,5 +1,7 @@
 """A checked request of a client, with everything on which the choice of a component depends."""
 
+import hashlib
+import json
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,14 +18,38 @@ FIELDS = {CHAT: CHAT_FIELDS, COMPLETIONS: COMPLETION_FIELDS}
 
 
 @dataclass(frozen=True)
+class Ahead:
+    """A draw that was made ahead of its request: its nonce, and the component that has read."""
+
+    nonce: str
+    component: str | None
+
+
+def seated(
+    distribution: SelectionDistribution, count: int, seed: str, turn: Turn
+) -> SelectionDistribution:
+    """The shares of the seats of a conversation: the same for all of its turns.
+
+    Conversations that are only derived are told apart by their users, if these are named.
+    """
+    whose = [turn.conversation, turn.user or ""]
+    key = hashlib.blake2b(json.dumps(whose).encode(), digest_size=16).hexdigest()
+    return selection.seats(
+        distribution, count, lambda seat: selection.uniform(seed, key, 0, f"seat/{seat}")
+    )
+
+
+@dataclass(frozen=True)
 class Inquiry:
     """A checked request of a client, with everything on which the choice of a component depends.
 
-    `nonce` keys the draw: a new one for each request, or a repeated one. `user` is the user that
+    `nonce` keys the draw: a new one for each request, a repeated one, or that which was drawn
+    `ahead`. `user` is the user that
     the client named, by their hash in the journal, and `assignment` the user's arm if it decides
     this request. `needs` are the capabilities that it needs. `distribution` is that of the arm or
-    of the blend among the components that have them, or gives probability 1 to the component that
-    the client named. `request_id` comes from the client or the proxy in front;
+    of the blend among the components that have them, by the seats of the conversation if it has
+    any, or gives probability 1 to the component that the client named; `reserve` is the same
+    without seats. `request_id` comes from the client or the proxy in front;
     `response_id` identifies the response to the client. `prompt_tokens` is an estimate from the
     request; `size_bytes` is the size of its body.
     """
@@ -34,6 +60,7 @@ class Inquiry:
     key_name: str
     turn: Turn
     nonce: str
+    ahead: Ahead | None
     request_id: str
     response_id: str
     size_bytes: int
@@ -42,6 +69,7 @@ class Inquiry:
     assignment: Assignment | None
     needs: tuple[Capability, ...]
     distribution: SelectionDistribution
+    reserve: SelectionDistribution
 
     def uniform(self, k: int) -> float:
         """The number that decides the k-th draw for this request."""
@@ -50,8 +78,8 @@ class Inquiry:
         return selection.uniform(seed, self.turn.conversation, self.turn.number, nonce)
 
     def possible(self) -> list[Upstream]:
-        """The components that may be drawn for this request."""
-        chances = self.distribution.by_component
+        """The components that may answer this request."""
+        chances = self.reserve.by_component
         return [self.blend.upstreams[name] for name, chance in chances.items() if chance > 0]
 
     @cached_property

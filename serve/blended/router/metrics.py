@@ -15,6 +15,7 @@ from blended.config.experiments import NO_ARM
 from blended.journal.records import ResponseRecord
 from blended.journal.spool import SpoolStatus
 from blended.router.blend import Blend
+from blended.router.readers import Outcome
 
 NONE = "none"
 
@@ -103,6 +104,21 @@ ROUTER = Metric(
     (),
     _ROUTER_S,
 )
+LOOK_AHEAD = Metric(
+    "blended_look_ahead",
+    "counter",
+    "Conversations that a component was `asked` to read ahead, and what came of it: `used` by its "
+    "next response, `unused` because another component gave it, `dropped` because the component "
+    "refused; `busy` when it was not asked, and `no_store` (of no component) while the shared "
+    "store does not answer.",
+    ("component", "outcome"),
+)
+LOOK_AHEAD_TOKENS = Metric(
+    "blended_look_ahead_tokens",
+    "counter",
+    "Prompt tokens that a component computed reading ahead.",
+    ("component",),
+)
 SHARE = Metric(
     "blended_share",
     "gauge",
@@ -142,6 +158,8 @@ METRICS = (
     ITL,
     E2E,
     ROUTER,
+    LOOK_AHEAD,
+    LOOK_AHEAD_TOKENS,
     SHARE,
     GPUS,
     AVAILABLE,
@@ -187,6 +205,13 @@ class Telemetry:
     def refused(self, status: int, code: str | None) -> None:
         """Count a request that the router itself refused."""
         self._count(REFUSALS, str(status), code or NONE)
+
+    def looked_ahead(self, component: str | None, outcome: Outcome, by: int) -> None:
+        """Count what look-ahead has done."""
+        if outcome == "tokens":
+            self._count(LOOK_AHEAD_TOKENS, component or NONE, by=by)
+        else:
+            self._count(LOOK_AHEAD, component or NONE, outcome, by=by)
 
     def spooled(self, status: SpoolStatus, before: SpoolStatus | None) -> None:
         """Report the spool's size and age, and the records and texts dropped since `before`."""

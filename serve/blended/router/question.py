@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import aiohttp
 
+from blended.internal import LOWEST_PRIORITY
 from blended.router import cache_salt, requests
 from blended.router.blend import Upstream
 from blended.router.body import aside
@@ -18,6 +20,17 @@ from blended.router.upstream import Question
 
 # What a response may take of a context where nothing limits it: at most so many tokens, and half.
 _UNLIMITED_TOKENS, _UNLIMITED_SHARE = 512, 0.5
+# The fields on which a prompt depends.
+_OF_PROMPT = (
+    "model",
+    "messages",
+    "tools",
+    "documents",
+    "chat_template",
+    "chat_template_kwargs",
+    "reasoning_effort",
+    "cache_salt",
+)
 
 
 async def question(
@@ -32,6 +45,41 @@ async def question(
     Unless `sure`, a history that is estimated to fit is not counted.
     """
     upstream = inquiry.blend.upstreams[choice.component]
+    body = await _body(session, inquiry, upstream, sure)
+    conversation = inquiry.turn.conversation
+    named = f"{conversation}-neighbour" if choice.neighbour else conversation
+    return await _posted(inquiry, upstream, body, named, context)
+
+
+async def reading(
+    session: aiohttp.ClientSession,
+    inquiry: Inquiry,
+    component: str,
+    said: str,
+    context: Mapping[str, str],
+) -> Question:
+    """The request with which a component reads a history that ends with the response `said`.
+
+    Its prompt is the beginning of the next turn's. The component has to generate something: it
+    generates one token, after the requests of others.
+    """
+    upstream = inquiry.blend.upstreams[component]
+    messages = [*inquiry.payload["messages"], {"role": "assistant", "content": said}]
+    heard = replace(inquiry, payload=inquiry.payload | {"messages": messages})
+    whole = await _body(session, heard, upstream, sure=False)
+    body = {name: value for name, value in whole.items() if name in _OF_PROMPT}
+    body |= {"max_tokens": 1, "temperature": 0}
+    if upstream.dialect == "vllm":
+        body["add_generation_prompt"] = False
+    if upstream.takes_priority:
+        body["priority"] = LOWEST_PRIORITY
+    return await _posted(heard, upstream, body, inquiry.turn.conversation, context)
+
+
+async def _body(
+    session: aiohttp.ClientSession, inquiry: Inquiry, upstream: Upstream, sure: bool
+) -> requests.Payload:
+    """The body for a component, in the words of vLLM."""
     body = requests.component_body(
         inquiry.payload,
         upstream.model,
@@ -48,13 +96,22 @@ async def question(
         body["messages"] = await aside(inquiry.size_bytes, lawful)
     if "reasoning" not in upstream.capabilities:
         body.pop("reasoning_effort", None)
+    return body
+
+
+async def _posted(
+    inquiry: Inquiry,
+    upstream: Upstream,
+    body: requests.Payload,
+    session: str,
+    context: Mapping[str, str],
+) -> Question:
     if upstream.dialect != "vllm":
         body = DIALECTS[upstream.dialect].body(body, is_chat=inquiry.path == CHAT)
-    conversation = turn.conversation
     return Question(
         upstream,
         inquiry.path,
-        f"{conversation}-neighbour" if choice.neighbour else conversation,
+        session,
         inquiry.response_id.partition("-")[2],
         await aside(inquiry.size_bytes, lambda: json.dumps(body).encode()),
         context,

@@ -1,6 +1,7 @@
 """From a request's bytes to the body that a component gets: parse, check, bound. Pure functions."""
 
 import json
+import re
 from collections.abc import Collection, Sequence
 from itertools import chain
 from typing import Any, NoReturn, TypeGuard
@@ -23,11 +24,17 @@ _MAX_DEPTH = 100
 _MAX_CONTAINERS, _MAX_VALUES = 2**16, 2**18
 _UNMARKED = bytes(set(range(256)) - set(b'"{[,'))
 _MAX_PROMPTS = 16
+# Where a body may hold surrogates: escaped, or in bytes that are not quite UTF-8.
+_SURROGATE_BYTES = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _DEFAULTS = Api()
 
 
 def parse(body: bytes) -> Payload:
     """Decode a request's JSON body.
+
+    Half a surrogate pair, which JSON can carry and no engine can encode, becomes U+FFFD, as
+    browsers write it.
 
     Raises:
         ApiError: 400, the body is not a JSON object, or has too many objects and lists, or nests
@@ -47,7 +54,13 @@ def parse(body: bytes) -> Payload:
         raise ApiError(400, f"The body is JSON but {_type(payload)}; send one JSON object.")
     if _containers(body) > _MAX_DEPTH and _is_deep(payload):
         raise ApiError(400, f"The body is nested more than {_MAX_DEPTH} deep; send flatter JSON.")
-    return payload
+    return _encodable(payload) if _SURROGATE_BYTES.search(body) else payload
+
+
+def _encodable(payload: Payload) -> Payload:
+    text = json.dumps(payload, ensure_ascii=False)
+    whole: Payload = json.loads(_SURROGATE.sub("\ufffd", text))
+    return whole
 
 
 def _containers(text: bytes) -> int:

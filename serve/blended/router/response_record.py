@@ -1,21 +1,19 @@
 """The journal's record of a response, from the router's data when the response ends."""
 
-import json
-from collections.abc import Iterable, Mapping
 from typing import Any
 
-from blended import sse
 from blended.journal import records
 from blended.journal.records import ResponseRecord
 from blended.router.inquiry import CHAT
 from blended.router.repetition import repetition
 from blended.router.response import Ending
+from blended.router.texts import texts
 from blended.router.turns import Lineage, lineage_of
 from blended.router.usage import reported
 
 
-def response_record(ending: Ending, is_kept: bool) -> ResponseRecord:
-    """The full record of a response; with its texts if its bytes were kept.
+def response_record(ending: Ending, is_kept: bool, keeps_content: bool = False) -> ResponseRecord:
+    """The full record of a response; with its texts if the journal keeps them.
 
     Without a journal to keep it, the record leaves out the messages before the response.
     """
@@ -25,7 +23,7 @@ def response_record(ending: Ending, is_kept: bool) -> ResponseRecord:
     if is_kept and inquiry.path == CHAT:
         lineage = lineage_of(turn, payload["messages"])
     prompt, cached, completion = _tokens(ending)
-    content = _content(ending) if ending.passage.keep else None
+    content = _content(ending) if keeps_content else None
     assignment = inquiry.assignment
     itl = timing.itl_s
     return ResponseRecord(
@@ -64,6 +62,7 @@ def response_record(ending: Ending, is_kept: bool) -> ResponseRecord:
         repetition=repetition(content) if content else None,
         needs=list(inquiry.needs),
         left=list(choice.left) if choice else None,
+        ahead=inquiry.ahead.nonce if inquiry.ahead else None,
     )
 
 
@@ -98,40 +97,3 @@ def _content(ending: Ending) -> dict[str, Any]:
     payload = ending.inquiry.payload
     asked = "messages" if ending.inquiry.path == CHAT else "prompt"
     return {asked: payload[asked], "response": texts(ending.passage.kept)}
-
-
-def texts(kept: Iterable[bytes]) -> list[str]:
-    """The texts of a response, one for each choice, from its document or its events.
-
-    What is not in OpenAI's shape is left out.
-    """
-    found = dict[int, str]()
-    for document in _documents(b"".join(kept)):
-        choices = document.get("choices")
-        for place, choice in enumerate(choices if isinstance(choices, list) else ()):
-            if isinstance(choice, Mapping):
-                index = choice.get("index")
-                index = index if isinstance(index, int) else place
-                found[index] = found.get(index, "") + _text(choice)
-    return [found[index] for index in sorted(found)]
-
-
-def _text(choice: Mapping[str, Any]) -> str:
-    """A choice's text, which some components send as a list of parts."""
-    messages = (choice.get("delta"), choice.get("message"), choice)
-    part = next(message for message in messages if isinstance(message, Mapping))
-    content = part.get("content") or part.get("text") or ""
-    parts = content if isinstance(content, list) else [{"text": content}]
-    spoken = (p.get("text") for p in parts if isinstance(p, Mapping))
-    return "".join(text for text in spoken if isinstance(text, str))
-
-
-def _documents(body: bytes) -> Iterable[Mapping[str, Any]]:
-    is_whole = body.lstrip().startswith(b"{")
-    for text in [body] if is_whole else [event.data for event in sse.events([body])]:
-        try:
-            document = json.loads(text)
-        except (ValueError, RecursionError):
-            continue  # [DONE]
-        if isinstance(document, Mapping):
-            yield document

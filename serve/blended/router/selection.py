@@ -6,7 +6,8 @@ generates the whole of it (arXiv 2401.02994: uniform P; weights are an extension
 
 import hashlib
 import math
-from collections.abc import Collection, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -71,6 +72,19 @@ def exclude(
     weights = zip(distribution.components, distribution.probabilities, strict=True)
     left = {name: weight for name, weight in weights if name not in excluded}
     return normalise(left) if sum(left.values()) > 0 else None
+
+
+def seats(
+    distribution: SelectionDistribution, count: int, uniform: Callable[[int], float]
+) -> SelectionDistribution:
+    """The shares of `count` seats, the i-th of which is drawn by the number `uniform(i)`.
+
+    A draw from these shares takes one of the seats, each as likely. Its expectation over the seats
+    is the distribution itself, because each seat is drawn from it.
+    """
+    held = Counter(draw(distribution, uniform(seat)).component for seat in range(count))
+    shares = tuple(held[component] / count for component in distribution.components)
+    return SelectionDistribution(distribution.components, shares)
 
 
 def uniform(seed: str, conversation: str, turn: int, nonce: str) -> float:

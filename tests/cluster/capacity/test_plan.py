@@ -7,10 +7,23 @@ from typing import Any
 import pytest
 import yaml
 
+from blended.autoscaling.policy import replicas
+from blended.config import gpu_shares
 from blended.config.loading import load
 from cluster.capacity import plan, profile_files
-from cluster.capacity.queueing import ComponentQueue, Curve, Lengths, LinearTime, ServiceLevel
+from cluster.capacity.queueing import (
+    ComponentQueue,
+    Curve,
+    Lengths,
+    LinearTime,
+    ServiceLevel,
+    Spread,
+    SteadyState,
+)
 from cluster.manifests import Document
+from loadtests.studies.plans import cases
+
+ROOT = Path(__file__).parents[3]
 
 BLEND = """\
 # The blend of this test.
@@ -104,6 +117,21 @@ def test_a_profile_gives_back_the_curve_that_it_lies_on(site: Path) -> None:
     assert found.most == expected.most
     for name in ("ttft", "ttft_p99", "itl", "itl_p99"):
         assert vars(getattr(found, name)) == pytest.approx(vars(getattr(expected, name)), rel=1e-9)
+
+
+def test_every_profile_that_is_missing_is_named_with_its_command(
+    site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All at once, of the blend that is planned."""
+    for name in ("small", "large"):
+        (site / f"{name}.json").unlink()
+
+    assert run(site, "--rate", "1") == 2
+    lines = capsys.readouterr().err.splitlines()
+    for line, name in zip(lines, ("small", "large"), strict=True):
+        assert f"There is no profile of component '{name}'" in line
+        command = f"python -m cluster.capacity.profile {name} --blend {site / 'blend.yaml'} --out "
+        assert command in line
 
 
 def test_each_component_is_planned_for_its_share(
@@ -285,3 +313,113 @@ def test_a_preset_is_not_written(site: Path, capsys: pytest.CaptureFixture[str])
 
     assert plan.main(options) == 2
     assert "'demo' is a preset; copy it to a file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("spread", ["least", "hash"])
+def test_a_large_rate_takes_few_steps(spread: Spread) -> None:
+    """Of thousands of numbers of replicas some dozens are looked at, from the fluid limit on."""
+    counts: list[int] = []
+
+    class Counting(ComponentQueue):
+        def load(self, rate: float, replicas: int) -> SteadyState:
+            counts.append(replicas)
+            return super().load(rate, replicas)
+
+    queue = Counting(curve(1), LENGTHS, ServiceLevel(0.8, 0.06), spread)
+    found = queue.replicas(100_000)
+
+    assert found > 2_000
+    assert len(counts) < 60
+    assert queue.load(100_000, found).missed <= 0.01 < queue.load(100_000, found - 1).missed
+
+
+def test_capacity_ends_where_another_replica_adds_what_the_last_one_did(
+    site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Autoscaling goes on by the last step, and asks for hardly more replicas than planned."""
+    for found in planned(site, capsys, "--rate", "5000")["components"].values():
+        assert len(found["capacity"]) == 101 < found["max_replicas"]
+        by_policy = replicas(found["rate"], found["capacity"])
+        assert found["max_replicas"] <= by_policy <= 1.002 * found["max_replicas"]
+
+
+def test_the_verified_plans_are_what_they_were() -> None:
+    """The numbers of replicas with which ten service levels were measured."""
+    blend, demands = cases.read()
+    curves = cases.curves(blend)
+    runs = json.loads((ROOT / "loadtests/results/plans.json").read_text())["runs"]
+    measured = [run["replicas"] for run in runs if not run["is_fewer"]]
+    found = [cases.expect(blend, case, curves).replicas(is_fewer=False) for case in demands]
+
+    assert len(measured) == 10
+    assert found == measured
+
+
+def test_a_plan_that_takes_a_while_says_what_it_does(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing within two seconds."""
+    clock = iter([0.0, 1.9, 2.1])
+    progress = plan.Progress(lambda: next(clock))
+    for what in ("component 'a', 1 of 2", "component 'b', 2 of 2"):
+        progress(what)
+
+    assert capsys.readouterr().err == "Planning component 'b', 2 of 2 …\n"
+
+
+DAY = ",".join(["4"] * 16 + ["40"] * 8)
+
+
+@pytest.mark.parametrize(("name", "begins"), [("day.svg", b"<?xml"), ("day.png", b"\x89PNG")])
+def test_a_day_is_drawn(site: Path, name: str, begins: bytes) -> None:
+    """The rate, and a line for each component with its fewest and most replicas."""
+    assert run(site, "--rate", DAY, "--picture", str(site / name)) == 0
+    picture = (site / name).read_bytes()
+
+    assert picture.startswith(begins)
+    if name.endswith("svg"):
+        text = picture.decode()
+        for words in ("pair: responses per second", "small, 2 to ", "large, ", "GPUs at the peak"):
+            assert words in text
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (("--rate", "5", "--picture", "x.svg"), "give --rate with 24 numbers and commas"),
+        (("--rate", DAY, "--picture", "x.doc"), "name a file ending in .svg or .png"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(
+    site: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], expected: str
+) -> None:
+    """With the remedy."""
+    assert run(site, *options) == 2
+    assert expected in capsys.readouterr().err
+
+
+SHARED = BLEND.replace("L40S}", "H100, gpu_fraction: 0.3, replica_group: card}").replace(
+    "H100, tensor_parallel_size: 2}", "H100, gpu_fraction: 0.4, replica_group: card}"
+)
+
+
+def test_components_on_one_card_are_planned_as_if_all_computed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Three replicas fit on a card, so that each is planned to take three times as long."""
+    site = furnished(tmp_path, SHARED)
+    level = ("--ttft", "2.4", "--itl", "0.18")
+    found = planned(site, capsys, "--rate", "20", *level, "--price", "H100=3.6")
+    needed = {
+        name: ComponentQueue(curve(3 * slow), LENGTHS, ServiceLevel(2.4, 0.18), "hash").replicas(
+            rate
+        )
+        + 1
+        for name, slow, rate in (("small", 1, 10.0), ("large", 2, 5.0))
+    }
+    counts = {name: c["max_replicas"] for name, c in found["components"].items()}
+
+    assert counts == needed
+    assert found["components"]["small"]["gpus"] == pytest.approx(0.3 * counts["small"])
+    assert found["gpus"] == gpu_shares.cards({30: counts["small"], 40: counts["large"]})
+    # Cards are paid as wholes.
+    assert found["gpu_seconds_per_1000"] == pytest.approx(1000 * found["gpus"] / 20)
+    assert found["money_per_1000"] == pytest.approx(1000 * found["gpus"] * 3.6 / 20 / 3600)

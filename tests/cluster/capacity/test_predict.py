@@ -27,6 +27,13 @@ components:
       accelerator: H100
       tensor_parallel_size: 2
       args: {gpu_memory_utilization: 0.8}
+  - id: shared
+    kind: vllm
+    engine:
+      model: e/shared
+      accelerator: L40S
+      gpu_fraction: 0.3
+      args: {enable_auto_tool_choice: true, tool_call_parser: hermes}
   - id: old
     kind: vllm
     engine: {model: e/old, accelerator: A10G}
@@ -175,6 +182,12 @@ def test_the_engine_is_asked_about_as_it_is(site: Path, planner: Planner) -> Non
     assert predicted(site, "large").made_by["model"] == "known/model"
 
 
+def test_a_share_of_a_gpu_is_asked_about(site: Path, planner: Planner) -> None:
+    """With the memory that the engine will have; how responses are read changes no time."""
+    assert run(site, "shared") == 0
+    assert planner.asked[0]["free_gpu_memory_fraction"] == 0.27
+
+
 def test_levels_end_where_the_engine_does(
     site: Path, planner: Planner, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -210,7 +223,7 @@ def test_what_is_refused_at_once_is_no_profile(
 @pytest.mark.parametrize(
     ("component", "expected"),
     [
-        ("nobody", "no engine 'nobody'; there are small, large, old, quantized, exact"),
+        ("nobody", "no engine 'nobody'; there are small, large, shared, old, quantized, exact"),
         ("far", "no engine 'far'"),
         ("old", "runs on 'A10G', for which aiconfigurator has no times"),
         ("quantized", "engine arguments that cannot be predicted (quantization)"),

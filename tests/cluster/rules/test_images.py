@@ -1,10 +1,8 @@
 """Images by digest, as `cluster.check --pinned` asks for them."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
 from cluster import check
 from cluster.manifests import load_file
@@ -38,16 +36,12 @@ def test_every_group_of_a_rayservice_is_looked_at() -> None:
 
 def test_it_is_asked_for_by_an_option(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Without it tags are no mistake."""
-    path = tmp_path / "pod.yaml"
+    path, image = tmp_path / "rayservice.yaml", "blended-cpu:0.1.0"
+    text = (K8S / "demo" / "rayservice.yaml").read_text()
 
-    def write(image: str) -> None:
-        pod: dict[str, Any] = {"kind": "Pod", "metadata": {"name": "p"}}
-        pod["spec"] = {"containers": [{"name": "a", "image": image}]}
-        path.write_text(yaml.safe_dump(pod))
-
-    write("redis:7")
+    path.write_text(text)
     assert check.main([str(path)]) == 0
     assert check.main([str(path), "--pinned"]) == 1
-    assert "'redis:7' is named by a tag" in capsys.readouterr().out
-    write(f"redis{DIGEST}")
+    assert f"'{image}' is named by a tag" in capsys.readouterr().out
+    path.write_text(text.replace(image, f"blended-cpu{DIGEST}"))
     assert check.main([str(path), "--pinned"]) == 0

@@ -159,7 +159,7 @@ def test_strange_requests_are_never_a_500(demo: Live) -> None:
         "logit_bias": [{"a": 1}, {"1": 1e9}],
         "tools": [[{"type": "function", "function": {"name": "f"}}], "x"],
         "response_format": [{"type": "nonsense"}, {"type": "json_schema"}],
-        "stop": ["", ["x"] * 50],
+        "stop": ["", ["x"] * 50, ["\ud800"]],
         "n": [0, 10**9],
         "max_tokens": [-1, 10**18],
         "stream_options": [{"include_usage": True}, 7],

@@ -195,7 +195,7 @@ keys:
         "keys[3].sha256: this field is required",
         "keys[4]: this has no fields",
     ):
-        assert sum(line.strip().startswith(expected) for line in lines) == 1, expected
+        assert sum(line.split(": ", 1)[1].startswith(expected) for line in lines) == 1, expected
 
 
 @pytest.mark.parametrize(

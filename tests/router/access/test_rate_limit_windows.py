@@ -6,7 +6,8 @@ import random
 import pytest
 
 from blended.errors import ConfigError
-from blended.router.access.rate_limits import Limiter, RateLimited, Window, duration
+from blended.router.access.rate_limits import RateLimited, Window, duration
+from blended.router.shared_store import SharedStore
 
 
 @pytest.mark.parametrize(
@@ -69,8 +70,8 @@ def test_durations_are_written_as_openai_does(seconds: float, text: str) -> None
 @pytest.mark.parametrize("url", ["redis://:hunter2@host:port", "redis://:hunter2@host/db?db=x"])
 def test_a_bad_address_is_an_error_without_its_password(url: str) -> None:
     """It is raised at the start, not at the first request."""
-    with pytest.raises(ConfigError, match=r"api\.limits_store") as caught:
-        Limiter(url)
+    with pytest.raises(ConfigError, match=r"api\.shared_store") as caught:
+        SharedStore(url)
 
     assert "hunter2" not in str(caught.value)
 

@@ -12,6 +12,7 @@ import pytest
 
 from blended.router.access.keys import Key
 from blended.router.access.rate_limits import Charge, Limiter, RateLimited
+from blended.router.shared_store import SharedStore
 from loadtests.harness.redis_server import RedisServer, redis_server
 
 NAMES = (f"key-{n}" for n in count())
@@ -47,11 +48,12 @@ def store(request: pytest.FixtureRequest) -> str:
 @asynccontextmanager
 async def limiter(url: str, clock: Clock | None = None) -> AsyncIterator[Limiter]:
     """A limiter with a long wait for its store, because the machine may be slow."""
-    made = Limiter(url, PATIENT_S, clock or Clock())
+    time = clock or Clock()
+    store = SharedStore(url, PATIENT_S, time)
     try:
-        yield made
+        yield Limiter(store, time)
     finally:
-        await made.close()
+        await store.close()
 
 
 def limited(requests: int | None = None, tokens: int | None = None) -> Key:
@@ -351,7 +353,7 @@ async def test_an_outage_of_the_store_admits_everything_and_ends(
     assert len(warnings) == 1
     assert f"127.0.0.1:{server.port} fails" in warnings[0]
     assert [record.getMessage() for record in caplog.records][1:] == [
-        f"The limits store at 127.0.0.1:{server.port} answers again; limits hold."
+        f"The shared store at 127.0.0.1:{server.port} answers again; limits hold."
     ]
 
 
@@ -367,14 +369,15 @@ async def test_a_silent_store_is_asked_once_a_second(caplog: pytest.LogCaptureFi
 
     listener = await asyncio.start_server(take, "127.0.0.1", 0)
     port, clock, key = listener.sockets[0].getsockname()[1], Clock(), limited(requests=1)
-    limits = Limiter(f"redis://127.0.0.1:{port}", 0.05, clock)
+    store = SharedStore(f"redis://127.0.0.1:{port}", 0.05, clock)
+    limits = Limiter(store, clock)
     outcomes = []
     for _ in range(3):
         outcomes += [await admitted(limits, key) for _ in range(20)]
         await asyncio.wait_for(connections.get(), PATIENT_S)
         assert connections.empty()
         clock.now += 1
-    await limits.close()
+    await store.close()
     silent.set()
     listener.close()
     await listener.wait_closed()

@@ -13,6 +13,7 @@ from blended.router.access.keys import Keys, key_ring
 from blended.router.access.rate_limits import Limiter
 from blended.router.endpoints import OPEN
 from blended.router.errors import OnRefusal, error_response
+from blended.router.shared_store import SharedStore
 
 KEY = "blended.key"
 ALLOWANCE = "blended.allowance"
@@ -20,10 +21,14 @@ ALLOWANCE = "blended.allowance"
 
 @dataclass(frozen=True)
 class Access:
-    """The clients' keys, their limits, and the origins whose pages may use them."""
+    """The clients' keys, their limits, and the origins whose pages may use them.
+
+    `store` is where the limits are counted, and whatever else router replicas share.
+    """
 
     keys: Keys
     limiter: Limiter
+    store: SharedStore
     cors_origins: tuple[str, ...]
 
 
@@ -33,7 +38,8 @@ def access(api: config.Api, environ: Mapping[str, str]) -> Access:
     Raises:
         ConfigError: there are no keys, or the keys file or the store's address is bad.
     """
-    return Access(key_ring(api, environ), Limiter(api.limits_store), api.cors_origins)
+    keys, store = key_ring(api, environ), SharedStore(api.shared_store)
+    return Access(keys, Limiter(store), store, api.cors_origins)
 
 
 class Gate:

@@ -5,14 +5,14 @@ No message repeats a value of the file: the value may be a secret in the wrong p
 
 import difflib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
 from pydantic import AwareDatetime, ConfigDict, Field, ValidationError
 
-from blended.config import Frozen, Identifier
-from blended.config.loading import StrictLoader
+from blended.config import Frozen, Identifier, strict_yaml
 from blended.errors import ConfigError, Problem, field_path
 from blended.router.blend import CLIENT_KEY_ENV
 
@@ -66,27 +66,30 @@ def parse(text: str, source: str) -> tuple[KeyEntry, ...]:
     """
     # Every error drops its cause, because the causes' messages quote the file.
     try:
-        data = yaml.load(text, Loader=StrictLoader)
-    except (yaml.YAMLError, ValueError) as exc:
+        document = strict_yaml.compose(text)
+    except yaml.YAMLError as exc:
         mark = getattr(exc, "problem_mark", None)
         where = "" if mark is None else f" at line {mark.line + 1}"
         raise ConfigError(
             f"The keys file '{source}' is not valid YAML, has a field twice or is nested too deep"
             f"{where}."
         ) from None
-    found = [*_repetitions(data)]
+    found = [*_repetitions(document)]
     try:
-        checked = KeysFile.model_validate(data)
+        checked = KeysFile.model_validate(document.data)
     except ValidationError as exc:
-        found = [*map(_problem, exc.errors(include_url=False)), *found]
+        errors = exc.errors(include_url=False)
+        found += [replace(_problem(e), line=document.line(e["loc"])) for e in errors]
     if found:
         count = "1 mistake" if len(found) == 1 else f"{len(found)} mistakes"
-        lines = "\n".join(f"  {problem}" for problem in found)
+        found.sort(key=lambda problem: problem.line or 0)
+        lines = "\n".join(f"  {strict_yaml.place(source, p.line)}: {p}" for p in found)
         raise ConfigError(f"The keys file '{source}' has {count}:\n{lines}")
     return checked.keys
 
 
-def _repetitions(data: Any) -> Iterator[Problem]:
+def _repetitions(document: strict_yaml.Document) -> Iterator[Problem]:
+    data = document.data
     entries = data.get("keys") if isinstance(data, Mapping) else None
     first: dict[tuple[str, str], int] = {}
     for index, entry in enumerate(entries if isinstance(entries, list) else ()):
@@ -94,12 +97,13 @@ def _repetitions(data: Any) -> Iterator[Problem]:
             value = entry.get(name) if isinstance(entry, Mapping) else None
             if not isinstance(value, str):
                 continue
-            path = f"keys[{index}].{name}"
+            path, line = f"keys[{index}].{name}", document.line(("keys", index, name))
             known = first.setdefault((name, value.lower()), index)
             if known != index:
-                yield Problem(path, f"the same as that of keys[{known}]; each needs its own")
+                yield Problem(path, f"the same as that of keys[{known}]; each needs its own", line)
             if name == "name" and value in _RESERVED:
-                yield Problem(path, f"this name is kept for {_RESERVED[value]}; choose another")
+                message = f"this name is kept for {_RESERVED[value]}; choose another"
+                yield Problem(path, message, line)
 
 
 def _problem(error: Any) -> Problem:

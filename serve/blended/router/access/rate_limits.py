@@ -20,7 +20,7 @@ from limits import RateLimitItem, RateLimitItemPerMinute
 
 from blended.errors import ApiError
 from blended.router.access.keys import Key
-from blended.router.access.rate_limits_store import LimitsStore
+from blended.router.shared_store import SharedStore
 
 _MINUTE_S = 60
 # The library counts use without a limit of its own; each charge gives the limit.
@@ -103,22 +103,13 @@ class RateLimited(ApiError):
 
 
 class Limiter:
-    """Counts the use of every key. While a shared store fails, requests are admitted uncounted.
+    """Counts the use of every key. While the store fails, requests are admitted uncounted.
 
-    `timeout_s` is the longest wait of a request for the store, `clock` gives seconds.
-
-    Raises:
-        ConfigError: `store_url` is not the address of a store.
+    `clock` gives seconds.
     """
 
-    def __init__(
-        self,
-        store_url: str,
-        timeout_s: float = 0.25,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._store = LimitsStore(store_url, timeout_s, clock)
-        self._clock = clock
+    def __init__(self, store: SharedStore, clock: Callable[[], float] = time.monotonic) -> None:
+        self._store, self._clock = store, clock
 
     async def admit(self, key: Key) -> Allowance:
         """Count a request of `key`, for any path.
@@ -165,10 +156,6 @@ class Limiter:
         """Correct a charge to the tokens that the response cost."""
         if charge.key.tokens_per_minute is not None and tokens != charge.tokens:
             await self._store.ask(lambda: self._correct(charge, tokens - charge.tokens))
-
-    async def close(self) -> None:
-        """Close the connections to the store."""
-        await self._store.close()
 
     async def _count(
         self, item: RateLimitItem, key: Key, limit: int, amount: int, most: int

@@ -1,7 +1,11 @@
-"""The store that counts rate limits, and the behaviour while it cannot be reached."""
+"""What all router replicas have to know: counts of rate limits, and values that one of them takes.
+
+In `memory://` each replica knows only its own; on `redis://` all of them share it.
+"""
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -9,9 +13,10 @@ from urllib.parse import urlsplit
 from limits import RateLimitItem
 from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.errors import StorageError
-from redis.asyncio import ConnectionPool
+from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
 
 from blended.errors import ConfigError
 
@@ -21,10 +26,11 @@ T = TypeVar("T")
 
 _RETRY_EVERY_S = 1
 _CALLS_AT_ONCE = 16
+_PREFIX = "blended/"
 
 
-class LimitsStore:
-    """Sliding windows in `memory://` or `redis://`, by the `limits` library.
+class SharedStore:
+    """Sliding windows, by the `limits` library, and values that are taken once.
 
     While the store fails, `ask` answers None: one call a second waits for the store, `timeout_s` at
     most, and other calls do not wait. `clock` gives seconds.
@@ -33,9 +39,15 @@ class LimitsStore:
         ConfigError: `url` is not the address of a store.
     """
 
-    def __init__(self, url: str, timeout_s: float, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        url: str,
+        timeout_s: float = 0.25,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._pool = _pool(url, timeout_s)
         self._storage = _storage(url, self._pool)
+        self._values = _Memory(clock) if self._pool is None else _Redis(self._pool)
         self._place = urlsplit(url).netloc.rpartition("@")[2]
         self._timeout_s = timeout_s
         self._clock = clock
@@ -60,6 +72,14 @@ class LimitsStore:
         """The previous window's count, seconds until it is gone, and both of the current window."""
         return await self._storage.get_sliding_window(item.key_for(name), item.get_expiry())
 
+    async def put(self, name: str, value: str, kept_s: int) -> None:
+        """Keep a value for so long, in place of another of that name."""
+        await self._values.put(name, value, kept_s)
+
+    async def take(self, name: str) -> str | None:
+        """The value of that name, which is gone from then on: one caller at most gets it."""
+        return await self._values.take(name)
+
     async def ask(self, call: Callable[[], Awaitable[T]]) -> T | None:
         """The result of `call`, which uses the methods above; None while the store fails."""
         if self._pool is None:
@@ -72,13 +92,13 @@ class LimitsStore:
             try:
                 async with asyncio.timeout(self._timeout_s):
                     answer = await call()
-            except (StorageError, TimeoutError) as exc:
+            except (StorageError, RedisError, TimeoutError) as exc:
                 self._lost(str(exc) or "it did not answer in time")
                 return None
         # A call that began before the outage may succeed in the middle of it.
         if probing:
             self._fails = False
-            logger.warning("The limits store at %s answers again; limits hold.", self._place)
+            logger.warning("The shared store at %s answers again; limits hold.", self._place)
         return answer
 
     async def close(self) -> None:
@@ -91,11 +111,48 @@ class LimitsStore:
             return
         self._fails = True
         logger.warning(
-            "The limits store at %s fails (%s); requests are admitted and not counted until it "
-            "answers again.",
+            "The shared store at %s fails (%s); until it answers again, requests are admitted and "
+            "not counted, and nothing is drawn ahead.",
             self._place,
             reason,
         )
+
+
+class _Memory:
+    """Values in this process; one that is never taken goes once it is too old."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._kept = dict[str, tuple[float, str]]()
+
+    async def put(self, name: str, value: str, kept_s: int) -> None:
+        self._forget()
+        self._kept.pop(name, None)
+        self._kept[name] = self._clock() + kept_s, value
+
+    async def take(self, name: str) -> str | None:
+        self._forget()
+        return self._kept.pop(name, (0.0, None))[1]
+
+    def _forget(self) -> None:
+        """Remove what is too old: the values stand in the order in which they were put."""
+        now = self._clock()
+        while self._kept and self._kept[oldest := next(iter(self._kept))][0] <= now:
+            del self._kept[oldest]
+
+
+class _Redis:
+    """Values on a server that all replicas share."""
+
+    def __init__(self, pool: ConnectionPool) -> None:
+        self._redis = Redis(connection_pool=pool)
+
+    async def put(self, name: str, value: str, kept_s: int) -> None:
+        await self._redis.set(_PREFIX + name, value, ex=kept_s)
+
+    async def take(self, name: str) -> str | None:
+        taken = await self._redis.getdel(_PREFIX + name)
+        return taken.decode() if isinstance(taken, bytes) else taken
 
 
 def _pool(url: str, timeout_s: float) -> ConnectionPool | None:
@@ -112,7 +169,7 @@ def _pool(url: str, timeout_s: float) -> ConnectionPool | None:
         )
     except ValueError as exc:
         # The message shows neither address nor cause: they may hold a password.
-        raise ConfigError(f"api.limits_store is no address of a store: {exc}") from None
+        raise ConfigError(f"api.shared_store is no address of a store: {exc}") from None
 
 
 def _storage(url: str, pool: ConnectionPool | None) -> MemoryStorage | RedisStorage:

@@ -1,0 +1,1 @@
+"""What look-ahead takes off the time to the first token, and what it costs."""

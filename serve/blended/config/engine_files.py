@@ -1,0 +1,74 @@
+"""What the files of a blend's models say about it, as far as they are on this machine."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from blended.config.blend import BlendConfig
+from blended.config.components import Engine, VllmComponent
+from blended.config.inconsistency import Path as Steps
+from blended.config.model_files import RELATIVE, folder
+
+
+def problems(blend: BlendConfig) -> Iterator[tuple[Steps, str]]:
+    """Folders and files that are not there, and GPUs that cannot share a model's heads.
+
+    An absolute path may be one of another machine: where it is missing here, nothing is said.
+    """
+    for index, component in enumerate(blend.components):
+        if isinstance(component, VllmComponent):
+            yield from _of_engine(("components", index, "engine"), component.engine)
+
+
+def notes(blend: BlendConfig) -> Iterator[str]:
+    """The absolute paths that are not on this machine, in words."""
+    for component in blend.components:
+        model = component.engine.model if isinstance(component, VllmComponent) else ""
+        if model.startswith("/") and not Path(model).is_dir():
+            yield (
+                f"the model '{model}' of component '{component.id}' is not on this machine; every "
+                "node that holds the component needs it at this path."
+            )
+
+
+def _of_engine(path: Steps, engine: Engine) -> Iterator[tuple[Steps, str]]:
+    for field in ("model", "tokenizer", "chat_template"):
+        given = getattr(engine, field)
+        if given is not None and _is_missing(given):
+            yield (
+                (*path, field),
+                f"'{given}' is not on this machine, seen from '{Path.cwd()}'; correct the path",
+            )
+    found = folder(engine.model)
+    if found is None or not found.is_dir():
+        return
+    if not (found / "config.json").is_file():
+        message = f"'{engine.model}' holds no model (no config.json); give the folder of one"
+        yield (*path, "model"), message
+        return
+    heads = _heads(found / "config.json")
+    size = engine.tensor_parallel_size
+    if heads is not None and heads % size:
+        message = (
+            f"the {heads} attention heads of '{engine.model}' cannot be shared by {size} GPUs; "
+            f"write one of {', '.join(str(n) for n in range(1, heads + 1) if heads % n == 0)}"
+        )
+        yield (*path, "tensor_parallel_size"), message
+
+
+def _is_missing(given: str) -> bool:
+    is_path = given.startswith(RELATIVE) and "\n" not in given
+    return is_path and not Path(given).expanduser().exists()
+
+
+def _heads(file: Path) -> int | None:
+    """The number of attention heads that a model's config.json states."""
+    try:
+        config: Any = json.loads(file.read_text())
+    except (OSError, ValueError):
+        return None
+    for part in (config, config.get("text_config", {})):
+        if isinstance(heads := part.get("num_attention_heads"), int) and heads > 0:
+            return heads
+    return None

@@ -1,0 +1,459 @@
+"""Sixty files with one mistake each: the message has file and line, and says what to write."""
+
+import json
+import random
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from blended.cli.main import main
+from blended.config import engine_files, loading
+from blended.errors import ConfigError
+
+EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "experiment.yaml"
+HEAD = "name: x\ncomponents:\n"
+SIMULATED = HEAD + "  - {id: a, kind: simulated}\n"
+REMOTE = "  - {id: a, kind: remote, model: m, base_url: https://h/v1"
+ENGINE = "  - {id: a, kind: vllm, engine: {model: org/m"
+EXPERIMENT = "experiments:\n  - {name: e, start: 2027-01-01, end: 2027-02-01, control: a, "
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """A file, the line of its mistake, and what is said of it there."""
+
+    text: str
+    line: int
+    said: str
+
+
+def engine(fields: str, said: str, line: int = 3) -> Wrong:
+    """A blend of one engine with more fields."""
+    return Wrong(f"{HEAD}{ENGINE}, {fields}}}}}\n", line, f"components[0].engine.{said}")
+
+
+def simulated(fields: str, said: str) -> Wrong:
+    """A blend of one simulated component with more fields."""
+    return Wrong(f"{HEAD}  - {{id: a, kind: simulated, {fields}}}\n", 3, f"components[0].{said}")
+
+
+def remote(fields: str, said: str) -> Wrong:
+    """A blend of one remote component with more fields."""
+    return Wrong(f"{HEAD}{REMOTE}, {fields}}}\n", 3, f"components[0].{said}")
+
+
+def service(fields: str, said: str) -> Wrong:
+    """A blend that is right up to its fourth line; the mistake is in its last."""
+    return Wrong(f"{SIMULATED}{fields}\n", 4 + fields.count("\n"), said)
+
+
+WRONG = {
+    # What cannot run.
+    "accelerator": engine(
+        "accelerator: L4OS", "accelerator: 'L4OS' is not valid: did you mean 'L40S'?"
+    ),
+    "no accelerator": engine("accelerator: big", "accelerator: 'big' is not valid: write cpu, or "),
+    "lower case": engine("accelerator: h100", "accelerator: 'h100' is not valid: did you mean 'H1"),
+    "engine argument": engine(
+        "args: {enable_prefix_cachng: true}",
+        "args.enable_prefix_cachng: 'enable_prefix_cachng' is not valid: vLLM has no such argument;"
+        " did you mean 'enable_prefix_caching'?",
+    ),
+    "made-up argument": engine(
+        "args: {warp: 9}",
+        "args.warp: 'warp' is not valid: vLLM has no such argument; remove it, or see vLLM's",
+    ),
+    "stated twice": engine(
+        "args: {tensor_parallel_size: 2}",
+        "args.tensor_parallel_size: 'tensor_parallel_size' is not valid: a blend's file states it "
+        "in engine.tensor_parallel_size; write it there",
+    ),
+    "served name": engine("args: {served_model_name: b}", "args.served_model_name: 'served_model_"),
+    "heads": Wrong(
+        HEAD + "  - id: a\n    kind: vllm\n    engine:\n      model: demo:ember\n"
+        "      tensor_parallel_size: 3\n",
+        7,
+        "components[0].engine.tensor_parallel_size: the 4 attention heads of 'demo:ember' cannot be"
+        " shared by 3 GPUs; write one of 1, 2, 4",
+    ),
+    "relative folder": Wrong(
+        f"{HEAD}{ENGINE.replace('org/m', './no/such')}}}}}\n",
+        3,
+        "components[0].engine.model: './no/such' is not on this machine, seen from '",
+    ),
+    "template's file": engine(
+        "chat_template: ./no.jinja", "chat_template: './no.jinja' is not on this machine"
+    ),
+    "demo model": Wrong(
+        f"{HEAD}{ENGINE.replace('org/m', 'demo:embr')}}}}}\n",
+        3,
+        "components[0].engine.model: 'demo:embr' is not valid: there is no such demo model; write "
+        "one of demo:ember, demo:flint, demo:willow",
+    ),
+    "negative CPUs": engine("cpus: -1", "cpus: -1 is not valid: write 0 or more"),
+    "argument like a token": engine(
+        "args: {hf_overides: {}}",
+        "args.hf_overides: 'hf_overides' is not valid: vLLM has no such argument; did you mean "
+        "'hf_overrides'?",
+    ),
+    "no GPU": engine(
+        "tensor_parallel_size: 0", "tensor_parallel_size: 0 is not valid: write 1 or more"
+    ),
+    "short context": engine("max_model_len: 4", "max_model_len: 4 is not valid: write 16 or more"),
+    # Keys.
+    "components": Wrong(
+        "name: x\ncomponets: [{id: a, kind: simulated}]\nselection: {weights: {a: 1}}\n",
+        2,
+        "componets: unknown key 'componets'; did you mean 'components'?",
+    ),
+    "name": Wrong(
+        "nmae: x\ncomponents: [{id: a, kind: simulated}]\n",
+        1,
+        "nmae: unknown key 'nmae'; did you mean 'name'?",
+    ),
+    "no name": Wrong("components: [{id: a, kind: simulated}]\n", 1, "name: this key is required; "),
+    "no components": Wrong("name: x\n", 1, "components: this key is required; add it"),
+    "empty components": Wrong("name: x\ncomponents: []\n", 2, "components: a blend needs at least"),
+    "model": Wrong(
+        f"{HEAD}{ENGINE.replace('model', 'modle')}}}}}\n",
+        3,
+        "components[0].engine.modle: unknown key 'modle'; did you mean 'model'?",
+    ),
+    "wrong level": Wrong(
+        f"{HEAD}{ENGINE}}}, accelerator: L4}}\n",
+        3,
+        "components[0].accelerator: unknown key 'accelerator'; it belongs under 'engine', beside",
+    ),
+    "made-up key": service("colour: red", "colour: unknown key 'colour'; remove it: the keys here"),
+    "nested key": simulated(
+        "replicas: {max_ongoing_reqests: 4}",
+        "replicas.max_ongoing_reqests: unknown key 'max_ongoing_reqests'; did you mean 'max_ongoin",
+    ),
+    "key twice": Wrong(
+        "name: x\ncomponents: [{id: a, kind: simulated}]\nname: y\n",
+        3,
+        "this is not valid YAML: the key 'name' stands here twice",
+    ),
+    # Kinds and choices.
+    "kind": Wrong(
+        HEAD + "  - {id: a, kind: remot, model: m, base_url: https://h/v1}\n",
+        3,
+        "components[0].kind: 'remot' is unknown; did you mean 'remote'? There are vllm, remote",
+    ),
+    "no kind": Wrong(
+        HEAD + "  - {id: a}\n",
+        3,
+        "components[0].kind: this key is required; write kind: vllm, remote, simulated",
+    ),
+    "choice": simulated(
+        "history: {system: kepe}",
+        "history.system: 'kepe' is unknown; did you mean 'keep'? There are keep, fold, drop",
+    ),
+    "dialect": remote(
+        "dialect: anthropic", "dialect: 'anthropic' is unknown; there are compatible"
+    ),
+    "capability": simulated("capabilities: [tool]", "capabilities[0]: 'tool' is unknown; did you"),
+    # Types.
+    "id no": Wrong(
+        HEAD + "  - {id: no, kind: simulated}\n",
+        3,
+        "components[0].id: no is not valid: YAML reads it as false; quote it: 'no'",
+    ),
+    "id number": Wrong(
+        HEAD + "  - {id: 007, kind: simulated}\n",
+        3,
+        "components[0].id: 007 is not valid: YAML reads no text; quote it: '007'",
+    ),
+    "id date": Wrong(
+        HEAD + "  - {id: 2027-01-31, kind: simulated}\n",
+        3,
+        "components[0].id: 2027-01-31 is not valid: YAML reads no text; quote it: '2027-01-31'",
+    ),
+    "id without value": Wrong(
+        HEAD + "  - {id: , kind: simulated}\n",
+        3,
+        "components[0].id: nothing is not valid: write a value behind the colon",
+    ),
+    "id in capitals": Wrong(
+        HEAD + "  - {id: Big_Model, kind: simulated}\n",
+        3,
+        "components[0].id: 'Big_Model' is not valid: write at most 40 lower-case letters, digits",
+    ),
+    "word for a number": simulated(
+        "simulation: {tokens: many}", "simulation.tokens: 'many' is not valid: write a whole number"
+    ),
+    "half a token": simulated(
+        "simulation: {tokens: 2.5}", "simulation.tokens: 2.5 is not valid: write a whole number"
+    ),
+    "yes for a number": simulated(
+        "replicas: {min: yes}", "replicas.min: yes is not valid: write a number; YAML reads yes, no"
+    ),
+    "word for a truth": service(
+        "api: {reveal_component: maybe}",
+        "api.reveal_component: 'maybe' is not valid: write true or false",
+    ),
+    "list for a mapping": Wrong(
+        HEAD + "  - {id: a, kind: vllm, engine: [org/m]}\n",
+        3,
+        "components[0].engine: a list stands here; write a mapping with keys of: accelerator",
+    ),
+    "text for a component": Wrong(
+        HEAD + "  - ember\n", 3, "components[0]: a text stands here; write a mapping with keys of: "
+    ),
+    "mapping for a list": service(
+        "experiments: {name: e}", "experiments: a mapping is not valid: write a list, such as [firs"
+    ),
+    "list for the file": Wrong(
+        "- name: x\n", 1, "the file: a list stands here; write a mapping wi"
+    ),
+    "bound": simulated(
+        "sampling: {top_p: high}",
+        "sampling.top_p: 'high' is not valid: write one number, or some of min, default and max",
+    ),
+    # Between fields.
+    "weight of nobody": service(
+        "selection: {weights: {a: 1, bob: 1}}",
+        "selection.weights.bob: there is no component 'bob'; the components are a",
+    ),
+    "no weight": Wrong(
+        SIMULATED + "  - {id: b, kind: simulated}\nselection:\n  weights: {a: 1}\n",
+        6,
+        "selection.weights: component 'b' has no weight; write 0 for one that must not be drawn",
+    ),
+    "negative weight": service(
+        "selection: {weights: {a: -1}}", "selection.weights.a: -1 is not valid: write 0 or more"
+    ),
+    "all weights 0": service(
+        "selection: {weights: {a: 0}}", "selection.weights: all weights are 0"
+    ),
+    "blend's own id": Wrong(
+        HEAD + "  - {id: x, kind: simulated}\n", 3, "components[0].id: 'x' is also the name of the"
+    ),
+    "min above max": simulated("replicas: {min: 3, max: 2}", "replicas: min 3 is above max 2; "),
+    "capacity falls": simulated(
+        "replicas: {capacity: [2, 1]}", "replicas.capacity: a list is not valid: more replicas"
+    ),
+    "queue": simulated(
+        "replicas: {target_ongoing_requests: 99}",
+        "replicas: target_ongoing_requests 99 is above max_ongoing_requests 64",
+    ),
+    # Remote components and the API.
+    "no scheme": Wrong(
+        f"{HEAD}{REMOTE.replace('https://', '')}}}\n",
+        3,
+        "components[0].base_url: 'h/v1' is not valid: write an address like https://api.example.org",
+    ),
+    "endpoint": Wrong(
+        f"{HEAD}{REMOTE}/chat/completions}}\n",
+        3,
+        "components[0].base_url: the router adds /chat/completions itself; end the address before",
+    ),
+    "origin": service(
+        "api: {cors_origins: ['http://x/']}",
+        "api.cors_origins[0]: 'http://x/' is not valid: write scheme, host and port alone",
+    ),
+    "store": service(
+        "api: {shared_store: redis}",
+        "api.shared_store: 'redis' is not valid: write memory:// or redis://host:6379",
+    ),
+    # Experiments.
+    "one arm": service(
+        EXPERIMENT + "arms: [{id: a}]}", "experiments[0].arms: a list is not valid: write 2 or more"
+    ),
+    "no time": service(
+        EXPERIMENT.replace("2027-02-01", "soon") + "arms: [{id: a}, {id: b}]}",
+        "experiments[0].end: 'soon' is not valid: write a time like 2027-01-31 or 2027-01-31T12",
+    ),
+    "no control": service(
+        EXPERIMENT.replace("control: a", "control: z") + "arms: [{id: a}, {id: b}]}",
+        "experiments[0].control: there is no arm 'z'; the arms are a, b",
+    ),
+    # YAML itself.
+    "tab": Wrong("name: x\n\tcomponents: []\n", 2, "this is not valid YAML: a tab; indent with sp"),
+    "open list": Wrong("name: x\ncomponents: [\n", 3, "this is not valid YAML: an indentation, a "),
+    "open quote": Wrong(
+        'name: "x\n', 2, "this is not valid YAML: a quote or a bracket that is nev"
+    ),
+    "colon": Wrong("name: a: b\n", 1, "this is not valid YAML: a colon that cannot stand here; "),
+    "indentation": Wrong(
+        HEAD + "  - id: a\n   kind: simulated\n", 4, "this is not valid YAML: an indentation"
+    ),
+    "alias": Wrong(
+        "name: *x\n", 1, "this is not valid YAML: an alias for which there is no anchor"
+    ),
+    "tag": Wrong(
+        "name: !env X\n", 1, "this is not valid YAML: a tag (!) that is not known; remove"
+    ),
+    "impossible day": Wrong(
+        "name: 2027-13-45\n", 1, "this is not valid YAML: a date or a number that does not exist"
+    ),
+    "two documents": Wrong(
+        "name: x\n---\nname: y\n", 2, "this is not valid YAML: a second document"
+    ),
+}
+
+
+def check(*arguments: str, capsys: pytest.CaptureFixture[str]) -> str:
+    """What `blended check` says of a file that is wrong."""
+    before, sys.argv = sys.argv, ["blended", "check", *arguments]
+    try:
+        with pytest.raises(SystemExit) as ended:
+            main()
+    finally:
+        sys.argv = before
+    assert ended.value.code == 1
+    said = capsys.readouterr().err
+    assert "Traceback" not in said
+    return said
+
+
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG.keys())
+def test_a_wrong_file_has_one_message_with_its_line(
+    wrong: Wrong, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It stands on one line, and no second mistake follows from the first."""
+    path = tmp_path / "blend.yaml"
+    path.write_text(wrong.text)
+    said = check(str(path), capsys=capsys)
+
+    assert said.count(f"{path}:") == 1, said
+    assert f"{path}:{wrong.line}: {wrong.said}" in said
+
+
+def test_there_are_sixty_and_each_is_another() -> None:
+    """The kinds that people met, and their neighbours."""
+    assert len(WRONG) >= 60
+    assert len({wrong.text for wrong in WRONG.values()}) == len(WRONG)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"", ": this is empty; write at least the keys name, components ('blended init' writes"),
+        (b"# nothing\n", ": this is empty; write at least"),
+        ("name: x\n".encode("utf-16"), ": this is UTF-16, or no text; save it as UTF-8."),
+        ("name: x\n".encode("utf-16-le"), ": this is UTF-16, or no text; save it as UTF-8."),
+        (b"name: x\n# \xe9t\xe9\n", ":2: this is not UTF-8; save the file as UTF-8."),
+    ],
+)
+def test_a_file_that_is_no_text_is_said(
+    data: bytes, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In one sentence."""
+    path = tmp_path / "blend.yaml"
+    path.write_bytes(data)
+
+    assert f"{path}{said}" in check(str(path), capsys=capsys)
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("moder", "'moder' is neither a file nor a preset; did you mean the preset 'modern'?"),
+        ("nowhere.yaml", "'nowhere.yaml' is neither a file nor a preset; the presets are demo, "),
+        ("/", "'/' is a folder; give the YAML file in it."),
+    ],
+)
+def test_a_source_that_is_not_there_is_said(
+    source: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the preset that was meant."""
+    assert said in check(source, capsys=capsys)
+
+
+SECRETS = {
+    "whole component": (HEAD + "  - {id: a, kind: remot, headers: {X-Token: SECRET}}\n", ".kind"),
+    "environment": (f"{HEAD}{ENGINE}, env: {{HF_TOKEN: [SECRET]}}}}}}\n", ".env.HF_TOKEN"),
+    "number": (f"{HEAD}{ENGINE}, env: {{PIN: 4711}}}}}}\n", ".env.PIN"),
+    "address": (
+        f"{HEAD}{REMOTE.replace('https://h/v1', 'https://u:SECRET@h/v1?k=SECRET')}}}\n",
+        ".base_url",
+    ),
+    "key for its variable": (f"{HEAD}{REMOTE}, api_key_env: sk-SECRET}}\n", ".api_key_env"),
+    "key for an id": (HEAD + "  - {id: sk-SECRET, kind: simulated}\n", ".id"),
+    "mapping for a kind": (HEAD + "  - {id: a, kind: {token: SECRET}}\n", "components[0].kind"),
+    "key for a component that is weighted": (
+        SIMULATED.replace("id: a", "id: sk-SECRET") + "selection: {weights: {b: 1}}\n",
+        "selection.weights.b: there is no component 'b'; the components are …",
+    ),
+    "unknown key": (f"{HEAD}{REMOTE}, api_key: SECRET}}\n", ".api_key"),
+    "store": (f"{SIMULATED}api: {{shared_store: 'https://:SECRET@h'}}\n", "api.shared_store"),
+    "not YAML": ("api_key: SECRET: x\n", ":1: "),
+}
+
+
+@pytest.mark.parametrize(("text", "place"), SECRETS.values(), ids=SECRETS.keys())
+def test_no_message_shows_a_secret(
+    text: str, place: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Under headers, keys and variables, in addresses, and where a key stands by mistake."""
+    path = tmp_path / "blend.yaml"
+    path.write_text(text)
+    said = check(str(path), capsys=capsys)
+
+    assert place in said
+    assert "SECRET" not in said
+    assert "4711" not in said
+
+
+def test_a_model_on_this_machine_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder without a model is refused; one with a model tells its heads, in a part as well."""
+    folder, path = tmp_path / "model", tmp_path / "blend.yaml"
+    folder.mkdir()
+    path.write_text(f"{HEAD}{ENGINE.replace('org/m', str(folder))}, tensor_parallel_size: 8}}}}\n")
+    empty = check(str(path), capsys=capsys)
+    (folder / "config.json").write_text(json.dumps({"text_config": {"num_attention_heads": 12}}))
+    odd = check(str(path), capsys=capsys)
+
+    assert "holds no model (no config.json); give the folder of one" in empty
+    assert f"the 12 attention heads of '{folder}' cannot be shared by 8 GPUs" in odd
+
+
+VALUES = [None, True, "no", "", "x" * 300, -1, 0, 2.5, 10**30, [], [1], {}, {"a": 1}, "sk-SECRET"]
+
+
+def spoilt(data: Any, rng: random.Random) -> Any:
+    """A copy with one value replaced, one key renamed, or one value gone, anywhere below."""
+    if isinstance(data, list) and data:
+        i = rng.randrange(len(data))
+        return [spoilt(item, rng) if k == i else item for k, item in enumerate(data)]
+    if isinstance(data, dict) and data:
+        key, what = rng.choice(list(data)), rng.random()
+        if what < 0.15:
+            return {k: v for k, v in data.items() if k != key}
+        if what < 0.3:
+            return {(f"{k[:-1]}x" if k == key else k): v for k, v in data.items()}
+        return {k: spoilt(v, rng) if k == key else v for k, v in data.items()}
+    return rng.choice(VALUES)
+
+
+@pytest.mark.parametrize("source", ["demo", "modern", str(EXAMPLE)], ids=("demo", "modern", "e"))
+def test_every_mistake_has_words(source: str) -> None:
+    """Whatever stands in a file, it is read or refused with lines that show no secret; seeded."""
+    data = json.loads(loading.load(source).model_dump_json(exclude_unset=True))
+    rng = random.Random(data["name"])
+    texts = [yaml.safe_dump(spoilt(spoilt(data, rng), rng)) for _ in range(150)]
+    refused = [said for text in texts if (said := refusal(text))]
+
+    assert len(refused) > 75
+    for said in refused:
+        first, *lines = said.splitlines()
+        assert re.fullmatch(r"blend\.yaml has \d+ mistakes?:", first)
+        assert all(re.match(r"  blend\.yaml:\d+: \S+: .{8,}", line) for line in lines), said
+        assert "SECRET" not in said
+
+
+def refusal(text: str) -> str:
+    """What is said of a file; nothing if it is right."""
+    try:
+        loading.parse(text, "blend.yaml", engine_files.problems)
+    except ConfigError as exc:
+        return str(exc)
+    return ""
