@@ -9,11 +9,11 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console, RenderableType
+from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 from rich.text import Text
 
+from blended.cli import layout
 from blended.cli.times import moment
 from blended.errors import ConfigError
 
@@ -40,8 +40,7 @@ def components(
     if as_json:
         typer.echo(json.dumps(found))
         return
-    for part in _parts(found):
-        console.print(part)
+    _show(found)
 
 
 def _compared(name: str, against: str | None, url: str | None, now: float) -> dict[str, Any]:
@@ -53,6 +52,7 @@ def _compared(name: str, against: str | None, url: str | None, now: float) -> di
     from blended.learning.reading import read
 
     with closing(open_store(os.environ, url)) as store:
+        store.open()
         definition = stored_experiments.find(store, name).definition
         arms = [
             arm for arm in definition.arms if sum(p > 0 for p in arm.probabilities.values()) > 1
@@ -74,42 +74,42 @@ def _compared(name: str, against: str | None, url: str | None, now: float) -> di
     return document(definition, compared, decisions.left_out, end - definition.day_s)
 
 
-def _parts(document: Mapping[str, Any]) -> Iterator[RenderableType]:
+def _show(document: Mapping[str, Any]) -> None:
     if document["simulated"]:
-        yield Text("SIMULATED: no people were asked.", style="bold red")
-    yield Text(
+        _say("SIMULATED: no people were asked.", "bold red")
+    _say(
         f"{document['experiment']}: responses until {document['until']}, so that a day has passed "
-        f"after each; {document['interval']} intervals of 95 %"
+        f"after each; {document['interval']} intervals of 95 %",
+        "none",
     )
     for arm, found in document["arms"].items():
-        yield _table(document, arm, found)
+        heads = ("per response", "mean", f"more than {found['against']}, 95 %", "corrected p")
+        title = f"{arm}: {found['responses']:,} responses of {found['users']:,} users"
+        layout.show(console, heads, list(_rows(document, found)), title)
         if found["partial"]:
-            sentence = f"Left out: {found['partial']:,} responses that only some could answer."
-            yield Text(sentence, style="yellow")
+            _say(f"Left out: {found['partial']:,} responses that only some could answer.", "yellow")
         for sentence in found["too_few"].values():
-            yield Text(sentence, style="yellow")
+            _say(sentence, "yellow")
     for sentence in document["cannot_tell"]:
-        yield Text(f"Not told here: {sentence}", style="yellow")
+        _say(f"Not told here: {sentence}", "yellow")
 
 
-def _table(document: Mapping[str, Any], arm: str, found: Mapping[str, Any]) -> Table:
-    title = f"{arm}: {found['responses']:,} responses of {found['users']:,} users"
-    against = f"more than {found['against']}, 95 %"
-    table = Table("per response", "drawn", "mean", against, "corrected p", title=title)
+def _rows(document: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[list[str]]:
     for measure, components in found["measures"].items():
-        heads = iter((document["labels"][measure], f"({document['goals'][measure]} is better)"))
+        label = f"{document['labels'][measure]} ({document['goals'][measure]} is better)"
         for component, one in components.items():
             more = one["difference"]
-            table.add_row(
-                next(heads, ""),
-                component,
+            yield [
+                f"{label}: {component}",
                 f"{one['value']:.4g}",
                 _interval(more) if more else "",
                 f"{one['corrected_p']:.2g}" if more else "",
-            )
-        table.add_section()
-    return table
+            ]
 
 
 def _interval(number: Mapping[str, float]) -> str:
     return f"{number['value']:+.3g} [{number['low']:+.3g}, {number['high']:+.3g}]"
+
+
+def _say(sentence: str, style: str) -> None:
+    console.print(Text(sentence, style=style))

@@ -63,8 +63,7 @@ def report(
     if as_json:
         typer.echo(json.dumps(found))
         return
-    for part in shown.parts(found):
-        console.print(part)
+    shown.show(console, found)
     if html is not None:
         console.print(f"The page is {html}.", highlight=False, soft_wrap=True)
 
@@ -86,6 +85,7 @@ def _learned(
     from blended.learning.reading import read
 
     with closing(open_store(os.environ, url)) as store:
+        store.open()
         with Progress(console=Console(stderr=True), transient=True) as progress:
             task = progress.add_task("reading the journal", total=1.0)
             decisions = read(store, since, now, lambda done: progress.update(task, completed=done))

@@ -1,35 +1,42 @@
 """The tables that the command line prints of what was learned from the draws."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
-from rich.console import RenderableType
-from rich.table import Table
+from rich.console import Console
 from rich.text import Text
 
+from blended.cli import layout
 from blended.learning.learned_document import LEFT_OUT
 
 
-def parts(document: Mapping[str, Any]) -> Iterator[RenderableType]:
-    """The report as tables; what it cannot tell is last, where users see it."""
+class _Table(NamedTuple):
+    title: str
+    heads: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def show(console: Console, document: Mapping[str, Any]) -> None:
+    """Print the report; what it cannot tell is last, where users see it."""
     if document["simulated"]:
-        yield Text("SIMULATED: not all users are people.", style="bold red")
-    yield _head(document)
-    for reward, number in document["as_drawn"].items():
-        yield _mixes(document, reward, number)
-    yield _costs(document)
-    for mix in document["mixes"].values():
-        if mix["refused"]:
-            yield Text(mix["refused"], style="yellow")
-    if document["gradients"]:
-        yield _gradients(document)
-    if document["surrogates"]:
-        yield _surrogates(document)
-    for reward, found in document["handoffs"].items():
-        if any(found["after"].values()):
-            yield _handoffs(document, reward, found)
-    for sentence in document["cannot_tell"]:
-        yield Text(f"Note: {sentence}", style="yellow")
+        console.print(Text("SIMULATED: not all users are people.", style="bold red"))
+    console.print(_head(document))
+    for table in _tables(document):
+        layout.show(console, table.heads, table.rows, table.title)
+    refused = [mix["refused"] for mix in document["mixes"].values() if mix["refused"]]
+    for sentence in (*refused, *document["cannot_tell"]):
+        console.print(Text(f"Note: {sentence}", style="yellow"))
+
+
+def _tables(document: Mapping[str, Any]) -> list[_Table]:
+    handoffs = document["handoffs"].items()
+    return [
+        *(_mixes(document, reward, number) for reward, number in document["as_drawn"].items()),
+        _costs(document),
+        *([_gradients(document)] if document["gradients"] else []),
+        *([_surrogates(document)] if document["surrogates"] else []),
+        *(_handoffs(document, r, found) for r, found in handoffs if any(found["after"].values())),
+    ]
 
 
 def _head(document: Mapping[str, Any]) -> Text:
@@ -46,65 +53,75 @@ def _head(document: Mapping[str, Any]) -> Text:
     )
 
 
-def _mixes(document: Mapping[str, Any], reward: str, drawn: Mapping[str, float] | None) -> Table:
+def _mixes(document: Mapping[str, Any], reward: str, drawn: Mapping[str, float] | None) -> _Table:
     mean = f"{drawn['value']:.4g}" if drawn else "unknown"
     title = f"{document['labels'][reward]}: {mean} as drawn"
-    table = Table("mix", "SNIPS", "more than as drawn, 95 %", "doubly robust", title=title)
+    heads = ["mix", "SNIPS", "more than as drawn, 95 %", "doubly robust"]
+    rows = list[list[str]]()
     for name, mix in document["mixes"].items():
         if not mix["refused"]:
             value, gain, robust = (
                 mix[kind][reward] for kind in ("values", "gain", "doubly_robust")
             )
-            table.add_row(name, f"{value['value']:.4g}", _interval(gain), f"{robust['value']:.4g}")
-    return table
+            rows.append([name, f"{value['value']:.4g}", _interval(gain), f"{robust['value']:.4g}"])
+    return _Table(title, heads, rows)
 
 
-def _costs(document: Mapping[str, Any]) -> Table:
+def _costs(document: Mapping[str, Any]) -> _Table:
     title = "What a mix costs, and what its values stand on"
     heads = ("mix", "engine s per response", "effective users", "mean weight (1 by design)")
-    table = Table(*heads, title=title)
+    rows = list[list[str]]()
     for name, mix in document["mixes"].items():
         cost, weight = mix["engine_s"], mix["mean_weight"]
-        table.add_row(
-            name,
-            f"{cost['value']:.4g}" if cost else "",
-            f"{mix['effective_users']:,.0f}",
-            f"{weight['value']:.3f} [{weight['low']:.3f}, {weight['high']:.3f}]" if weight else "",
+        rows.append(
+            [
+                name,
+                f"{cost['value']:.4g}" if cost else "",
+                f"{mix['effective_users']:,.0f}",
+                f"{weight['value']:.3f} [{weight['low']:.3f}, {weight['high']:.3f}]"
+                if weight
+                else "",
+            ]
         )
-    return table
+    return _Table(title, heads, rows)
 
 
-def _gradients(document: Mapping[str, Any]) -> Table:
+def _gradients(document: Mapping[str, Any]) -> _Table:
     title = "Per 10 points more of a component on the first day, 95 %"
-    table = Table("outcome", "mean", *document["components"], title=title)
+    heads = ["outcome", "mean", *document["components"]]
+    rows = list[list[str]]()
     for name, found in document["gradients"].items():
         cells = [_scaled(number, 0.1) for number in found["toward"].values()]
-        table.add_row(document["labels"][name], f"{found['mean']:.4g}", *cells)
-    return table
+        rows.append([document["labels"][name], f"{found['mean']:.4g}", *cells])
+    return _Table(title, heads, rows)
 
 
-def _surrogates(document: Mapping[str, Any]) -> Table:
+def _surrogates(document: Mapping[str, Any]) -> _Table:
     title = "Rewards that point where an outcome goes (cosine of the directions, 95 %)"
-    table = Table("reward", "outcome", "cosine", "same sign", title=title)
+    heads = ["reward", "outcome", "cosine", "same sign"]
+    rows = list[list[str]]()
     for found in document["surrogates"]:
-        table.add_row(
-            document["labels"][found["reward"]],
-            document["labels"][found["outcome"]],
-            _interval({**found, "value": found["cosine"]}),
-            f"{found['same_sign']} of {found['components']}",
+        rows.append(
+            [
+                document["labels"][found["reward"]],
+                document["labels"][found["outcome"]],
+                _interval({**found, "value": found["cosine"]}),
+                f"{found['same_sign']} of {found['components']}",
+            ]
         )
-    return table
+    return _Table(title, heads, rows)
 
 
-def _handoffs(document: Mapping[str, Any], reward: str, found: Mapping[str, Any]) -> Table:
+def _handoffs(document: Mapping[str, Any], reward: str, found: Mapping[str, Any]) -> _Table:
     p = found["interaction_p"]
     test = "" if p is None else f" (p of no interaction: {p:.2g})"
     title = f"{document['labels'][reward]} by the component before{test}"
-    table = Table("before", *document["components"], title=title)
+    heads = ["before", *document["components"]]
+    rows = list[list[str]]()
     for before, cells in found["after"].items():
         shown = [cells.get(name) for name in document["components"]]
-        table.add_row(before, *(f"{cell['value']:.4g}" if cell else "" for cell in shown))
-    return table
+        rows.append([before, *(f"{cell['value']:.4g}" if cell else "" for cell in shown)])
+    return _Table(title, heads, rows)
 
 
 def _scaled(number: Mapping[str, float] | None, factor: float) -> str:
