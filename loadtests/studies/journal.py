@@ -1,10 +1,10 @@
 """The cost of the journal in PostgreSQL: python -m loadtests.studies.journal --rows 10000000
 
 Fills a PostgreSQL of its own with made-up responses, aggregates users' days three times as an
-analyst would, reports the experiment that all of them belong to, exports everything once, and
-prints the times and, last, one line of JSON. The data are drawn in SQL: users come back at random
-for conversations of five turns over 90 days, of which four fifths are continued and one in twenty
-is retried.
+analyst would, reports the experiment that all of them belong to and its components, learns from all
+draws, exports everything once, and prints the times and, last, one line of JSON. The data are drawn
+in SQL: users come back at random for conversations of five turns over 90 days, of which four fifths
+are continued and one in twenty is retried.
 """
 
 import argparse
@@ -88,7 +88,9 @@ def _measure(url: str, folder: Path, rows: int, users: int) -> dict[str, Any]:
     filled_s, _ = _timed(lambda: _fill(url, rows // _TURNS, users))
     _define(store)
     aggregates = [_timed(lambda: _aggregate(store)) for _ in range(3)]
-    reported_s, reported_mib = _report(url)
+    reported_s, reported_mib = _asked(url, "experiment", "report", "experiment")
+    compared_s, compared_mib = _asked(url, "experiment", "components", "experiment")
+    learned_s, learned_mib = _asked(url, "learn", "report")
     memory_mib = _peak_mib()
     exported_s, written = _timed(lambda: export(store, _BEGIN, _END, folder / "files", "parquet"))
     store.close()
@@ -100,6 +102,10 @@ def _measure(url: str, folder: Path, rows: int, users: int) -> dict[str, Any]:
         "aggregate_s": [seconds for seconds, _ in aggregates],
         "report_s": reported_s,
         "report_peak_mib": reported_mib,
+        "components_s": compared_s,
+        "components_peak_mib": compared_mib,
+        "learn_s": learned_s,
+        "learn_peak_mib": learned_mib,
         "export_s": exported_s,
         "export_bytes": sum(path.stat().st_size for path in written),
         "peak_mib_before_export": memory_mib,
@@ -151,13 +157,17 @@ def _define(store: Store) -> None:
     store.add([ExperimentRecord("experiment", definition.version, _BEGIN, definition.to_json())])
 
 
-def _report(url: str) -> tuple[float, float]:
-    """Seconds that `blended experiment report` takes, and its peak of memory in MiB."""
+def _asked(url: str, *question: str) -> tuple[float, float]:
+    """Seconds that a command of `blended` takes, and its peak of memory in MiB."""
     blended = str(Path(sys.executable).with_name("blended"))
-    command = [blended, "experiment", "report", "experiment", "--journal", url, "--json"]
-    seconds, _ = _timed(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL))
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    return seconds, round(peak / 1024, 1)
+    command = [blended, *question, "--journal", url, "--json"]
+    began = time.perf_counter()
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as running:
+        _, status, used = os.wait4(running.pid, 0)
+        running.returncode = os.waitstatus_to_exitcode(status)
+    if running.returncode:
+        raise subprocess.CalledProcessError(running.returncode, command)
+    return round(time.perf_counter() - began, 1), round(used.ru_maxrss / 1024, 1)
 
 
 def _aggregate(store: Store) -> int:

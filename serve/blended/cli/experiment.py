@@ -13,8 +13,8 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
+from blended.cli import components, layout
 from blended.cli import experiment_tables as shown
-from blended.cli import layout
 from blended.cli.times import moment
 from blended.config import BlendConfig, Experiment, loading
 from blended.errors import ConfigError
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from blended.experiments.report import Report
 
 app = typer.Typer(help="Experiments: arms are distributions over models.", no_args_is_help=True)
+app.command()(components.components)
 console = Console()
 
 _MADE_UP = 10_000

@@ -51,6 +51,14 @@ def find(store: Store, name: str) -> Known:
     return Known(current, notes)
 
 
+def simulated(store: Store) -> frozenset[str]:
+    """The names of the experiments whose users are simulated, by their present definitions."""
+    column = experiments.c
+    chosen = select(column.name, column.definition).order_by(column.last_at)
+    known = {row.name: row.definition for rows in store.stream(chosen, 100) for row in rows}
+    return frozenset(name for name, definition in known.items() if definition["simulated"])
+
+
 def realised(
     store: Store, definition: Definition, until: float
 ) -> Mapping[str, Mapping[str, Realised]]:

@@ -1,0 +1,1 @@
+"""Simulated conversations for what is learned from draws: `loadtests.studies.learning --help`."""

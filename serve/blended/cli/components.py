@@ -1,0 +1,115 @@
+"""`blended experiment components`: what each component does to what comes next."""
+
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+from rich.text import Text
+
+from blended.cli import layout
+from blended.cli.times import moment
+from blended.errors import ConfigError
+
+console = Console()
+
+
+def components(
+    name: Annotated[str, typer.Argument(help="The experiment.")],
+    against: Annotated[
+        str | None, typer.Option(help="The component to compare with; an arm's first without it.")
+    ] = None,
+    journal: Annotated[
+        str | None,
+        typer.Option(help="The database, if neither BLENDED_JOURNAL_URL nor this user's own file."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document, no tables.")] = False,
+    until: Annotated[
+        datetime | None, typer.Option(parser=moment, metavar="TIME", help="Now without it.")
+    ] = None,
+) -> None:
+    """What each component does to what comes next, from the draws in the experiment's arms."""
+    now = time.time() if until is None else until.timestamp()
+    found = _compared(name, against, journal, now)
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    _show(found)
+
+
+def _compared(name: str, against: str | None, url: str | None, now: float) -> dict[str, Any]:
+    # These imports take a while; the other commands of `blended` do not need them.
+    from blended.experiments import stored_experiments
+    from blended.journal.from_config import open_store
+    from blended.learning.components import compare
+    from blended.learning.components_document import document
+    from blended.learning.reading import read
+
+    with closing(open_store(os.environ, url)) as store:
+        store.open()
+        definition = stored_experiments.find(store, name).definition
+        arms = [
+            arm for arm in definition.arms if sum(p > 0 for p in arm.probabilities.values()) > 1
+        ]
+        if not arms:
+            raise ConfigError(f"No arm of '{name}' draws among several components.")
+        end = min(now, definition.end + definition.day_s)
+        with Progress(console=Console(stderr=True), transient=True) as progress:
+            task = progress.add_task("reading the journal", total=1.0)
+            decisions = read(
+                store,
+                definition.start,
+                end,
+                lambda done: progress.update(task, completed=done),
+                definition.day_s,
+                name,
+            )
+    compared = [compare(decisions, arm.id, arm.probabilities, against) for arm in arms]
+    return document(definition, compared, decisions.left_out, end - definition.day_s)
+
+
+def _show(document: Mapping[str, Any]) -> None:
+    if document["simulated"]:
+        _say("SIMULATED: no people were asked.", "bold red")
+    _say(
+        f"{document['experiment']}: responses until {document['until']}, so that a day has passed "
+        f"after each; {document['interval']} intervals of 95 %",
+        "none",
+    )
+    for arm, found in document["arms"].items():
+        heads = ("per response", "mean", f"more than {found['against']}, 95 %", "corrected p")
+        title = f"{arm}: {found['responses']:,} responses of {found['users']:,} users"
+        layout.show(console, heads, list(_rows(document, found)), title)
+        if found["partial"]:
+            _say(f"Left out: {found['partial']:,} responses that only some could answer.", "yellow")
+        for sentence in found["too_few"].values():
+            _say(sentence, "yellow")
+    for sentence in document["cannot_tell"]:
+        _say(f"Not told here: {sentence}", "yellow")
+
+
+def _rows(document: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[list[str]]:
+    for measure, components in found["measures"].items():
+        label = f"{document['labels'][measure]} ({document['goals'][measure]} is better)"
+        for component, one in components.items():
+            more = one["difference"]
+            yield [
+                f"{label}: {component}",
+                f"{one['value']:.4g}",
+                _interval(more) if more else "",
+                f"{one['corrected_p']:.2g}" if more else "",
+            ]
+
+
+def _interval(number: Mapping[str, float]) -> str:
+    return f"{number['value']:+.3g} [{number['low']:+.3g}, {number['high']:+.3g}]"
+
+
+def _say(sentence: str, style: str) -> None:
+    console.print(Text(sentence, style=style))

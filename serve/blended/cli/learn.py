@@ -1,0 +1,122 @@
+"""`blended learn`: what the draws in the journal tell about other mixes of components."""
+
+import json
+import os
+import time
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from blended.cli import learn_tables as shown
+from blended.cli.times import moment
+from blended.config import BlendConfig, VllmComponent, loading
+
+app = typer.Typer(
+    help="What the journal tells about other mixes of components.", no_args_is_help=True
+)
+console = Console()
+
+
+@app.callback()
+def learn() -> None:
+    """What the journal tells about other mixes of components."""
+
+
+@app.command()
+def report(
+    mix: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ID=SHARE,…", help="A mix to value: a=.5,b=.3,c=.2. Repeatable."),
+    ] = None,
+    since: Annotated[
+        datetime | None, typer.Option(parser=moment, metavar="TIME", help="All without it.")
+    ] = None,
+    until: Annotated[
+        datetime | None, typer.Option(parser=moment, metavar="TIME", help="Now without it.")
+    ] = None,
+    blend: Annotated[
+        str | None, typer.Option(help="The blend's file or preset, for the GPUs of each component.")
+    ] = None,
+    journal: Annotated[
+        str | None,
+        typer.Option(help="The database, if neither BLENDED_JOURNAL_URL nor this user's own file."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document, no tables.")] = False,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the report as a page, too.")
+    ] = None,
+) -> None:
+    """The value of mixes, and which way retention goes with the mix, from all draws."""
+    mixes = {text: _mix(text) for text in mix or []}
+    gpus = _gpus(loading.load(blend)) if blend else None
+    now = time.time() if until is None else until.timestamp()
+    found = _learned(mixes, gpus, since.timestamp() if since else 0.0, now, journal)
+    if html is not None:
+        from blended.learning.page import page
+
+        html.write_text(page(found), encoding="utf-8")
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    shown.show(console, found)
+    if html is not None:
+        console.print(f"The page is {html}.", highlight=False, soft_wrap=True)
+
+
+def _learned(
+    mixes: dict[str, dict[str, float]],
+    gpus: dict[str, int] | None,
+    since: float,
+    now: float,
+    url: str | None,
+) -> dict[str, Any]:
+    # These imports take a while; the other commands of `blended` do not need them.
+    from blended.experiments.stored_experiments import simulated
+    from blended.journal.from_config import open_store
+    from blended.learning import gradient
+    from blended.learning.learned import learn
+    from blended.learning.learned_document import document
+    from blended.learning.queries import DAY_S
+    from blended.learning.reading import read
+
+    with closing(open_store(os.environ, url)) as store:
+        store.open()
+        with Progress(console=Console(stderr=True), transient=True) as progress:
+            task = progress.add_task("reading the journal", total=1.0)
+            decisions = read(store, since, now, lambda done: progress.update(task, completed=done))
+        first = gradient.read(store, since, now, decisions.components, DAY_S)
+        made_up = simulated(store)
+    has_simulated = any(drawing.experiment in made_up for drawing in decisions.drawings)
+    learned = learn(decisions, first, mixes, gpus)
+    return document(learned, since, now - DAY_S, has_simulated)
+
+
+def _mix(text: str) -> dict[str, float]:
+    """A mix from the command line; its shares need not add up to 1."""
+    try:
+        parts = [part.split("=") for part in text.split(",")]
+        weights = {name.strip(): float(share) for name, share in parts}
+        total = sum(weights.values())
+        shares = {name: weight / total for name, weight in weights.items()}
+    except (ValueError, ZeroDivisionError):
+        shares = {}
+    if len(shares) < len(text.split(",")) or not all(0 <= share <= 1 for share in shares.values()):
+        raise typer.BadParameter(
+            f"'{text}' is no mix; write one like a=.5,b=.3,c=.2, each component once, with shares "
+            "of 0 or more."
+        )
+    return shares
+
+
+def _gpus(blend: BlendConfig) -> dict[str, int]:
+    engines = {c.id: c.engine for c in blend.components if isinstance(c, VllmComponent)}
+    return {
+        name: engine.tensor_parallel_size
+        for name, engine in engines.items()
+        if engine.accelerator != "cpu"
+    }
