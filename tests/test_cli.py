@@ -23,7 +23,14 @@ def test_check_prints_what_will_be_deployed(tmp_path: Path) -> None:
     result = run("check", "paper", state=tmp_path)
 
     assert result.returncode == 0
-    for expected in ("pygmalion", "33.3%", "13 B", "resident 25.1 B", "8.37 B", "GPUs 3 to 12"):
+    for expected in (
+        "pygmalion",
+        "33.3%",
+        "13 B",
+        "25.1 B parameters resident",
+        "8.37 B",
+        "3 to 12 GPUs",
+    ):
         assert expected in result.stdout
 
 

@@ -74,16 +74,25 @@ def test_a_response_that_failed_waited_until_it_failed(store: Store) -> None:
 
 
 def test_what_was_not_drawn_among_several_is_left_out_and_counted(store: Store) -> None:
-    """A component that the client named, and a request whose draw was a repetition."""
+    """A named component, a request whose draw was a repetition, and an answer from no seat."""
     (first, *_) = conversations(1, np.random.default_rng(2))
     named = replace(first, response_id="named", user="0" * 32, probabilities={"a": 1.0})
     named = replace(named, distribution="one", conversation="another")
     again = replace(first, response_id="again", started_at=first.started_at + 1)
-    store.add([first, named, again])
+    seats = {"a": 0.5, "b": 0.5, "c": 0.0}
+    seated = replace(named, response_id="seated", conversation="a third", probabilities=seats)
+    failed = [{"component": "a", "reason": "unavailable"}, {"component": "b", "reason": "late"}]
+    beyond: dict[str, Any] = {
+        "distribution": "seats",
+        "component": "c",
+        "drawn": "a",
+        "failures": failed,
+    }
+    store.add([first, named, again, replace(seated, **beyond)])
 
     found = decided(store)
     assert found.responses() == 1
-    assert found.left_out == {"named": 1, "repeated": 1}
+    assert found.left_out == {"named": 1, "repeated": 1, "unseated": 1}
 
 
 def test_records_without_those_left_are_weighed_where_the_propensity_tells(store: Store) -> None:

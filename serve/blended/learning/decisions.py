@@ -14,6 +14,7 @@ from blended.learning.rewards import SUMS
 REASONS = {
     "named": "that the client had asked of one component, or that only one could answer",
     "repeated": "to a repeated request, whose draw is repeated",
+    "unseated": "for which components outside of the conversation's seats were asked",
 }
 
 Ints = NDArray[np.int64]

@@ -142,9 +142,12 @@ class _Collected:
         return self._kinds[unit]
 
     def _reason(self, fields: Mapping[str, Any]) -> str | None:
-        if len(self._distribution(fields)) < 2:
+        logged = self._distribution(fields)
+        if len(logged) < 2:
             return "named"
-        return "repeated" if fields["is_repeated"] else None
+        if fields["is_repeated"]:
+            return "repeated"
+        return None if logged.keys() >= set(_asked(fields)) else "unseated"
 
     def _distribution(self, fields: Mapping[str, Any]) -> Mapping[str, float]:
         version = fields["distribution"]
@@ -154,12 +157,17 @@ class _Collected:
 
 
 def _drawing(fields: Mapping[str, Any], logged: Mapping[str, float]) -> Drawing:
-    answered = fields["component"]
-    failed = [failure["component"] for failure in fields["failures"]]
-    asked = tuple(dict.fromkeys([*failed, *([answered] if answered else [])]))
+    answered, asked = fields["component"], _asked(fields)
     left = frozenset(fields["left"]) if fields["left"] else _all_left(fields, logged)
     head = fields["experiment"], fields["arm"]
     return Drawing(*head, logged, fields["drawn"], answered, asked, left, fields["before"])
+
+
+def _asked(fields: Mapping[str, Any]) -> tuple[str, ...]:
+    """The components that were asked, each once, the one that answered last."""
+    answered = fields["component"]
+    failed = [failure["component"] for failure in fields["failures"]]
+    return tuple(dict.fromkeys([*failed, *([answered] if answered else [])]))
 
 
 def _all_left(fields: Mapping[str, Any], logged: Mapping[str, float]) -> frozenset[str] | None:
