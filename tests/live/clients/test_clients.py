@@ -19,7 +19,7 @@ from tests.support import eventually
 
 pytestmark = pytest.mark.ray
 
-EVERYTHING = ("plain", "stream", "tools", "tool_stream", "structured")
+EVERYTHING = ("plain", "stream", "turns", "tools", "tool_stream", "structured")
 CLIENTS = {
     ("python", "openai_chat"): EVERYTHING,
     ("python", "openai_responses"): EVERYTHING,
@@ -54,45 +54,59 @@ async def test_a_client_gets_what_it_asks_for(
     """It sees what was generated, word by word, by a component that can do what the thing needs."""
     saw = seen(environment, client)[thing]
     assert "error" not in saw, saw
-    records = await recorded(live, f"[{client} {thing}]", 2 if "then" in saw else 1)
+    requests = 2 if thing == "turns" or "then" in saw else 1
+    records = await recorded(live, f"[{client} {thing}]", requests)
 
+    assert len({record.conversation for record in records}) == 1
     for record in records:
         assert record.state == "finished"
         assert record.stream == (thing in ("stream", "tool_stream"))
-        assert record.needs == (NEEDS.get(thing) or None)
+        assert record.needs == NEEDS.get(thing, [])
         assert record.probabilities == (SKILLED if record.needs else BOTH)
         assert record.component in record.probabilities
+    expect(thing, saw, [record.completion_tokens for record in records])
+
+
+def expect(thing: str, saw: Any, tokens: list[int]) -> None:
+    """Check what a client saw of responses with so many tokens."""
     if thing == "structured":
         assert saw == FORM
     elif thing in ("tools", "tool_stream"):
-        told = saw.pop("then", None)
-        assert saw.items() <= CALLS.items()
-        assert records[0].finish_reason == "tool_calls"
-        assert told is None or words(told) == records[1].completion_tokens
+        called = dict(saw)
+        then = called.pop("then", None)
+        assert called.items() <= CALLS.items()
+        assert then is None or words(then) == tokens[1]
+    elif thing == "turns":
+        assert [words(text) for text in saw] == tokens
     else:
-        assert words("".join(saw)) == records[0].completion_tokens
+        assert words("".join(saw)) == tokens[0]
     if thing == "stream":
-        assert len([piece for piece in saw if piece]) == records[0].completion_tokens
+        assert len([piece for piece in saw if piece]) == tokens[0]
 
 
 async def test_guidellm_measures_the_blend(live: Live, seen: Seen) -> None:
     """A conversation of three streams, the first of which calls a tool; none fails."""
     saw = seen("guidellm", "guidellm_run")["benchmark"]
+    assert "error" not in saw, saw
+    records = [await recorded(live, found, 1) for found in saw["successful"]]
 
-    assert {end: len(ids) for end, ids in saw.items()} == {
-        "successful": 3,
-        "errored": 0,
-        "incomplete": 0,
-    }
+    assert saw["errored"] == saw["incomplete"] == []
+    assert [record.needs for [record] in records] == [["tools"], [], []]
+    assert {record.state for [record] in records} == {"finished"}
 
 
 async def recorded(live: Live, mark: str, number: int) -> list[Any]:
-    """The records of the responses to prompts with this mark, once there are so many."""
+    """The records whose id, or whose prompt, has this mark, once there are so many."""
     store = Store(f"sqlite:///{live.env['BLENDED_STATE_DIR']}/journal.db")
     found: list[Any] = []
 
     def have_arrived() -> bool:
-        asked = {row.response_id for row in rows(store, contents) if mark in json.dumps(row.content)}
+        kept = rows(store, contents)
+        asked = {
+            row.response_id
+            for row in kept
+            if mark in f"{row.response_id} {json.dumps(row.content)}"
+        }
         found[:] = [row for row in rows(store, responses) if row.response_id in asked]
         return len(found) >= number
 

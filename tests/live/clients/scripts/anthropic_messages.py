@@ -21,6 +21,13 @@ def stream(prompt):
         return list(events.text_stream)
 
 
+def turns(prompt):
+    said = client.messages.create(**ASK, messages=[user(prompt)])
+    messages = [user(prompt), {"role": "assistant", "content": said.content}, user("And?")]
+    then = client.messages.create(**ASK, messages=messages)
+    return [said.content[0].text, then.content[0].text]
+
+
 def tools(prompt):
     messages = [user(prompt)]
     said = client.messages.create(**ASK, messages=messages, tools=TOOLS)
@@ -42,4 +49,4 @@ def structured(prompt):
     return said.parsed_output.model_dump()
 
 
-report(plain, stream, tools, tool_stream, structured)
+report(plain, stream, turns, tools, tool_stream, structured)

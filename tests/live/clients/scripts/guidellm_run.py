@@ -26,8 +26,8 @@ def benchmark(_):
     arguments = [text for name, value in options.items() for text in (f"--{name}", value)]
     subprocess.run([program, "run", *arguments, "--disable-console"], check=True)
     [measured] = json.loads(found.read_text())["benchmarks"]
-    ended = measured["requests"]
-    return {end: [request["response_id"] for request in ended[end]] for end in ended}
+    ends = ("successful", "errored", "incomplete")
+    return {end: [one["response_id"] for one in measured["requests"][end]] for end in ends}
 
 
 report(benchmark)

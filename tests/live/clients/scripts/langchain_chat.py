@@ -22,6 +22,12 @@ def stream(prompt):
     return [chunk.content for chunk in model.stream(prompt)]
 
 
+def turns(prompt):
+    said = model.invoke(prompt)
+    then = model.invoke([HumanMessage(prompt), said, HumanMessage("And?")])
+    return [said.content, then.content]
+
+
 def tools(prompt):
     able = model.bind_tools([weather])
     said = able.invoke(prompt)
@@ -41,4 +47,4 @@ def structured(prompt):
     return model.with_structured_output(Mood).invoke(prompt).model_dump()
 
 
-report(plain, stream, tools, tool_stream, structured)
+report(plain, stream, turns, tools, tool_stream, structured)

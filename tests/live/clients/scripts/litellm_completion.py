@@ -26,6 +26,12 @@ def stream(prompt):
     return [chunk.choices[0].delta.content or "" for chunk in chunks]
 
 
+def turns(prompt):
+    said = ask([user(prompt)]).choices[0].message
+    then = ask([user(prompt), said, user("And?")])
+    return [said.content, then.choices[0].message.content]
+
+
 def tools(prompt):
     messages = [user(prompt)]
     said = ask(messages, tools=TOOLS).choices[0].message
@@ -45,4 +51,4 @@ def structured(prompt):
     return json.loads(ask([user(prompt)], response_format=Mood).choices[0].message.content)
 
 
-report(plain, stream, tools, tool_stream, structured)
+report(plain, stream, turns, tools, tool_stream, structured)

@@ -30,6 +30,11 @@ def stream(prompt):
     return list(model.prompt(prompt))
 
 
+def turns(prompt):
+    conversation = model.conversation()
+    return [conversation.prompt(text, stream=False).text() for text in (prompt, "And?")]
+
+
 def tools(prompt):
     text = model.chain(prompt, tools=[weather], stream=False).text()
     return {"weather": called.pop(), "then": text}
@@ -41,7 +46,7 @@ def tool_stream(prompt):
 
 
 def structured(prompt):
-    return json.loads(model.prompt(prompt, schema=Mood).text())
+    return json.loads(model.prompt(prompt, schema=Mood, stream=False).text())
 
 
-report(plain, stream, tools, tool_stream, structured)
+report(plain, stream, turns, tools, tool_stream, structured)

@@ -31,6 +31,12 @@ def stream(prompt):
     return pieces
 
 
+def turns(prompt):
+    said = Runner.run_sync(agent(), prompt)
+    items = [*said.to_input_list(), {"role": "user", "content": "And?"}]
+    return [said.final_output, Runner.run_sync(agent(), items).final_output]
+
+
 def tools(prompt):
     text = Runner.run_sync(agent(tools=[weather]), prompt).final_output
     return {"weather": called.pop(), "then": text}
@@ -53,4 +59,4 @@ async def _streamed(guide, prompt):
     return run, pieces
 
 
-report(plain, stream, tools, tool_stream, structured)
+report(plain, stream, turns, tools, tool_stream, structured)

@@ -23,6 +23,12 @@ def stream(prompt):
     return [chunk.choices[0].delta.content for chunk in chunks]
 
 
+def turns(prompt):
+    said = chats.create(model=MODEL, messages=[user(prompt)]).choices[0].message
+    then = chats.create(model=MODEL, messages=[user(prompt), said, user("And?")])
+    return [said.content, then.choices[0].message.content]
+
+
 def tools(prompt):
     messages = [user(prompt)]
     said = chats.create(model=MODEL, messages=messages, tools=TOOLS).choices[0].message
@@ -43,4 +49,4 @@ def structured(prompt):
     return said.choices[0].message.parsed.model_dump()
 
 
-report(plain, stream, tools, tool_stream, structured)
+report(plain, stream, turns, tools, tool_stream, structured)

@@ -30,6 +30,14 @@ await report({
     return pieces;
   },
 
+  async turns(prompt) {
+    const { messages } = ask(prompt);
+    const said = (await chats.create(ask(prompt))).choices[0].message;
+    messages.push(said, { role: "user", content: "And?" });
+    const then = (await chats.create({ model: MODEL, messages })).choices[0].message;
+    return [said.content, then.content];
+  },
+
   async tools(prompt) {
     const first = ask(prompt, { tools });
     const said = (await chats.create(first)).choices[0].message;

@@ -18,6 +18,13 @@ def stream(prompt):
     return [event.delta for event in events if event.type == "response.output_text.delta"]
 
 
+def turns(prompt):
+    said = client.responses.create(model=MODEL, input=prompt)
+    items = [item.model_dump(exclude_none=True) for item in said.output]
+    items = [{"role": "user", "content": prompt}, *items, {"role": "user", "content": "And?"}]
+    return [said.output_text, client.responses.create(model=MODEL, input=items).output_text]
+
+
 def tools(prompt):
     items = [{"role": "user", "content": prompt}]
     call = client.responses.create(model=MODEL, input=items, tools=TOOLS).output[0]
@@ -29,8 +36,6 @@ def tools(prompt):
 
 def tool_stream(prompt):
     with client.responses.stream(model=MODEL, input=prompt, tools=TOOLS) as events:
-        for event in events:
-            pass
         call = events.get_final_response().output[0]
     return {call.name: json.loads(call.arguments)}
 
@@ -40,4 +45,4 @@ def structured(prompt):
     return said.output_parsed.model_dump()
 
 
-report(plain, stream, tools, tool_stream, structured)
+report(plain, stream, turns, tools, tool_stream, structured)

@@ -24,6 +24,12 @@ def stream(prompt):
     return list(run.stream_text(delta=True, debounce_by=None))
 
 
+def turns(prompt):
+    said = Agent(model).run_sync(prompt)
+    then = Agent(model).run_sync("And?", message_history=said.all_messages())
+    return [said.output, then.output]
+
+
 def tools(prompt):
     text = Agent(model, tools=[weather]).run_sync(prompt).output
     return {"weather": called.pop(), "then": text}
@@ -38,4 +44,4 @@ def structured(prompt):
     return Agent(model, output_type=NativeOutput(Mood)).run_sync(prompt).output.model_dump()
 
 
-report(plain, stream, tools, tool_stream, structured)
+report(plain, stream, turns, tools, tool_stream, structured)

@@ -27,6 +27,16 @@ export const reportOf = (model) => {
       return pieces;
     },
 
+    async turns(prompt) {
+      const user = (content) => ({ role: "user", content });
+      const said = await generateText(ask(prompt));
+      const messages = [user(prompt), ...said.response.messages, user("And?")];
+      // Without this the provider for OpenAI names what was said by its id, as if it were stored.
+      const providerOptions = { openai: { store: false } };
+      const then = await generateText({ model, messages, providerOptions, maxRetries: 0 });
+      return [said.text, then.text];
+    },
+
     async tools(prompt) {
       const then = (await generateText(ask(prompt, withTools))).text;
       return { weather: called.pop(), then };
