@@ -39,7 +39,7 @@ QUIET = {
     "PROMPTFOO_DISABLE_TELEMETRY": "1",
     "PROMPTFOO_DISABLE_UPDATE": "1",
 }
-_WITHIN_S = 300
+_WITHIN_S = 120
 
 Seen = Callable[[str, str], dict[str, Any]]
 
