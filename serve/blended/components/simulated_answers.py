@@ -6,7 +6,7 @@ Pure functions.
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,14 +29,15 @@ class Spoken:
 def spoken(body: Mapping[str, Any]) -> Spoken | None:
     """The answer to a chat that asks for a tool's call or for JSON; None if words are enough.
 
-    A tool is called wherever the client lets the component choose, unless its result came last.
+    A tool is called wherever the client lets the component choose, unless a result came last; where
+    the client requires a call, it is called all the same.
     """
-    messages, tools = body.get("messages"), body.get("tools")
+    messages, tools, choice = body.get("messages"), body.get("tools"), body.get("tool_choice")
     if not messages:
         return None
-    called = messages[-1].get("role") == "tool"
-    if tools and body.get("tool_choice") != "none" and not called:
-        return _call(_chosen(tools, body.get("tool_choice")), len(messages))
+    has_result = messages[-1].get("role") == "tool"
+    if tools and choice != "none" and (_is_required(choice) or not has_result):
+        return _call(_chosen(tools, choice, _called(messages)), len(messages))
     form = body.get("response_format") or {}
     schema = {"json_object": {}, "json_schema": form.get("json_schema", {}).get("schema", {})}
     if form.get("type") not in schema:
@@ -98,11 +99,29 @@ def _resolved(root: Json, pointer: str) -> Json:
     return found
 
 
-def _chosen(tools: Sequence[Mapping[str, Any]], choice: Json) -> Mapping[str, Any]:
-    """The function that the client names, or the first one."""
+def _is_required(choice: Json) -> bool:
+    return choice == "required" or _named(choice) is not None
+
+
+def _named(choice: Json) -> Json:
+    return (choice.get("function") or {}).get("name") if isinstance(choice, Mapping) else None
+
+
+def _called(messages: Sequence[Mapping[str, Any]]) -> set[Json]:
+    """The names of the functions that the conversation has called."""
+    calls = [call for message in messages for call in message.get("tool_calls") or ()]
+    return {(call.get("function") or {}).get("name") for call in calls}
+
+
+def _chosen(
+    tools: Sequence[Mapping[str, Any]], choice: Json, called: Collection[Json]
+) -> Mapping[str, Any]:
+    """The function that the client names, or the first that was not called, or the last one."""
     functions = [tool.get("function") or {} for tool in tools]
-    name = (choice.get("function") or {}).get("name") if isinstance(choice, Mapping) else None
-    return next((function for function in functions if function.get("name") == name), functions[0])
+    by_name = {function.get("name"): function for function in functions}
+    if (named := by_name.get(_named(choice))) is not None:
+        return named
+    return next((f for f in functions if f.get("name") not in called), functions[-1])
 
 
 def _call(function: Mapping[str, Any], turn: int) -> Spoken:

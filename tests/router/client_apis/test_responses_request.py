@@ -186,7 +186,7 @@ def test_what_names_user_and_conversation_stays() -> None:
         ({"reasoning": {"effort": "huge"}}, "reasoning.effort", "medium"),
         ({"input": []}, "input", "at least one item"),
         ({"input": [7]}, "input[0]", "an object"),
-        ({"input": [{"type": "item_reference", "id": "i"}]}, "input[0].type", "whole item"),
+        ({"input": [{"type": "item_reference", "id": "i"}]}, "input[0].type", "store: false"),
         ({"input": [{"type": "web_search_call"}]}, "input[0].type", "function_call_output"),
         ({"input": [{"role": "robot", "content": "x"}]}, "input[0].role", "assistant"),
         (

@@ -10,7 +10,9 @@ from blended.router.refusal import refuse
 Json = dict[str, Any]
 
 _ROLES = ("user", "assistant", "system", "developer")
-_STATELESS = "nothing is stored, so send the whole item"
+_STATELESS = (
+    "nothing is stored, so send the whole item; clients do where they are told `store: false`"
+)
 
 
 def history(given: Any) -> tuple[list[Json], list[str]]:
