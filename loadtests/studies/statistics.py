@@ -65,13 +65,15 @@ class People:
         sums = {name: (values[who] * active).sum(axis=1) for name, values in self.sums.items()}
         totals = {
             "active_days": active.sum(axis=1).astype(float),
-            "observed_days": (until - self.joined[who]).astype(float),
             **sums,
             **{f"before_{name}": values[who] for name, values in self.before.items()},
         }
         seconds = self.sums["active_s"][who][user, day]
         arm, joined = self.arm[who], self.joined[who]
-        return ExperimentPanel(_DEFINITION, until, arm, joined, totals, user, day, seconds)
+        responses = self.sums["responses"][who][user, day]
+        return ExperimentPanel(
+            _DEFINITION, until, arm, joined, totals, user, day, seconds, responses
+        )
 
 
 _DEFINITION = Definition(
@@ -115,6 +117,7 @@ def _sums(active: Bools, seconds: Array, rng: np.random.Generator) -> dict[str, 
         "turns": turns,
         "conversations": active + rng.binomial(turns, 0.05),
         "active_s": seconds,
+        "waited_s": turns * 2.5,
         "prompt_tokens": responses * rng.gamma(4, 50, seconds.shape),
         "completion_tokens": responses * rng.gamma(9, 10, seconds.shape),
         "retries": retries,
@@ -149,7 +152,7 @@ def _estimates(result: ExperimentResult) -> Iterator[tuple[str, Estimate, float]
         for k in SHOWN_DAYS:
             truth = {effect.name: math.log(_true(curve, effect, k)) for effect in EFFECTS}
             for arm, points in result.curves[curve].items():
-                yield f"{curve}_{k}", points[k - 1].estimate, truth[arm]
+                yield f"{curve}_{k}", points[k - 1], truth[arm]
             ratio = result.ratios[curve]["test"][k - 1].estimate
             yield f"{curve}_ratio_{k}", ratio, truth["test"] - truth["control"]
     yield from zip(PAPER, _paper(result), _true_paper(), strict=True)

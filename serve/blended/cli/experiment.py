@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from blended.cli import experiment_tables as shown
+from blended.cli.experiment_report import report_parts
 from blended.cli.times import moment
 from blended.config import BlendConfig, Experiment, loading
 from blended.errors import ConfigError
@@ -131,7 +132,7 @@ def report(
     if as_json:
         typer.echo(json.dumps(found))
         return
-    for part in shown.report_parts(found):
+    for part in report_parts(found):
         console.print(part)
     if html is not None:
         console.print(f"The plots are in {html}.", highlight=False, soft_wrap=True)
@@ -140,7 +141,7 @@ def report(
 def _report(name: str, url: str | None, now: float) -> "Report":
     from blended.experiments import stored_experiments as experiments
     from blended.experiments.analysis import analyse
-    from blended.experiments.panel import read
+    from blended.experiments.enrolment import read
     from blended.experiments.report import Report
     from blended.journal.from_config import open_store
 
@@ -152,7 +153,11 @@ def _report(name: str, url: str | None, now: float) -> "Report":
         with Progress(console=Console(stderr=True), transient=True) as progress:
             task = progress.add_task("reading the journal", total=1.0)
             panel = read(
-                store, known.definition, now, lambda done: progress.update(task, completed=done)
+                store,
+                known.definition,
+                now,
+                lambda done: progress.update(task, completed=done),
+                known.planned_end,
             )
         realised = experiments.realised(store, known.definition, panel.end)
     finally:

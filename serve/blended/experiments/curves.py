@@ -1,22 +1,26 @@
-"""Retention and engagement by day, the lines through their ratios, and how long they reach."""
+"""Retention and engagement by day, and the lines through their ratios."""
 
-from collections.abc import Sequence
+import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from scipy import stats
+
 from blended.errors import NotEnoughData
-from blended.experiments.measures import engagement, fitted, intercept_and_slope, retention
+from blended.experiments.fit import Fit, lack_of_fit
+from blended.experiments.measures import engagement, intercept_and_slope, retention
 from blended.experiments.moments import Contrast, Moments
-from blended.experiments.statistics import Estimate, difference, level
+from blended.experiments.shares import FEWEST_USERS, Share
+from blended.experiments.statistics import ALPHA, Estimate, difference, level
 
 Curve = Literal["retention", "engagement"]
 CURVES: tuple[Curve, ...] = ("retention", "engagement")
 
-# With fewer users who came, a mean is not normally distributed.
-FEWEST_USERS = 20
 FEWEST_DAYS = 3
 
 _OF_DAY = {"retention": retention, "engagement": engagement}
+# Without as many effective users behind this column a day's logarithm is not normally distributed.
+_COUNTED = {"retention": "active", "engagement": "seconds"}
 # The history of users: how often they came, and how long they stayed.
 HISTORY: dict[Curve, Contrast] = {
     "retention": {"before_active_days": 1.0},
@@ -26,7 +30,18 @@ HISTORY: dict[Curve, Contrast] = {
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """A curve on day k: of one arm, or the ratio of two; all on the log scale."""
+    """A curve on day k, of one arm or the ratio of two, with its interval and number of users."""
+
+    k: int
+    value: float
+    low: float
+    high: float
+    users: int
+
+
+@dataclass(frozen=True)
+class RatioPoint:
+    """The ratio of two arms on day k, on the log scale."""
 
     k: int
     estimate: Estimate
@@ -36,37 +51,54 @@ class CurvePoint:
 class RatioLine:
     """The paper's numbers of an arm against control: log ratio(k) = intercept + slope log k.
 
-    They are fitted over the days up to `last`; `on_last` is the line's value there, `control` and
-    `test` are the values of the arms' own lines.
+    They are fitted over `days`; where the line does not fit these, they say nothing.
     """
 
     intercept: Estimate
     slope: Estimate
-    on_last: Estimate
-    control: Estimate
-    test: Estimate
-    last: int
-
-
-def days_known(arms: Sequence[Moments], days: int) -> int:
-    """The last day up to which enough users of every arm came on each day."""
-    for k in range(1, days + 1):
-        if min(arm.total(f"active_{k}") for arm in arms) < FEWEST_USERS:
-            return k - 1
-    return days
+    days: tuple[int, ...]
+    fit: Fit
 
 
 def points(arm: Moments, curve: Curve, days: int) -> list[CurvePoint]:
-    """A curve of one arm from day 1 to the last that is known."""
-    return [CurvePoint(k, _of(level(arm, _OF_DAY[curve](k)), [arm], k)) for k in range(1, days + 1)]
+    """A curve of one arm, on those days up to `days` that enough users tell of."""
+    of_day = _share_of_day if curve == "retention" else _mean_of_day
+    return [point for k in range(1, days + 1) if (point := of_day(arm, k)) is not None]
 
 
-def ratios(test: Moments, control: Moments, curve: Curve, days: int) -> list[CurvePoint]:
-    """The ratio of two arms' curves from day 1 to the last that is known."""
-    both = [test, control]
+def _share_of_day(arm: Moments, k: int) -> CurvePoint | None:
+    users = int(arm.total(f"observed_{k}"))
+    if users < FEWEST_USERS:
+        return None
+    came = Share(arm.total(f"active_{k}") / users, users)
+    return CurvePoint(k, came.value, *came.bounds(float(stats.norm.isf(ALPHA / 2))), users)
+
+
+def _mean_of_day(arm: Moments, k: int) -> CurvePoint | None:
+    if arm.effective_users(f"seconds_{k}") < FEWEST_USERS:
+        return None
+    mean = level(arm, engagement(k))
+    low, high = mean.interval()
+    users = int(arm.total(f"active_{k}"))
+    return CurvePoint(k, math.exp(mean.log), math.exp(low), math.exp(high), users)
+
+
+def ratios(test: Moments, control: Moments, curve: Curve, days: int) -> list[RatioPoint]:
+    """The ratio of two arms' curves, on those days up to `days` that enough users tell of."""
     return [
-        CurvePoint(k, _of(difference(test, control, _OF_DAY[curve](k)), both, k))
+        RatioPoint(k, difference(test, control, _OF_DAY[curve](k)))
+        for k in days_known(test, control, curve, days)
+    ]
+
+
+def days_known(test: Moments, control: Moments, curve: Curve, days: int) -> list[int]:
+    """The days on each of which enough users of both arms came, and not all of them."""
+    column = _COUNTED[curve]
+    return [
+        k
         for k in range(1, days + 1)
+        if min(arm.effective_users(f"{column}_{k}") for arm in (test, control)) >= FEWEST_USERS
+        and difference(test, control, _OF_DAY[curve](k)).se > 0
     ]
 
 
@@ -80,30 +112,17 @@ def line(
     Raises:
         NotEnoughData: fewer than three days are known.
     """
-    if days < FEWEST_DAYS:
+    known = days_known(test, control, curve, days)
+    if len(known) < FEWEST_DAYS:
         raise NotEnoughData(
-            "The lines through the ratios of retention and engagement need "
-            f"{FEWEST_DAYS} days after joining on each of which at least {FEWEST_USERS} users of "
-            f"every arm came; {days} are there. Wait, or enrol more users."
+            f"The line through the ratios of {curve} needs {FEWEST_DAYS} days after joining on "
+            f"each of which at least {FEWEST_USERS} users of both arms came; {len(known)} are "
+            "there. Wait, or enrol more users."
         )
-    intercept, slope = intercept_and_slope(range(1, days + 1), curve)
-
-    def estimated(contrast: Contrast) -> Estimate:
-        found = _of(difference(test, control, contrast, history), [test, control], days)
-        # All days have a part in it, so that few users on a single day do not make it uncertain.
-        return replace(found, freedom=found.users - 2)
-
-    on_last = fitted((intercept, slope), days)
-    return RatioLine(
-        estimated(intercept),
-        estimated(slope),
-        estimated(on_last),
-        level(control, on_last),
-        level(test, on_last),
-        days,
-    )
-
-
-def _of(estimate: Estimate, arms: Sequence[Moments], k: int) -> Estimate:
-    """The estimate with the number of users that it rests on: those observed on day k."""
-    return replace(estimate, users=int(sum(arm.total(f"observed_{k}") for arm in arms)))
+    intercept, slope = intercept_and_slope(known, curve)
+    of_day = {k: _OF_DAY[curve](k) for k in known}
+    # Every day's users are a part of what the line rests on; the day with the fewest limits it.
+    fewest = min(arm.effective_users(c) for arm in (test, control) for c in intercept)
+    found = (difference(test, control, c, history) for c in (intercept, slope))
+    first, second = (replace(estimate, freedom=fewest - 1) for estimate in found)
+    return RatioLine(first, second, tuple(known), lack_of_fit(test, control, known, of_day))

@@ -14,6 +14,7 @@ from scipy import stats
 from blended.experiments.moments import Contrast, Moments
 
 ALPHA = 0.05
+POWER = 0.8
 # The number of users for which always-valid intervals are narrowest (the default of GrowthBook).
 TUNED_FOR_USERS = 5000
 
@@ -33,18 +34,36 @@ class Estimate:
 
     def interval(self, alpha: float = ALPHA, always_valid: bool = False) -> tuple[float, float]:
         """The interval on the log scale that misses the truth with probability `alpha`."""
-        fixed = stats.t.isf(alpha / 2, self.freedom)
-        reach = always_valid_factor(self.users, alpha) if always_valid else float(fixed)
-        return self.log - reach * self.se, self.log + reach * self.se
+        far = reach(self.users, self.freedom, alpha, always_valid) * self.se
+        return self.log - far, self.log + far
 
     def p_value(self, always_valid: bool = False) -> float:
         """The two-sided p value of no difference: the least alpha whose interval leaves out 0."""
         z = abs(self.log) / self.se if self.se > 0 else math.inf if self.log else 0.0
-        if not always_valid:
-            return float(2 * stats.t.sf(z, self.freedom))
-        spread = self.users * _rho(ALPHA) ** 2
-        exponent = z**2 * spread / (2 * (spread + 1))
-        return float(min(1.0, math.sqrt(spread + 1) * math.exp(-exponent)))
+        return p_beyond(z, self.users, self.freedom, always_valid)
+
+    def detectable(self, always_valid: bool = False, power: float = POWER) -> float:
+        """The log that would be called different with probability `power`, if it were the truth."""
+        z = reach(self.users, self.freedom, ALPHA, always_valid) + float(stats.norm.ppf(power))
+        return z * self.se
+
+
+def reach(users: int, freedom: float, alpha: float, always_valid: bool) -> float:
+    """How many standard errors an interval reaches to either side."""
+    return (
+        always_valid_factor(users, alpha)
+        if always_valid
+        else float(stats.t.isf(alpha / 2, freedom))
+    )
+
+
+def p_beyond(z: float, users: int, freedom: float, always_valid: bool) -> float:
+    """The p value of an estimate that is `z` standard errors from 0: the alpha of that reach."""
+    if not always_valid:
+        return float(2 * stats.t.sf(z, freedom))
+    spread = users * _rho(ALPHA) ** 2
+    exponent = z**2 * spread / (2 * (spread + 1))
+    return float(min(1.0, math.sqrt(spread + 1) * math.exp(-exponent)))
 
 
 def always_valid_factor(users: int, alpha: float = ALPHA) -> float:
