@@ -11,9 +11,9 @@ from blended.errors import ConfigError, NotEnoughData
 from blended.experiments import stored_experiments
 from blended.experiments.analysis import analyse
 from blended.experiments.definition import ArmDefinition, Definition
+from blended.experiments.enrolment import read
 from blended.experiments.measures import engagement, retention
 from blended.experiments.moments import Contrast, Moments
-from blended.experiments.enrolment import read
 from blended.experiments.panel import ExperimentPanel
 from blended.journal.records import ExperimentRecord, ResponseRecord
 from blended.journal.store import Store

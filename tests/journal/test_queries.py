@@ -114,7 +114,12 @@ def test_a_session_that_never_ends_belongs_to_its_days(store: Store) -> None:
 
     # Until 6:00, from 6:00 on, and the two days after that.
     assert [row["responses"] for row in days(store)] == [44, 130, 173, 53]
-    assert [[row["day"] for row in rows] for rows in daily] == [[DAY - 1], [DAY], [DAY + 1], [DAY + 2]]
+    assert [[row["day"] for row in rows] for rows in daily] == [
+        [DAY - 1],
+        [DAY],
+        [DAY + 1],
+        [DAY + 2],
+    ]
 
 
 def test_days_may_begin_at_midnight_of_another_zone(store: Store) -> None:

@@ -237,5 +237,3 @@ def by_name(name: str) -> Case:
     """The case whose name begins so."""
     (found,) = (case for case in CASES if case.name.startswith(name))
     return found
-
-

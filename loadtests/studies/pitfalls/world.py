@@ -107,7 +107,9 @@ class World:
         count = 1 + rng.poisson(np.maximum(self.messages * talk * zeal[visits.user] - 1, 0.2))
         rows = zip(*(column.tolist() for column in (*visits, begin_s, count)), strict=True)
         for number, (user, day, arm, at_s, messages) in enumerate(rows):
-            yield from self._visit(_Visit(number, user, arm, START + day * DAY_S + at_s), messages, rng)
+            yield from self._visit(
+                _Visit(number, user, arm, START + day * DAY_S + at_s), messages, rng
+            )
 
     def _visit(
         self, visit: "_Visit", messages: int, rng: np.random.Generator
@@ -186,5 +188,3 @@ def _response(
 def user_name(number: int) -> str:
     """A pseudonym that tells nothing of the arm."""
     return f"{(number * 2654435761) % 2**32:08x}-{number}"
-
-

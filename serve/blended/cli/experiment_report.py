@@ -41,13 +41,14 @@ def _head(document: Mapping[str, Any]) -> Text:
     left_out, quality, window = document["left_out"], document["quality"], document["window"]
     programs = sum(left_out["around_the_clock"].values())
     return Text(
-        f"\n{document['experiment']}: {document['start'][:10]} to {document['until'][:10]}, control "
-        f"'{document['control']}', {document['interval']} intervals of 95 %.\nThe verdict is on days "
-        f"{window['first']} to {window['last']} after joining, observed to day {window['seen']}.\n"
+        f"\n{document['experiment']}: {document['start'][:10]} to {document['until'][:10]}, "
+        f"control '{document['control']}', {document['interval']} intervals of 95 %.\n"
+        f"The verdict is on days {window['first']} to {window['last']} after joining, observed to "
+        f"day {window['seen']}.\n"
         f"Sample ratio mismatch: p = {document['srm']['p']:.3g}, by day of joining p = "
-        f"{document['srm']['by_day_p']:.3g}. Left out: {left_out['in_two_arms']:,} users met in two "
-        f"arms ({quality['crossed']:.1%}), {left_out['known_before']:,} who had come before the start, "
-        f"{programs:,} programs. Days without records: {len(quality['gaps'])}."
+        f"{document['srm']['by_day_p']:.3g}.\nLeft out: {left_out['in_two_arms']:,} users met in "
+        f"two arms ({quality['crossed']:.1%}), {left_out['known_before']:,} who had come before "
+        f"the start, {programs:,} programs. Days without records: {len(quality['gaps'])}."
     )
 
 

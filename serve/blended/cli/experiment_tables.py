@@ -8,6 +8,7 @@ from rich.table import Table
 from blended.config import BlendConfig
 from blended.router.selection import normalise
 
+
 def preview_tables(
     config: BlendConfig, counts: Mapping[str, Mapping[str, int]], users: int
 ) -> Iterator[Table]:

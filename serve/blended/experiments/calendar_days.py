@@ -1,4 +1,4 @@
-"""An experiment by calendar day and arm: joiners, visitors and records, and days without records."""
+"""An experiment by calendar day and arm: joiners, visitors, records, and days without any."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,10 +30,8 @@ class CalendarDays:
     def lost(self) -> Mapping[int, Ints]:
         """By arm the days on which it has less than half of the visitors that the others make one
         expect, and other days before and after do not."""
-        days, arms = self.visitors.shape
-        found = {
-            arm: _lost(self.visitors[:, arm], self.visitors.sum(axis=1)) for arm in range(arms)
-        }
+        everybody = self.visitors.sum(axis=1)
+        found = {arm: _lost(of, everybody) for arm, of in enumerate(self.visitors.T)}
         return {arm: self.first + np.flatnonzero(lost) for arm, lost in found.items() if lost.any()}
 
 

@@ -1,10 +1,11 @@
 """Retention and engagement by day, and the lines through their ratios."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from scipy import stats
+from scipy import special
 
 from blended.errors import NotEnoughData
 from blended.experiments.fit import Fit, lack_of_fit
@@ -17,10 +18,11 @@ Curve = Literal["retention", "engagement"]
 CURVES: tuple[Curve, ...] = ("retention", "engagement")
 
 FEWEST_DAYS = 3
+_REACH = -float(special.ndtri(ALPHA / 2))
 
 _OF_DAY = {"retention": retention, "engagement": engagement}
-# Without as many effective users behind this column a day's logarithm is not normally distributed.
-_COUNTED = {"retention": "active", "engagement": "seconds"}
+# A mean of so many users per squared skewness is nearly normal (in coverage, see the calibration).
+_USERS_PER_SKEW = 9.0
 # The history of users: how often they came, and how long they stayed.
 HISTORY: dict[Curve, Contrast] = {
     "retention": {"before_active_days": 1.0},
@@ -62,8 +64,11 @@ class RatioLine:
 
 def points(arm: Moments, curve: Curve, days: int) -> list[CurvePoint]:
     """A curve of one arm, on those days up to `days` that enough users tell of."""
-    of_day = _share_of_day if curve == "retention" else _mean_of_day
-    return [point for k in range(1, days + 1) if (point := of_day(arm, k)) is not None]
+    if curve == "retention":
+        found = (_share_of_day(arm, k) for k in range(1, days + 1))
+        return [point for point in found if point is not None]
+    needed = _needed([arm], days)
+    return [_mean_of_day(arm, k) for k in range(1, days + 1) if _came(arm, k) >= needed]
 
 
 def _share_of_day(arm: Moments, k: int) -> CurvePoint | None:
@@ -71,16 +76,32 @@ def _share_of_day(arm: Moments, k: int) -> CurvePoint | None:
     if users < FEWEST_USERS:
         return None
     came = Share(arm.total(f"active_{k}") / users, users)
-    return CurvePoint(k, came.value, *came.bounds(float(stats.norm.isf(ALPHA / 2))), users)
+    return CurvePoint(k, came.value, *came.bounds(_REACH), users)
 
 
-def _mean_of_day(arm: Moments, k: int) -> CurvePoint | None:
-    if arm.effective_users(f"seconds_{k}") < FEWEST_USERS:
-        return None
+def _mean_of_day(arm: Moments, k: int) -> CurvePoint:
     mean = level(arm, engagement(k))
     low, high = mean.interval()
-    users = int(arm.total(f"active_{k}"))
-    return CurvePoint(k, math.exp(mean.log), math.exp(low), math.exp(high), users)
+    return CurvePoint(k, math.exp(mean.log), math.exp(low), math.exp(high), round(_came(arm, k)))
+
+
+def _came(arm: Moments, k: int) -> float:
+    return arm.total(f"active_{k}")
+
+
+def _needed(arms: Sequence[Moments], days: int) -> float:
+    """How many users have to come on a day for a mean of their times that is nearly normal.
+
+    The skewness is the log-normal distribution's with the times' coefficient of variation, that of
+    all days together: on a single day a heavy tail shows too late.
+    """
+    of_days = [(arm, k) for arm in arms for k in range(1, days + 1)]
+    came = sum(_came(arm, k) for arm, k in of_days)
+    seconds = sum(arm.total(f"seconds_{k}") for arm, k in of_days)
+    squares = sum(arm.square(f"seconds_{k}") for arm, k in of_days)
+    variation = max(squares * came / seconds**2 - 1, 0.0) if seconds else 0.0
+    skewness = math.sqrt(variation) * (3 + variation)
+    return max(FEWEST_USERS, _USERS_PER_SKEW * skewness**2)
 
 
 def ratios(test: Moments, control: Moments, curve: Curve, days: int) -> list[RatioPoint]:
@@ -93,11 +114,12 @@ def ratios(test: Moments, control: Moments, curve: Curve, days: int) -> list[Rat
 
 def days_known(test: Moments, control: Moments, curve: Curve, days: int) -> list[int]:
     """The days on each of which enough users of both arms came, and not all of them."""
-    column = _COUNTED[curve]
+    arms = (test, control)
+    needed = FEWEST_USERS if curve == "retention" else _needed(arms, days)
     return [
         k
         for k in range(1, days + 1)
-        if min(arm.effective_users(f"{column}_{k}") for arm in (test, control)) >= FEWEST_USERS
+        if min(_came(arm, k) for arm in arms) >= needed
         and difference(test, control, _OF_DAY[curve](k)).se > 0
     ]
 

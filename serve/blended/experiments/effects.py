@@ -1,4 +1,4 @@
-"""The effect of an arm on a measure, beside control: a ratio where there is one, and a difference."""
+"""The effect of an arm on a measure beside control: a ratio, and of shares a difference."""
 
 import math
 from dataclasses import dataclass

@@ -21,8 +21,8 @@ class Measure:
     """A ratio of two sums over an arm's users; both are columns of panel.py.
 
     `goal` is the better direction. A `is_share` measure lies between 0 and 1 for every user. A
-    `caveat` stands wherever the number stands. A guardrail that `is_watched` speaks in the decision,
-    whether it has a margin or not.
+    `caveat` stands wherever the number stands. A guardrail that `is_watched` has a say in the
+    decision, whether it has a margin or not.
     """
 
     name: str
@@ -98,8 +98,8 @@ MEASURES = (
         "active_s",
         "observed_days",
         "higher",
-        "Time in sessions without the waiting, over all days since a user joined, whether they came "
-        "or not.",
+        "Time in sessions without the waiting, over all days since a user joined, whether they "
+        "came or not.",
     ),
     Measure(
         "messages_per_day",
@@ -211,8 +211,8 @@ MEASURES = (
 QUANTILES = {"ttft_p50": 0.5, "ttft_p95": 0.95}
 QUANTILE_LABELS = {"ttft_p50": "TTFT, p50 (s)", "ttft_p95": "TTFT, p95 (s)"}
 QUANTILE_DEFINITION = (
-    "The time to the first byte that {share:.0%} of an arm's responses keep within; its error counts "
-    "the responses of one user as alike. Of more than {users:,} users a part is read."
+    "The time to the first byte that {share:.0%} of an arm's responses keep within; its error "
+    "counts the responses of one user as alike. Of more than {users:,} users a part is read."
 )
 
 MEASURE = {measure.name: measure for measure in MEASURES}
@@ -223,7 +223,9 @@ WATCHED = frozenset(measure.name for measure in MEASURES if measure.is_watched)
 LABELS = {**{measure.name: measure.label for measure in MEASURES}, **QUANTILE_LABELS}
 
 RETENTION = "R(k): users who came on day k after joining, over users who joined k days ago or more."
-ENGAGEMENT = "E(k): mean time in sessions, without the waiting, of the users who came on day k after joining."
+ENGAGEMENT = (
+    "E(k): mean time in sessions without the waiting, of the users who came on day k after joining."
+)
 
 
 def retention(k: int) -> Contrast:

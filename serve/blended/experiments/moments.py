@@ -57,9 +57,13 @@ class Moments:
 
         (Kish's effective sample size: the square of the sum over the sum of the squares.)
         """
+        squares = self.square(column)
+        return self.total(column) ** 2 / squares if squares else 0.0
+
+    def square(self, column: str) -> float:
+        """The sum of a column's squares."""
         place = self._places[column]
-        squares = self.products[place, place]
-        return float(self.sums[place] ** 2 / squares) if squares else 0.0
+        return float(self.products[place, place])
 
     def less(self, whole: str, part: str) -> "Moments":
         """The moments of the rest of one column beside another one: of `whole` minus `part`."""

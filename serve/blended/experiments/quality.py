@@ -72,16 +72,16 @@ def _mismatch(panel: ExperimentPanel, p: float, by_day: Mapping[int, float]) -> 
     if p < MISMATCH_P:
         listed = ", ".join(f"{n} {c:,}" for n, c in zip(names, panel.counts(), strict=True))
         yield (
-            f"the users do not lie in the arms as the shares say ({listed}; p = {p:.1g}). Something "
-            "loses or moves users, so that the arms are not alike"
+            f"the users do not lie in the arms as the shares say ({listed}; p = {p:.1g}). "
+            "Something loses or moves users, so that the arms are not alike"
         )
     days = [day for day, of_day in by_day.items() if of_day * len(by_day) < MISMATCH_P]
     if days:
         first = panel.calendar.first
         yield (
             f"the users who joined {_days(panel, [first + day for day in days])} do not lie in the "
-            f"arms as the shares say (p = {min(by_day.values()) * len(by_day):.1g}). Something lost "
-            "or moved users then"
+            f"arms as the shares say (p = {min(by_day.values()) * len(by_day):.1g}). Something "
+            "lost or moved users then"
         )
 
 
@@ -97,9 +97,9 @@ def _mismatch_by_day(joiners: Array, shares: Sequence[float]) -> dict[int, float
 def _crossed(panel: ExperimentPanel, crossed: float) -> Iterator[str]:
     if crossed > TOLERATED:
         yield (
-            f"{panel.left_out.crossed:,} users ({crossed:.1%}) were met in more than one arm, or in "
-            f"one that the experiment does not have; more than {TOLERATED:.0%} are too many to leave "
-            "out. Records have the wrong arm, or the arms were changed"
+            f"{panel.left_out.crossed:,} users ({crossed:.1%}) were met in more than one arm, or "
+            f"in one that the experiment does not have; more than {TOLERATED:.0%} are too many to "
+            "leave out. Records have the wrong arm, or the arms were changed"
         )
 
 
@@ -133,9 +133,9 @@ def _orphans(panel: ExperimentPanel, traces: Mapping[str, Moments]) -> Iterator[
         found = difference_of_shares(of, control, "is_orphan", "has_parent")
         if abs(found.value) > TOLERATED and found.p_value() < MISMATCH_P:
             yield (
-                f"of the responses that continue another one, {found.test.value:.1%} in '{arm}' and "
-                f"{found.control.value:.1%} in control lack the record of it. Records of one arm are "
-                "lost"
+                f"of the responses that continue another one, {found.test.value:.1%} in '{arm}' "
+                f"and {found.control.value:.1%} in control lack the record of it. Records of one "
+                "arm are lost"
             )
 
 

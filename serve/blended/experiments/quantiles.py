@@ -1,8 +1,8 @@
 """Quantiles of responses' times, whose error counts the responses of one user as alike.
 
 The share of responses within a time is a ratio over users, with the delta method's error. An
-interval for the share at the quantile, read off the sorted times, is one for the quantile (the outer
-interval of Deng, Knoblich and Lu 2018, section 4).
+interval for the share at the quantile, read off the sorted times, is one for the quantile (the
+outer interval of Deng, Knoblich and Lu 2018, section 4).
 """
 
 import math

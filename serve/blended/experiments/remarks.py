@@ -42,9 +42,9 @@ def notes(result: ExperimentResult) -> Iterator[str]:
         )
     if panel.caps:
         yield (
-            f"More than {panel.caps['active_s']:,.0f} seconds or {panel.caps['turns']:,.0f} messages "
-            f"of a user on a day count as so many: {UNCAPPED:.1%} of all user-days, those of all arms "
-            "together, are not above."
+            f"More than {panel.caps['active_s']:,.0f} seconds or {panel.caps['turns']:,.0f} "
+            f"messages of a user on a day count as so many: {UNCAPPED:.1%} of all user-days, those "
+            "of all arms together, are not above."
         )
     if result.is_over and result.always_valid:
         yield (

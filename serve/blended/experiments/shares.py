@@ -29,7 +29,8 @@ class Share:
         a normal variable is beyond `z`."""
         tail, hits = float(special.ndtr(-z)), self.value * self.trials
         low, high = special.betaincinv(hits + 0.5, self.trials - hits + 0.5, [tail, 1 - tail])
-        return float(low) if self.value > 0 else 0.0, float(high) if self.value < 1 else 1.0
+        value = self.value
+        return min(value, low) if value > 0 else 0.0, max(value, high) if value < 1 else 1.0
 
 
 @dataclass(frozen=True)
@@ -51,14 +52,14 @@ class ShareDifference:
 
     def p_value(self, always_valid: bool = False) -> float:
         """The two-sided p value of no difference: the least alpha whose interval leaves out 0."""
-        side = 1.0 if self.value > 0 else -1.0
-        if not self.value:
-            return 1.0
 
         def end(z: float) -> float:
+            """How far 0 lies outside of the interval."""
             low, high = self._reaching(z)
-            return low if side > 0 else -high
+            return low if self.value > 0 else -high
 
+        if end(0.0) <= 0:
+            return 1.0
         z = _FARTHEST if end(_FARTHEST) > 0 else float(optimize.brentq(end, 0.0, _FARTHEST))
         return p_beyond(z, self.users, self._freedom, always_valid)
 

@@ -19,7 +19,7 @@ _HOW = {"retention": ("more", "less"), "engagement": ("longer", "shorter")}
 
 
 def verdicts(result: ExperimentResult) -> tuple[str, ...]:
-    """Sentences on each arm: its retention, its engagement, its guardrails; or why there is none."""
+    """Sentences on each arm: its retention, engagement and guardrails; or why there are none."""
     if result.is_withheld:
         return tuple(f"Withheld: {fault}." for fault in result.quality.faults)
     arms = [arm for arm in result.users if arm != result.panel.definition.control]
@@ -33,6 +33,11 @@ def _of_arm(result: ExperimentResult, arm: str) -> Iterator[str]:
         yield _too_early(result, arm)
     for effect in found:
         yield _sentence(effect, result)
+    if [effect.sign for effect in found] == [-1, 1]:
+        yield (
+            f"Who still comes to '{arm}' is not who comes to control: an arm that loses its casual "
+            "users looks more engaging."
+        )
     watched = [change(effects[name]) for name in sorted(WATCHED) if name in effects]
     if watched:
         failing = "failures" in effects and effects["failures"].sign
@@ -45,8 +50,8 @@ def _too_early(result: ExperimentResult, arm: str) -> str:
     if window.is_begun:
         return f"Too few users of '{arm}' or of control came on {window} for a verdict."
     return (
-        f"No verdict on '{arm}' yet: it is on days {window.first} to {window.last} after joining, and "
-        f"users have been observed until day {window.seen}."
+        f"No verdict on '{arm}' yet: it is on days {window.first} to {window.last} after joining, "
+        f"and users have been observed until day {window.seen}."
     )
 
 
