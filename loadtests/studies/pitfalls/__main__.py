@@ -8,24 +8,17 @@ takes the verdicts of another version from a file that this program has printed 
 import argparse
 import json
 import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
-from typer.testing import CliRunner
 
 from blended import __version__
-from blended.cli import experiment
-from blended.journal.records import Record
-from blended.journal.store import Store
 from loadtests.harness.machine import machine
+from loadtests.studies.pitfalls import SAVED
 from loadtests.studies.pitfalls.cases import CASES, Case
-from loadtests.studies.pitfalls.world import NAME
-
-SAVED = Path(__file__).parents[2] / "results" / "pitfalls.json"
-_AT_ONCE = 5_000
+from loadtests.studies.pitfalls.journals import report
 
 
 def main() -> None:
@@ -41,24 +34,6 @@ def main() -> None:
         SAVED.write_text(json.dumps(result, indent=1) + "\n")
     Console(width=160).print(_table(found))
     print(json.dumps(result))
-
-
-def report(records: list[Record], folder: Path, until: float) -> dict[str, Any]:
-    """The report on a journal with these records, at the end of the experiment."""
-    url = f"sqlite:///{folder / 'journal.db'}"
-    store = Store(url)
-    store.migrate()
-    for at in range(0, len(records), _AT_ONCE):
-        store.add(records[at : at + _AT_ONCE])
-    store.close()
-    arguments = ["report", NAME, "--journal", url, "--json", "--until", _iso(until)]
-    run = CliRunner().invoke(experiment.app, arguments, catch_exceptions=False)
-    found: dict[str, Any] = json.loads(run.stdout)
-    return found
-
-
-def _iso(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat()
 
 
 def _result(case: Case, before: str | None) -> dict[str, Any]:

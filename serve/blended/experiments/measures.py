@@ -215,9 +215,7 @@ QUANTILE_DEFINITION = (
     "counts the responses of one user as alike. Of more than {users:,} users a part is read."
 )
 
-MEASURE = {measure.name: measure for measure in MEASURES}
 GUARDRAILS = frozenset((*QUANTILES, *(m.name for m in MEASURES if m.is_guardrail)))
-SHARES = frozenset(measure.name for measure in MEASURES if measure.is_share)
 WATCHED = frozenset(measure.name for measure in MEASURES if measure.is_watched)
 # The names of everything that is shown, for people.
 LABELS = {**{measure.name: measure.label for measure in MEASURES}, **QUANTILE_LABELS}
