@@ -132,7 +132,7 @@ def test_a_report_fits_80_columns_with_the_decision_first(journal: str) -> None:
 
     assert lines[1].startswith("SHIP (blend): retention +")
     assert max(map(len, lines)) <= 80
-    for column in ("control", "difference, 95 %", "joiners / records by day", "orphaned"):
+    for column in ("control", "difference, 95 %", "joiners / records by day", "orphaned", "casual"):
         assert column in result.output
 
 

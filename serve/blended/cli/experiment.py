@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.progress import Progress
 
 from blended.cli import experiment_tables as shown
-from blended.cli.experiment_report import report_parts
 from blended.cli.times import moment
 from blended.config import BlendConfig, Experiment, loading
 from blended.errors import ConfigError
@@ -121,6 +120,7 @@ def report(
     ] = None,
 ) -> None:
     """Retention, engagement and the other measures by arm, from the journal."""
+    from blended.cli.experiment_report import report_parts
     from blended.experiments.report import document
 
     now = time.time() if until is None else until.timestamp()

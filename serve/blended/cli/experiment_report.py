@@ -7,6 +7,8 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from blended.experiments.measures import CAME, CONDITIONAL
+
 _PAPER = {
     "delta_zeta": "Δζ retention, day 1",
     "delta_beta": "Δβ retention, slope",
@@ -98,13 +100,16 @@ def _paper(document: Mapping[str, Any]) -> Table:
 
 def _effects(document: Mapping[str, Any], arm: str, effects: Mapping[str, Any]) -> Table:
     title = f"'{arm}' against control (p of goals corrected, of guardrails as it is)"
-    table = Table("measure", "control", "arm", "difference, 95 %", "p", title=title)
+    caption = f"* {CAME}"
+    table = Table(
+        "measure", "control", "arm", "difference, 95 %", "p", title=title, caption=caption
+    )
     goals = sorted(effects.items(), key=lambda item: item[1]["corrected_p"] is None)
     for number, (measure, effect) in enumerate(goals):
         corrected = effect["corrected_p"]
         following = [e["corrected_p"] for _, e in goals[number + 1 : number + 2]]
         table.add_row(
-            document["labels"][measure],
+            document["labels"][measure] + (" *" if measure in CONDITIONAL else ""),
             f"{effect['control']:.4g}",
             f"{effect['value']:.4g}",
             effect["said"].replace(" (", "\n("),

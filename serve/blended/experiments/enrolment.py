@@ -14,6 +14,7 @@ from blended.journal.store import Store
 
 # Nobody is in sessions for 20 of 24 hours: that is a program.
 AROUND_THE_CLOCK = 20 / 24
+_DAY_S = 86_400.0
 # The part of all user-days, those of all arms together, whose values stay as they are.
 UNCAPPED = 0.999
 CAPPED = ("active_s", "turns")
@@ -105,9 +106,10 @@ def _joined(days: UserDays, end_day: int, arms: int) -> tuple[Ints, Ints, Flags]
 
 
 def _around_the_clock(days: UserDays, day_s: float) -> Flags:
+    """Who was in sessions for most of a day; on a rehearsal's short days a single answer may be."""
     there_s = days.sums[:, SUMS.index("active_s")] + days.sums[:, SUMS.index("waited_s")]
     found = np.zeros(len(days.index), dtype=bool)
-    found[days.user[there_s > AROUND_THE_CLOCK * day_s]] = True
+    found[days.user[there_s > AROUND_THE_CLOCK * max(day_s, _DAY_S)]] = True
     return found
 
 

@@ -60,7 +60,7 @@ _BEFORE = {
 }
 
 
-_CAME = "of users who came: an arm that loses its casual users looks better"
+CAME = "of users who came: an arm that loses its casual users looks better"
 
 MEASURES = (
     Measure(
@@ -81,7 +81,7 @@ MEASURES = (
         "higher",
         "Time in sessions without the waiting, per day on which a user came, on the days after "
         "joining that the verdict is on: the mean of E(k) there.",
-        caveat=_CAME,
+        caveat=CAME,
     ),
     Measure(
         "active_days",
@@ -108,7 +108,7 @@ MEASURES = (
         "active_days",
         "higher",
         "Responses that were answered and not retried, over the days on which a user came.",
-        caveat=_CAME,
+        caveat=CAME,
     ),
     Measure(
         "conversation_length",
@@ -117,7 +117,7 @@ MEASURES = (
         "conversations",
         "higher",
         "Responses that were answered and not retried, over the conversations that began.",
-        caveat=_CAME,
+        caveat=CAME,
     ),
     Measure(
         "regenerations",
@@ -216,6 +216,7 @@ QUANTILE_DEFINITION = (
 )
 
 GUARDRAILS = frozenset((*QUANTILES, *(m.name for m in MEASURES if m.is_guardrail)))
+CONDITIONAL = frozenset(measure.name for measure in MEASURES if measure.caveat)
 WATCHED = frozenset(measure.name for measure in MEASURES if measure.is_watched)
 # The names of everything that is shown, for people.
 LABELS = {**{measure.name: measure.label for measure in MEASURES}, **QUANTILE_LABELS}

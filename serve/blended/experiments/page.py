@@ -123,6 +123,10 @@ def _p(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
+def _p_is(value: float) -> str:
+    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
+
+
 _FILTERS = {
     "moment": _moment,
     "day": _day,
@@ -132,4 +136,5 @@ _FILTERS = {
     "lift": _lift,
     "points": _points,
     "p": _p,
+    "p_is": _p_is,
 }
