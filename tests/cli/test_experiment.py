@@ -128,7 +128,7 @@ def test_a_report_fits_80_columns_with_the_decision_first(journal: str) -> None:
     """After the word SIMULATED; no line is wider, and no table loses a column."""
     runner = CliRunner(env={"COLUMNS": "80"})
     result = runner.invoke(experiment.app, ["report", "population", "--journal", journal])
-    lines = result.output.splitlines()
+    lines = result.stdout.splitlines()
 
     assert lines[1].startswith("SHIP (blend): retention +")
     assert max(map(len, lines)) <= 80

@@ -37,7 +37,7 @@ class CalendarDays:
 
 def empty_days(visitors: Array) -> Flags:
     """Days without visitors between days with many, or after them."""
-    empty = visitors == 0
+    empty: Flags = visitors == 0
     for day in np.flatnonzero(empty):
         before, after = visitors[:day], visitors[day + 1 :]
         around = [np.median(v[v > 0]) for v in (before, after) if (v > 0).any()]

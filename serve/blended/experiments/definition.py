@@ -74,7 +74,7 @@ class Definition:
             day_s=(rehearsal or Rehearsal()).day_s,
             simulated=rehearsal is not None,
             offset_s=3600 * experiment.utc_offset_h,
-            margins=dict(experiment.guardrails),
+            margins={str(name): margin for name, margin in experiment.guardrails.items()},
         )
 
     @classmethod

@@ -22,7 +22,7 @@ from blended.experiments.verdict import verdicts
 from blended.experiments.wording import size
 
 # The paper's numbers of each curve: intercept and slope of its log ratio against log k.
-PAPER: dict[Curve, tuple[str, str]] = {
+PAPER = {
     "retention": ("delta_zeta", "delta_beta"),
     "engagement": ("delta_alpha", "delta_gamma"),
 }

@@ -177,7 +177,7 @@ def _in_sessions(asked: Subquery, gap_s: float, day_s: float, offset_s: float) -
     began_at = func.max(case((is_first, column.started_at))).over(
         partition_by=column.user, order_by=column.started_at
     )
-    in_session = select(column, began_at.label("began_at")).subquery().c
+    in_session = select(*column, began_at.label("began_at")).subquery().c
     day_after_s = (_day(in_session.began_at, day_s, offset_s) + 1) * day_s - offset_s
     is_carried = in_session.started_at < day_after_s + _carried_s(day_s)
     home_at = case((is_carried, in_session.began_at), else_=in_session.started_at)
@@ -185,7 +185,7 @@ def _in_sessions(asked: Subquery, gap_s: float, day_s: float, offset_s: float) -
     lasts_s = case((pause_s <= gap_s, pause_s), else_=in_session.e2e_s)
     waits_s = case((in_session.e2e_s < lasts_s, in_session.e2e_s), else_=lasts_s)
     return select(
-        in_session,
+        *in_session,
         home_at.label("home_at"),
         _day(home_at, day_s, offset_s).label("day"),
         lasts_s.label("lasts_s"),
