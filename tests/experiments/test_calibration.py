@@ -78,16 +78,18 @@ def test_looking_every_day_is_allowed(is_moved: bool) -> None:
 @pytest.mark.parametrize("world", [world.name for world in WORLDS])
 def test_the_coverage_is_that_of_95_percent(whole: dict[str, Any], world: str) -> None:
     """Within 3.5 standard errors of 95 % for everything that is estimated: one of 100 figures is
-    not, once in 20 runs. Figures that are often withheld are at least as sure."""
+    not, once in 20 runs. Figures that are often withheld, and those of a few hundred users with
+    heavy tails, are at least as sure."""
     assert whole["experiments"] >= 1000
     found = whole["coverage"][world]
     error = (0.05 * 0.95 / whole["experiments"]) ** 0.5
 
+    is_heavy = world.startswith("heavy tails")
     assert found["withheld"] < 0.01
     for name, share in found["held"].items():
         reported = found["reported"][name]
         assert share >= 0.95 - 3.5 * error / reported**0.5, (name, share)
-        assert share <= 0.95 + 3.5 * error or reported < _OFTEN, (name, share)
+        assert share <= 0.95 + 3.5 * error or reported < _OFTEN or is_heavy, (name, share)
 
 
 def test_the_false_alarms_are_those_of_5_percent(whole: dict[str, Any]) -> None:

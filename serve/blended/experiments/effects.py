@@ -11,6 +11,9 @@ from blended.experiments.panel import ExperimentPanel
 from blended.experiments.shares import FEWEST_USERS, ShareDifference, counted, difference_of_shares
 from blended.experiments.statistics import Estimate, difference
 
+# Where some users have far more of something than others, fewer effective users hide the tail.
+_FEWEST_FOR_A_MEAN = 40
+
 
 @dataclass(frozen=True)
 class Effect:
@@ -68,7 +71,7 @@ class Pair:
         Raises:
             NotEnoughData: too few users have a part in it.
         """
-        self._require(measure, measure.denominator)
+        self._require(measure, measure.denominator, FEWEST_USERS)
         history = self.known(measure.history)
         ratio, shares = None, None
         if measure.is_share:
@@ -76,7 +79,7 @@ class Pair:
                 self.test, self.control, measure.numerator, measure.denominator
             )
         else:
-            self._require(measure, measure.numerator)
+            self._require(measure, measure.numerator, _FEWEST_FOR_A_MEAN)
         if shares is None or self._has_ratio(measure):
             ratio = difference(self.test, self.control, measure.contrast, history)
             if not ratio.se:
@@ -101,12 +104,12 @@ class Pair:
         )
         return history if enough else None
 
-    def _require(self, measure: Measure, column: str) -> None:
+    def _require(self, measure: Measure, column: str, needed: int) -> None:
         fewest = min(arm.effective_users(column) for arm in (self.control, self.test))
-        if fewest < FEWEST_USERS:
+        if fewest < needed:
             raise NotEnoughData(
                 f"{measure.label}: the data of {fewest:.0f} users count in '{self.arm}' or in "
-                f"control, and {FEWEST_USERS} are needed in each."
+                f"control, and {needed} are needed in each."
             )
 
     def _has_ratio(self, measure: Measure) -> bool:
