@@ -29,7 +29,13 @@ def main() -> None:
     options = parser.parse_args()
     before = _verdicts(options.before) if options.before else {}
     found = [_result(case, before.get(case.name)) for case in CASES]
-    result = {"simulated": True, "machine": machine(), "version": __version__, "cases": found}
+    result = {
+        "simulated": True,
+        "command": "python -m loadtests.studies.pitfalls --before FILE --save",
+        "machine": machine(),
+        "version": __version__,
+        "cases": found,
+    }
     if options.save:
         SAVED.write_text(json.dumps(result, indent=1) + "\n")
     Console(width=160).print(_table(found))
