@@ -154,7 +154,8 @@ def test_a_report_finds_the_effects_that_are_there(journal: str) -> None:
     assert effects["engagement"]["low"] < 0.3 < effects["engagement"]["high"]
     assert effects["retention"]["corrected_p"] < 0.05
     assert document["arms"]["blend"]["components"]["two"]["probability"] == pytest.approx(1 / 3)
-    assert "came back more often" in document["verdict"][0]
+    assert document["decisions"]["blend"]["decision"] == "ship"
+    assert "came back more often on days 7 to 14" in document["verdict"][0]
     assert set(document["paper"]["blend"]) == {
         "delta_zeta",
         "delta_beta",
@@ -168,8 +169,20 @@ def test_a_report_is_read_on_the_terminal(journal: str) -> None:
     result = run("report", "population", "--journal", journal)
 
     assert result.exit_code == 0
-    for expected in ("SIMULATED", "Δζ", "Retention R(k)", "Sample ratio mismatch", "guardrails"):
+    for expected in ("SIMULATED", "Δζ", "Retention", "Sample ratio mismatch", "guardrails"):
         assert expected in result.output
+
+
+def test_a_report_fits_80_columns_with_the_decision_first(journal: str) -> None:
+    """After the word SIMULATED; no line is wider, and no table loses a column."""
+    runner = CliRunner(env={"COLUMNS": "80"})
+    result = runner.invoke(experiment.app, ["report", "population", "--journal", journal])
+    lines = result.stdout.splitlines()
+
+    assert lines[1].startswith("SHIP (blend): retention +")
+    assert max(map(len, lines)) <= 80
+    for column in ("control", "difference, 95 %", "joiners / records by day", "orphaned", "casual"):
+        assert column in result.output
 
 
 def test_a_report_until_a_day_looks_no_further(journal: str) -> None:

@@ -14,13 +14,13 @@ from PIL import Image, ImageStat
 
 from blended.experiments import report
 from blended.experiments.analysis import analyse
-from blended.experiments.curve_plots import LINES
+from blended.experiments.checked_responses import CheckedResponses
 from blended.experiments.definition import ArmDefinition, Definition
-from blended.experiments.measures import MEASURES
+from blended.experiments.measures import GUARDRAILS, MEASURES
 from blended.experiments.page import page
-from blended.experiments.panel import ExperimentPanel
+from blended.experiments.panel import ExperimentPanel, LeftOut
 from blended.experiments.plots import TITLES
-from blended.experiments.report import Report
+from blended.experiments.report import PAPER, Report
 from blended.experiments.stored_experiments import Realised
 from blended.experiments.user_days import SAID, SUMS
 from tests.experiments import chromium
@@ -76,10 +76,28 @@ def panel(of: Definition, users: int = 400, days: int = 31, lost: float = 0) -> 
     totals = _totals(random, active.sum(axis=1), np.bincount(user, seconds, n))
     totals |= {f"before_{name}": before * random.gamma(9, 0.1, n) for name in SUMS}
     totals["before_active_days"] = before
-    totals["observed_days"] = (START + days - joined).astype(float)
     return ExperimentPanel(
-        of, START + days, arm, joined, totals, user, day, seconds, crossed=3, known=2
+        of,
+        START + days,
+        arm,
+        joined,
+        totals,
+        user,
+        day,
+        seconds,
+        responses=np.ones(len(user)),
+        checked=_checked(random, n),
+        left_out=LeftOut(3 if users >= 400 else 0, 2, {}),
+        caps={"active_s": 3600.0, "turns": 100.0},
     )
+
+
+def _checked(random: np.random.Generator, users: int) -> CheckedResponses:
+    """Five responses of each user, with times that users differ in."""
+    user = np.repeat(np.arange(users), 5)
+    pace = random.lognormal(0, 0.3, users)[user]
+    none = np.zeros(len(user))
+    return CheckedResponses(user, pace * random.gamma(9, 0.03, len(user)), none + 1, none, none)
 
 
 def _totals(random: np.random.Generator, days: Any, seconds: Any) -> dict[str, Any]:
@@ -157,22 +175,21 @@ def test_every_plot_shows_every_arm() -> None:
 
     tests = ARMS[1:]
     assert list(plots) == list(TITLES)
-    for curve in LINES:
+    for curve in PAPER:
         assert {f"{kind}-{arm}" for kind in ("arm", "band") for arm in ARMS} <= ids(plots[curve])
         kinds = ("arm", "bars", "line")
         wanted = {f"{kind}-{arm}" for kind in kinds for arm in tests}
         assert wanted <= ids(plots[f"{curve}_ratios"])
-    guardrails = {measure.name for measure in MEASURES if measure.is_guardrail}
-    goals = {*LINES, *(measure.name for measure in MEASURES)} - guardrails
+    goals = {measure.name for measure in MEASURES} - GUARDRAILS
     assert {f"{goal}-{arm}" for goal in goals for arm in tests} <= ids(plots["goals"])
-    assert {f"{name}-{arm}" for name in guardrails for arm in tests} <= ids(plots["guardrails"])
+    assert {f"{name}-{arm}" for name in GUARDRAILS for arm in tests} <= ids(plots["guardrails"])
     assert {*ARMS, *COMPONENTS} <= set(texts(plots["shares"]))
 
 
-@pytest.mark.parametrize("curve", LINES)
+@pytest.mark.parametrize("curve", PAPER)
 def test_lines_are_those_of_the_papers_numbers(curve: str) -> None:
     """On log axes: the intercept on day 1, and the slope times log k more on the last day."""
-    intercept, slope = LINES[curve]
+    intercept, slope = PAPER[curve]
     panels = groups(svgs(usual_page())[f"{curve}_ratios"], r"axes_\d+")
 
     for arm, panel_ in zip(ARMS[1:], panels, strict=True):
@@ -181,7 +198,9 @@ def test_lines_are_those_of_the_papers_numbers(curve: str) -> None:
         (low, bottom), *_, (high, top) = sorted(places.items())
         numbers = usual()["paper"][arm]
         first = numbers[intercept]["value"]
-        last = first + numbers[slope]["value"] * math.log(usual()["days"])
+        shown = usual()["fit"][arm][curve]
+        assert (shown["fits"], shown["first"]) == (True, 1)
+        last = first + numbers[slope]["value"] * math.log(shown["last"])
         [line] = groups(panel_, f"line-{arm}")
         wanted = [bottom + (x - low) / (high - low) * (top - bottom) for x in (first, last)]
         assert heights(line) == pytest.approx(wanted, abs=0.01)
@@ -245,7 +264,7 @@ def test_nothing_is_compared_where_users_are_lost() -> None:
 
     assert lost["withheld"]
     assert "Withheld: the users do not lie in the arms as the shares say" in html
-    assert list(svgs(html)) == ["shares"]
+    assert list(svgs(html)) == ["calendar", "shares"]
     assert "Lift" not in html
 
 

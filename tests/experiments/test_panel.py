@@ -11,9 +11,10 @@ from blended.errors import ConfigError, NotEnoughData
 from blended.experiments import stored_experiments
 from blended.experiments.analysis import analyse
 from blended.experiments.definition import ArmDefinition, Definition
+from blended.experiments.enrolment import read
 from blended.experiments.measures import engagement, retention
 from blended.experiments.moments import Contrast, Moments
-from blended.experiments.panel import ExperimentPanel, read
+from blended.experiments.panel import ExperimentPanel
 from blended.journal.records import ExperimentRecord, ResponseRecord
 from blended.journal.store import Store
 from tests.journal.samples import response
@@ -42,20 +43,26 @@ def definition(**fields: Any) -> Definition:
     return Definition(**values | fields)
 
 
-def visits(user: str, arm: str, days: Iterable[int], seconds: float = 10.0) -> list[ResponseRecord]:
-    """One response on each of these days since the experiment's first, which lasts so long."""
+def visits(
+    user: str, arm: str, days: Iterable[int], seconds: float = 10.0, **fields: Any
+) -> list[ResponseRecord]:
+    """Two responses on each of these days since the experiment's first: the user's next request
+    comes so many seconds after the end of the first response, which takes 10 s."""
     return [
         response(
-            started_at=START + day * DAY_S + 3600 + sum(map(ord, user)) / 1000,
-            response_id=f"{user}-{day}",
+            started_at=START + day * DAY_S + 3600 + sum(map(ord, user)) / 1000 + later_s,
+            response_id=f"{user}-{day}-{later_s}",
+            request_id=f"{user}-{day}-{later_s}",
             user=user,
-            experiment="test",
-            arm=arm,
+            experiment="test" if day >= 0 else None,
+            arm=arm if day >= 0 else None,
             component="x",
-            e2e_s=seconds,
+            e2e_s=10.0,
             router_s=0.0,
+            **fields,
         )
         for day in days
+        for later_s in (0, 10.0 + seconds)
     ]
 
 
@@ -96,7 +103,7 @@ def test_a_day_that_is_not_over_is_left_out(store: Store) -> None:
     control, _ = found.moments()
     assert found.days == 2
     assert value(control, retention(2)) == 1
-    assert list(found.totals["observed_days"]) == [3, 2]
+    assert [arm.total("observed_days") for arm in found.moments()] == [3, 2]
     assert list(found.totals["active_days"]) == [2, 2]
 
 
@@ -116,7 +123,7 @@ def test_users_met_in_two_arms_or_in_none_of_these_are_left_out(store: Store) ->
     store.add([*moved, *gone, *visits("u", "a", [0]), *visits("v", "b", [0])])
     found = panel(store, 3)
 
-    assert (found.counts(), found.crossed) == ([1, 1], 2)
+    assert (found.counts(), found.left_out.crossed) == ([1, 1], 2)
 
 
 def test_who_came_before_the_start_is_not_new(store: Store) -> None:
@@ -125,8 +132,8 @@ def test_who_came_before_the_start_is_not_new(store: Store) -> None:
     store.add([*before, *visits("old", "a", [0]), *visits("new", "b", [0])])
     for_new, for_all = panel(store, 2, eligible="new"), panel(store, 2)
 
-    assert (for_new.counts(), for_new.known) == ([0, 1], 1)
-    assert (for_all.counts(), for_all.known) == ([1, 1], 0)
+    assert (for_new.counts(), for_new.left_out.known) == ([0, 1], 1)
+    assert (for_all.counts(), for_all.left_out.known) == ([1, 1], 0)
     assert sorted(for_all.totals["before_active_days"]) == [0, 2]
 
 
@@ -143,13 +150,13 @@ def test_only_the_experiments_own_records_count(store: Store) -> None:
 
 
 def test_days_may_be_shorter_in_a_rehearsal(store: Store) -> None:
-    """A day of 20 s: the same records lie on other days."""
+    """A day of 20 s: the same records lie on other days, in sessions that end after 10 s."""
     records = [
         response(i, started_at=START + 20 * i + 5, user="u", experiment="test", arm="a")
         for i in range(4)
     ]
     store.add([*records, *visits("v", "b", [0])])
-    found = read(store, definition(day_s=20.0), START + 85, lambda _: None)
+    found = read(store, definition(day_s=20.0, session_gap_s=10.0), START + 85, lambda _: None)
 
     assert found.days == 3
     assert value(found.moments()[0], retention(3)) == 1
@@ -160,7 +167,7 @@ def test_engine_seconds_count_gpus(store: Store) -> None:
     store.add([*visits("u", "a", [0], 10)])
     found = panel(store, 2)
 
-    assert list(found.totals["engine_s"]) == [20]
+    assert list(found.totals["engine_s"]) == [40]
 
 
 def test_progress_goes_from_nothing_to_all(store: Store) -> None:
@@ -183,8 +190,10 @@ def test_an_experiment_is_known_by_its_last_definition(store: Store) -> None:
     known = stored_experiments.find(store, "test")
 
     assert known.definition == grown
-    assert len(known.notes) == 1
+    assert known.planned_end == old.end
+    assert len(known.notes) == 2
     assert "Another version of this experiment" in known.notes[0]
+    assert "Its end was moved" in known.notes[1]
 
 
 def test_an_unknown_experiment_is_named_with_those_there_are(store: Store) -> None:
@@ -197,7 +206,7 @@ def test_an_unknown_experiment_is_named_with_those_there_are(store: Store) -> No
 
 def test_draws_are_counted_by_arm_and_component(store: Store) -> None:
     """What was drawn first, and who answered in its place."""
-    drawn = visits("u", "b", [0, 1, 2])
+    drawn = visits("u", "b", [0, 1, 2])[::2]
     store.add(
         [
             response(**{**vars(r), "drawn": "y", "component": c})
@@ -227,8 +236,8 @@ def test_too_few_days_leave_the_rest_of_the_result(store: Store) -> None:
     result = analyse(panel(store, 3), START + 3 * DAY_S)
 
     assert result.days == 2
-    assert not result.lines
-    assert any("need 3 days" in sentence for sentence in result.missing)
+    assert result.lines == {"b": {}}
+    assert any("needs 3 days" in sentence for sentence in result.missing)
     assert "active_days" in {effect.measure for effect in result.effects}
 
 
@@ -239,6 +248,6 @@ def test_a_sample_ratio_mismatch_withholds_the_comparison(store: Store) -> None:
     result = analyse(panel(store, 5), START + 5 * DAY_S)
 
     assert result.is_withheld
-    assert result.mismatch_p < 1e-6
-    assert (result.effects, result.lines, result.ratios) == ((), (), {})
+    assert result.quality.mismatch_p < 1e-6
+    assert (result.effects, result.lines, result.ratios) == ((), {}, {})
     assert result.curves["retention"]["a"]

@@ -22,6 +22,7 @@ NAMES = (
     "first_at",
     "last_at",
     "active_s",
+    "waited_s",
     "prompt_tokens",
     "completion_tokens",
     "retries",
@@ -80,7 +81,8 @@ def test_a_users_day_is_summed_up(store: Store) -> None:
             "conversations": 2,
             "first_at": MIDNIGHT + 10,
             "last_at": MIDNIGHT + 1000,
-            "active_s": 10 + 40 + 2.5 + 2.5,
+            "active_s": (10 - 2.5) + (40 - 2.5),
+            "waited_s": 4 * 2.5,
             "prompt_tokens": 400,
             "completion_tokens": 21,
             "retries": 1,
@@ -95,14 +97,76 @@ def test_a_users_day_is_summed_up(store: Store) -> None:
     assert tuple(days(store)[0]) == NAMES
 
 
-def test_days_end_at_midnight_in_utc(store: Store) -> None:
-    """To the millisecond; a session that goes on counts where its responses started."""
-    times = (MIDNIGHT - 0.001, MIDNIGHT, MIDNIGHT + 86_399.999, MIDNIGHT + 86_400)
+def test_a_session_belongs_to_the_day_on_which_it_began(store: Store) -> None:
+    """Days end at midnight in UTC, to the millisecond; who stays up does not come back."""
+    times = (MIDNIGHT - 0.001, MIDNIGHT + 500, MIDNIGHT + 86_399.999, MIDNIGHT + 86_400)
     store.add([response(n, started_at=at, user="u", e2e_s=1.0) for n, at in enumerate(times)])
 
-    found = [brief(row, "day", "responses") for row in days(store)]
-    assert found == [(DAY - 1, 1), (DAY, 2), (DAY + 1, 1)]
-    assert [round(row["active_s"], 6) for row in days(store)] == [0.001, 1.001, 1.0]
+    found = [brief(row, "day", "responses", "waited_s") for row in days(store)]
+    assert found == [(DAY - 1, 2, 2.0), (DAY, 2, pytest.approx(1.001))]
+
+
+def test_a_session_that_never_ends_belongs_to_its_days(store: Store) -> None:
+    """Six hours after midnight at the latest a new day has begun, whatever is asked for at once."""
+    times = [MIDNIGHT - 300 + 500 * n for n in range(400)]
+    store.add([response(n, started_at=at, user="u", e2e_s=1.0) for n, at in enumerate(times)])
+    daily = [days(store, MIDNIGHT + 86_400 * n, MIDNIGHT + 86_400 * (n + 1)) for n in range(-1, 3)]
+
+    # Until 6:00, from 6:00 on, and the two days after that.
+    assert [row["responses"] for row in days(store)] == [44, 130, 173, 53]
+    assert [[row["day"] for row in rows] for rows in daily] == [
+        [DAY - 1],
+        [DAY],
+        [DAY + 1],
+        [DAY + 2],
+    ]
+
+
+def test_days_may_begin_at_midnight_of_another_zone(store: Store) -> None:
+    """An hour ahead of UTC the day begins at 23:00 UTC."""
+    times = (MIDNIGHT - 3600.001, MIDNIGHT - 3600 + GAP_S)
+    store.add([response(n, started_at=at, user="u") for n, at in enumerate(times)])
+    query = user_days(0, 1e10, GAP_S / 2, offset_s=3600.0)
+
+    assert [row.day for rows in store.stream(query, 10) for row in rows] == [DAY - 1, DAY]
+
+
+def test_only_a_users_own_time_is_active(store: Store) -> None:
+    """Ten seconds more of waiting for each response leave it as it is."""
+    for user, wait_s in (("fast", 2.0), ("slow", 12.0)):
+        times = [MIDNIGHT + n * (30 + wait_s) for n in range(5)]
+        store.add(
+            [
+                response(response_id=f"{user}-{n}", started_at=at, user=user, e2e_s=wait_s)
+                for n, at in enumerate(times)
+            ]
+        )
+
+    assert [brief(row, "user", "active_s", "waited_s") for row in days(store)] == [
+        ("fast", 4 * 30.0, 5 * 2.0),
+        ("slow", 4 * 30.0, 5 * 12.0),
+    ]
+
+
+def test_failures_are_as_slow_as_their_clients_waited(store: Store) -> None:
+    """Until they gave up or were told; a request that was refused has not waited for anything."""
+    states = ("finished", "failed_before_first_byte", "cancelled", "refused")
+    store.add(
+        [
+            response(
+                n,
+                started_at=MIDNIGHT + n,
+                user="u",
+                state=state,
+                e2e_s=8.0,
+                ttft_s=None if n else 0.05,
+            )
+            for n, state in enumerate(states)
+        ]
+    )
+
+    [row] = days(store)
+    assert brief(row, "ttft_s", "ttft_responses") == (0.05 + 8 + 8, 3)
 
 
 def test_users_and_arms_are_apart(store: Store) -> None:
@@ -125,15 +189,15 @@ def test_users_and_arms_are_apart(store: Store) -> None:
     ]
 
 
-def test_a_session_that_goes_on_afterwards_is_counted_to_the_next_response(store: Store) -> None:
+def test_a_session_is_counted_whole_where_it_began(store: Store) -> None:
     """The rows do not depend on where the time that is asked for ends."""
     times = (MIDNIGHT, MIDNIGHT + 100, MIDNIGHT + 100 + GAP_S)
     store.add([response(n, started_at=at, user="u", e2e_s=1.0) for n, at in enumerate(times)])
 
-    (row,) = days(store, until=MIDNIGHT + 50)
-    assert brief(row, "responses", "active_s") == (1, 100.0)
-    (row,) = days(store, since=MIDNIGHT + 50)
-    assert brief(row, "responses", "active_s") == (2, GAP_S + 1)
+    for until in (MIDNIGHT + 50, MIDNIGHT + 5000):
+        (row,) = days(store, until=until)
+        assert brief(row, "responses", "active_s", "waited_s") == (3, 99.0 + GAP_S - 1, 3.0)
+    assert days(store, since=MIDNIGHT + 50) == []
     assert days(store, until=MIDNIGHT) == []
 
 
@@ -149,4 +213,4 @@ def test_a_clock_that_is_set_costs_a_session_at_most_a_gap(store: Store, jump_s:
     [day] = days(store)
 
     assert day["responses"] == 10
-    assert abs(day["active_s"] - (9 * 60 + 2.5)) <= GAP_S
+    assert abs(day["active_s"] + day["waited_s"] - (9 * 60 + 2.5)) <= GAP_S

@@ -49,10 +49,12 @@ def records_of(rehearsal: SimulatedExperiment) -> list[Any]:
 
 
 def test_the_journal_measures_the_seconds_that_were_drawn(written: Store) -> None:
-    """For every user and day, and for nobody on a day off."""
+    """The waiting included: for every user and day, and for nobody on a day off."""
     gap_s = 1800.0
     found = written.stream(user_days(START_S, NOW, gap_s), 1000)
-    measured = {(row.user, row.day): row.active_s for batch in found for row in batch}
+    measured = {
+        (row.user, row.day): row.active_s + row.waited_s for batch in found for row in batch
+    }
 
     population, first = REHEARSAL.population(), round(START_S / 86_400)
     drawn = {

@@ -148,6 +148,7 @@ def report(
     ] = None,
 ) -> None:
     """Retention, engagement and the other measures by arm, from the journal."""
+    from blended.cli.experiment_report import report_parts
     from blended.experiments.report import document
 
     now = time.time() if until is None else until.timestamp()
@@ -159,7 +160,8 @@ def report(
     if as_json:
         typer.echo(json.dumps(found))
         return
-    shown.show_report(console, found)
+    for part in report_parts(found):
+        console.print(part)
     if html is not None:
         console.print(f"The plots are in {html}.", highlight=False, soft_wrap=True)
 
@@ -167,7 +169,7 @@ def report(
 def _report(name: str, url: str | None, now: float) -> "Report":
     from blended.experiments import stored_experiments as experiments
     from blended.experiments.analysis import analyse
-    from blended.experiments.panel import read
+    from blended.experiments.enrolment import read
     from blended.experiments.report import Report
     from blended.journal.from_config import open_store
 
@@ -178,7 +180,11 @@ def _report(name: str, url: str | None, now: float) -> "Report":
         with Progress(console=Console(stderr=True), transient=True) as progress:
             task = progress.add_task("reading the journal", total=1.0)
             panel = read(
-                store, known.definition, now, lambda done: progress.update(task, completed=done)
+                store,
+                known.definition,
+                now,
+                lambda done: progress.update(task, completed=done),
+                known.planned_end,
             )
         realised = experiments.realised(store, known.definition, panel.end)
     return Report(analyse(panel, now), realised, known.notes)

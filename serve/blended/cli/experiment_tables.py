@@ -1,6 +1,6 @@
-"""The tables that the command line prints of experiments."""
+"""The tables that the command line prints before an experiment has a result."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,13 +10,6 @@ from rich.text import Text
 from blended.cli import layout
 from blended.config import Arm, BlendConfig
 from blended.router.selection import normalise
-
-_PAPER = {
-    "delta_zeta": "Δζ retention, day 1",
-    "delta_beta": "Δβ retention, slope",
-    "delta_alpha": "Δα engagement, day 1",
-    "delta_gamma": "Δγ engagement, slope",
-}
 
 
 @dataclass(frozen=True)
@@ -93,86 +86,6 @@ def show_plan(
     layout.show(console, ("measure", "interval", "users", "days"), rows, title)
 
 
-def show_report(console: Console, document: Mapping[str, Any]) -> None:
-    """The report as tables; the verdict is last, where users see it."""
-    _sentences(console, _head(document))
-    _show_arms(console, document)
-    if document["paper"]:
-        _show_paper(console, document)
-    if document["effects"]:
-        title = "goals (p corrected for all arms and goals)"
-        _show_effects(console, document, title, is_goal=True)
-        _show_effects(console, document, "guardrails (p as it is)", is_goal=False)
-    notes = [f"Note: {sentence}" for sentence in (*document["missing"], *document["notes"])]
-    _sentences(console, notes, "yellow")
-    _sentences(console, document["verdict"], "bold")
-
-
 def _sentences(console: Console, sentences: Iterable[str], style: str = "") -> None:
     for sentence in sentences:
         console.print(Text(layout.wrapped(sentence, console.width), style), soft_wrap=True)
-
-
-def _head(document: Mapping[str, Any]) -> Iterator[str]:
-    if document["simulated"]:
-        yield "SIMULATED: no people were asked."
-    left_out = document["left_out"]
-    yield (
-        f"{document['experiment']}: {document['start']} to {document['until']}, control "
-        f"'{document['control']}', {document['interval']} intervals of 95 %, curves to day "
-        f"{document['days']}"
-    )
-    yield (
-        f"Sample ratio mismatch: p = {document['srm']['p']:.3g}; left out: "
-        f"{left_out['in_two_arms']:,} users met in two arms, {left_out['known_before']:,} who had "
-        "come before the start"
-    )
-
-
-def _show_arms(console: Console, document: Mapping[str, Any]) -> None:
-    rows = []
-    for name, arm in document["arms"].items():
-        drawn = ", ".join(
-            f"{component} {c['drawn']:.1%} ({c['probability']:.1%})"
-            for component, c in arm["components"].items()
-            if c["probability"] and c["drawn"] is not None
-        )
-        users, responses = f"{arm['users']:,}", f"{arm['responses']:,}"
-        rows.append([name, users, f"{arm['share']:.1%}", responses, drawn])
-    layout.show(console, ("arm", "users", "share", "responses", "drawn (probability)"), rows)
-
-
-def _show_paper(console: Console, document: Mapping[str, Any]) -> None:
-    rows = [
-        [arm, *(_number(numbers[name]) for name in _PAPER)]
-        for arm, numbers in document["paper"].items()
-    ]
-    title = "log ratio to control = intercept + slope · log k"
-    layout.show(console, ("arm", *_PAPER.values()), rows, title)
-
-
-def _number(number: Mapping[str, float]) -> str:
-    return f"{number['value']:+.3f} [{number['low']:+.3f}, {number['high']:+.3f}]"
-
-
-def _show_effects(console: Console, document: Mapping[str, Any], title: str, is_goal: bool) -> None:
-    prefix = "always_valid_" if document["interval"] == "always valid" else ""
-    rows = []
-    for arm, effects in document["effects"].items():
-        for measure, effect in effects.items():
-            corrected = effect["corrected_p"]
-            if (corrected is not None) != is_goal:
-                continue
-            low, high = effect[f"{prefix}low"], effect[f"{prefix}high"]
-            rows.append(
-                [
-                    document["labels"][measure],
-                    arm,
-                    f"{effect['control']:.4g}",
-                    f"{effect['value']:.4g}",
-                    f"{effect['lift']:+.1%} [{low:+.1%}, {high:+.1%}]",
-                    f"{corrected if is_goal else effect['p']:.2g}",
-                ]
-            )
-    heads = ("measure", "arm", "control", "value", "lift, 95 % interval", "p")
-    layout.show(console, heads, rows, title)

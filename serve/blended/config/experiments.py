@@ -32,6 +32,18 @@ class Rehearsal(Frozen):
     day_s: Annotated[float, Field(ge=1, le=86_400)] = 86_400
 
 
+Guardrail = Literal[
+    "ttft",
+    "ttft_p50",
+    "ttft_p95",
+    "failures",
+    "prompt_tokens",
+    "response_tokens",
+    "engine_seconds",
+    "repetition",
+]
+
+
 class Experiment(Frozen):
     """A selection distribution for each arm of users, from `start` until before `end`.
 
@@ -41,7 +53,12 @@ class Experiment(Frozen):
     one in the file decides. A hash with `salt` (by default the experiment's name) decides a user's
     arm. `eligible: new` leaves out users that came before the start.
 
-    A session ends when a user does nothing for `session_gap_s`.
+    A session ends when a user does nothing for `session_gap_s`, and counts on the day on which it
+    began. Days begin at midnight in the zone that is `utc_offset_h` ahead of UTC.
+
+    `guardrails` are margins: how much worse an arm may be than control for the report to call it
+    ready to ship. 0.1 is a tenth of control's value; for `failures` 0.01 is one response in a
+    hundred.
     """
 
     name: Identifier
@@ -54,4 +71,6 @@ class Experiment(Frozen):
     control: Identifier
     arms: Annotated[tuple[Arm, ...], Field(min_length=2)]
     session_gap_s: Seconds = 1800
+    utc_offset_h: Annotated[float, Field(ge=-12, le=14)] = 0
+    guardrails: Mapping[Guardrail, Annotated[float, Field(gt=0, le=10)]] = {}
     rehearsal: Rehearsal | None = None

@@ -6,71 +6,42 @@ from dataclasses import dataclass, replace
 
 from blended.errors import NotEnoughData
 from blended.experiments import curves
-from blended.experiments.curves import CURVES, FEWEST_USERS, HISTORY, Curve, CurvePoint, RatioLine
-from blended.experiments.definition import Definition
-from blended.experiments.measures import GUARDRAILS, MEASURES, Measure
-from blended.experiments.moments import Contrast, Moments
+from blended.experiments.curves import CURVES, HISTORY, Curve, CurvePoint, RatioLine, RatioPoint
+from blended.experiments.effects import Effect, Pair, quantile_effect
+from blended.experiments.measures import GUARDRAILS, MEASURES, QUANTILES
+from blended.experiments.moments import Moments
 from blended.experiments.panel import ExperimentPanel
-from blended.experiments.statistics import Estimate, difference, holm, level, sample_ratio_p
-
-# A p value below this means a defect, not chance (as in GrowthBook).
-MISMATCH_P = 0.001
-
-
-@dataclass(frozen=True)
-class Effect:
-    """A measure of an arm against control's; `ratio` is on the log scale.
-
-    `adjusted` tells whether users' history reduced the noise. `corrected_p` is corrected over all
-    arms and goals, and None for guardrails.
-    """
-
-    arm: str
-    measure: str
-    control: Estimate
-    test: Estimate
-    ratio: Estimate
-    adjusted: bool
-    p: float
-    corrected_p: float | None = None
-
-
-@dataclass(frozen=True)
-class Lines:
-    """An arm's lines through the ratios of retention and engagement."""
-
-    arm: str
-    retention: RatioLine
-    engagement: RatioLine
+from blended.experiments.quality import Quality, check
+from blended.experiments.shares import FEWEST_USERS
+from blended.experiments.statistics import holm
 
 
 @dataclass(frozen=True)
 class ExperimentResult:
     """The result of an experiment; `days` is the last day of its curves.
 
-    If the numbers of users in the arms do not match their shares, `mismatch_p` is tiny and every
-    comparison of arms is withheld. `missing` names the figures without enough data. `always_valid`
-    means that the experiment still runs, so that p values allow looking at any time.
+    If the data has a fault, every comparison of arms is withheld. `lines` are those through the
+    ratios, by arm and curve. `missing` names the figures without enough data. `always_valid` means
+    that the experiment still runs, or did not end as planned, so that p values allow looking at any
+    time.
     """
 
-    definition: Definition
-    end_day: int
+    panel: ExperimentPanel
     users: Mapping[str, int]
-    crossed: int
-    known: int
-    mismatch_p: float
+    quality: Quality
     always_valid: bool
+    is_over: bool
     days: int
     curves: Mapping[Curve, Mapping[str, list[CurvePoint]]]
-    ratios: Mapping[Curve, Mapping[str, list[CurvePoint]]]
-    lines: tuple[Lines, ...]
+    ratios: Mapping[Curve, Mapping[str, list[RatioPoint]]]
+    lines: Mapping[str, Mapping[Curve, RatioLine]]
     effects: tuple[Effect, ...]
     missing: tuple[str, ...]
 
     @property
     def is_withheld(self) -> bool:
         """Whether the arms cannot be compared."""
-        return self.mismatch_p < MISMATCH_P
+        return bool(self.quality.faults)
 
 
 def analyse(panel: ExperimentPanel, now: float) -> ExperimentResult:
@@ -88,19 +59,18 @@ def analyse(panel: ExperimentPanel, now: float) -> ExperimentResult:
             f"over, and each needs {FEWEST_USERS} at least; wait, or enrol more users."
         )
     moments = dict(zip(names, panel.moments(), strict=True))
-    days = curves.days_known(list(moments.values()), panel.days)
     result = ExperimentResult(
-        definition=definition,
-        end_day=panel.end_day,
+        panel=panel,
         users=users,
-        crossed=panel.crossed,
-        known=panel.known,
-        mismatch_p=sample_ratio_p(counts, [arm.share for arm in definition.arms]),
-        always_valid=now < definition.end,
-        days=days,
-        curves={c: {n: curves.points(m, c, days) for n, m in moments.items()} for c in CURVES},
+        quality=check(panel),
+        always_valid=now < definition.end or not panel.ran_as_planned,
+        is_over=now >= definition.end,
+        days=panel.days,
+        curves={
+            c: {n: curves.points(m, c, panel.days) for n, m in moments.items()} for c in CURVES
+        },
         ratios={},
-        lines=(),
+        lines={},
         effects=(),
         missing=(),
     )
@@ -108,29 +78,43 @@ def analyse(panel: ExperimentPanel, now: float) -> ExperimentResult:
 
 
 def _compared(result: ExperimentResult, moments: Mapping[str, Moments]) -> ExperimentResult:
-    names = [name for name in moments if name != result.definition.control]
-    control = moments[result.definition.control]
-    pairs = {name: _Pair(name, moments[name], control, result) for name in names}
-    missing, lines, effects = list[str](), list[Lines](), list[Effect]()
-    for pair in pairs.values():
-        with _collecting(missing):
-            found = pair.lines()
-            lines.append(found)
-            effects += pair.of_lines(found)
-        for measure in MEASURES:
-            with _collecting(missing):
-                effects.append(pair.effect(measure))
-    ratios = {
-        c: {n: curves.ratios(p.test, control, c, result.days) for n, p in pairs.items()}
-        for c in CURVES
+    control = moments[result.panel.definition.control]
+    pairs = {
+        name: Pair(name, of, control, result.always_valid)
+        for name, of in moments.items()
+        if of is not control
     }
+    missing = list[str]()
+    effects = [effect for pair in pairs.values() for effect in _effects(result, pair, missing)]
     return replace(
         result,
-        ratios=ratios,
-        lines=tuple(lines),
+        ratios={
+            c: {n: curves.ratios(p.test, control, c, result.days) for n, p in pairs.items()}
+            for c in CURVES
+        },
+        lines={name: _lines(result, pair, missing) for name, pair in pairs.items()},
         effects=_corrected(effects),
         missing=tuple(dict.fromkeys(missing)),
     )
+
+
+def _effects(result: ExperimentResult, pair: Pair, missing: list[str]) -> Iterator[Effect]:
+    for measure in MEASURES:
+        with _collecting(missing):
+            yield pair.effect(measure)
+    for name in QUANTILES:
+        with _collecting(missing):
+            yield quantile_effect(result.panel, pair.arm, name, pair.always_valid)
+
+
+def _lines(result: ExperimentResult, pair: Pair, missing: list[str]) -> dict[Curve, RatioLine]:
+    """The lines of an arm through the ratios of both curves."""
+    found = dict[Curve, RatioLine]()
+    for curve in CURVES:
+        with _collecting(missing):
+            history = pair.known(HISTORY[curve])
+            found[curve] = curves.line(pair.test, pair.control, curve, result.days, history)
+    return found
 
 
 @contextmanager
@@ -140,74 +124,6 @@ def _collecting(missing: list[str]) -> Iterator[None]:
         yield
     except NotEnoughData as exc:
         missing.append(str(exc))
-
-
-@dataclass(frozen=True)
-class _Pair:
-    """An arm beside control."""
-
-    arm: str
-    test: Moments
-    control: Moments
-    result: ExperimentResult
-
-    def lines(self) -> Lines:
-        """The lines through the ratios of the two curves.
-
-        Raises:
-            NotEnoughData: too few days are known.
-        """
-        retention, engagement = (
-            curves.line(self.test, self.control, c, self.result.days, self._known(HISTORY[c]))
-            for c in CURVES
-        )
-        return Lines(self.arm, retention, engagement)
-
-    def of_lines(self, lines: Lines) -> list[Effect]:
-        """What retention and engagement come to on the last day that is known, by the lines."""
-        effects = []
-        for curve, line in zip(CURVES, (lines.retention, lines.engagement), strict=True):
-            adjusted = self._known(HISTORY[curve]) is not None
-            effects.append(self._effect(curve, line.control, line.test, line.on_last, adjusted))
-        return effects
-
-    def effect(self, measure: Measure) -> Effect:
-        """A measure against control's.
-
-        Raises:
-            NotEnoughData: too few users have a part in it.
-        """
-        arms = (self.control, self.test)
-        columns = (measure.numerator, measure.denominator)
-        fewest = min(arm.effective_users(column) for arm in arms for column in columns)
-        if fewest < FEWEST_USERS:
-            raise NotEnoughData(
-                f"{measure.label}: the data of {fewest:.0f} users count in '{self.arm}' or in "
-                f"control, and {FEWEST_USERS} are needed in each."
-            )
-        history = self._known(measure.history)
-        ratio = difference(self.test, self.control, measure.contrast, history)
-        if not ratio.se:
-            raise NotEnoughData(
-                f"{measure.label}: all users of '{self.arm}' and of control are the same in it as "
-                "yet, so that nothing tells what chance would do."
-            )
-        control, test = (level(arm, measure.contrast) for arm in arms)
-        return self._effect(measure.name, control, test, ratio, history is not None)
-
-    def _effect(
-        self, measure: str, control: Estimate, test: Estimate, ratio: Estimate, adjusted: bool
-    ) -> Effect:
-        p = ratio.p_value(self.result.always_valid)
-        return Effect(self.arm, measure, control, test, ratio, adjusted, p)
-
-    def _known(self, history: Contrast | None) -> Contrast | None:
-        """What users did before, if enough users of both arms did anything."""
-        arms = (self.control, self.test)
-        enough = history is not None and all(
-            arm.effective_users(column) >= FEWEST_USERS for arm in arms for column in history
-        )
-        return history if enough else None
 
 
 def _corrected(effects: Sequence[Effect]) -> tuple[Effect, ...]:

@@ -20,24 +20,20 @@ from blended.experiments.plot_style import (
     limits,
     looks,
 )
-
-# The paper's numbers of each curve: intercept and slope of its log ratio against log k.
-LINES = {
-    "retention": ("delta_zeta", "delta_beta"),
-    "engagement": ("delta_alpha", "delta_gamma"),
-}
+from blended.experiments.report import PAPER
 
 
 def levels(document: Document, curve: str) -> Figure | None:
     """R(k) or E(k) of every arm."""
     arms = document["curves"][curve]
-    if document["withheld"] or not document["days"]:
+    last = max((points[-1]["day"] for points in arms.values() if points), default=0)
+    if document["withheld"] or not last:
         return None
     scale, label = _scale(curve, [p["value"] for points in arms.values() for p in points])
     figure = Figure((WIDTH, 3.7))
     axes = figure.subplots()
     # The band of a single day has no width: its edge shows it.
-    band: Any = {"alpha": 0.14, "lw": 1.5 if document["days"] == 1 else 0}
+    band: Any = {"alpha": 0.14, "lw": 1.5 if last == 1 else 0}
     for arm, look in looks(document).items():
         day, value, low, high = columns(arms[arm])
         filled = axes.fill_between(day, low * scale, high * scale, color=look["color"], **band)
@@ -61,7 +57,7 @@ def _scale(curve: str, values: Iterable[float]) -> tuple[float, str]:
 def ratios(document: Document, curve: str) -> Figure | None:
     """The ratios of one curve: a panel for each arm, all to the same scale."""
     arms = document["ratios"].get(curve, {})
-    if not arms or not document["days"]:
+    if not any(arms.values()):
         return None
     figure = Figure((WIDTH, 0.75 + 1.75 * len(arms)))
     panels = figure.subplots(len(arms), sharex=True, sharey=True, squeeze=False)[:, 0]
@@ -94,11 +90,12 @@ def _ratio(axes: Axes, look: Any, arm: str, points: Points) -> None:
 
 
 def _line(axes: Axes, document: Document, curve: str, arm: str) -> None:
-    """The fitted line, where there is one."""
-    numbers = document["paper"].get(arm)
-    if numbers is None:
+    """The fitted line, where there is one that fits."""
+    numbers = document["paper"].get(arm, {})
+    if not numbers.keys() >= set(PAPER[curve]):
         return
-    intercept, slope = (numbers[name]["value"] for name in LINES[curve])
-    day = np.array([1.0, document["days"]])
+    intercept, slope = (numbers[name]["value"] for name in PAPER[curve])
+    fit = document["fit"][arm][curve]
+    day = np.array([fit["first"], fit["last"]], dtype=float)
     fitted = np.exp(intercept + slope * np.log(day))
     axes.plot(day, fitted, c=looks(document)[arm]["color"], lw=2, gid=f"line-{arm}")

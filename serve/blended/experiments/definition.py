@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from blended.config import Experiment, Rehearsal
@@ -27,7 +27,8 @@ class Definition:
     """Everything that an experiment's result depends on; times are Unix seconds.
 
     `gpus` is what one replica of a component takes. `day_s` is how long a day lasts; where users
-    are `simulated` it may be shorter than people's.
+    are `simulated` it may be shorter than people's. Days begin `offset_s` before midnight in UTC.
+    `margins` are how much worse a guardrail may be.
     """
 
     name: str
@@ -43,6 +44,8 @@ class Definition:
     session_gap_s: float
     day_s: float
     simulated: bool
+    offset_s: float = 0.0
+    margins: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -80,6 +83,8 @@ class Definition:
             session_gap_s=experiment.session_gap_s,
             day_s=(rehearsal or Rehearsal()).day_s,
             simulated=rehearsal is not None,
+            offset_s=3600 * experiment.utc_offset_h,
+            margins={str(name): margin for name, margin in experiment.guardrails.items()},
         )
 
     @classmethod
@@ -102,6 +107,14 @@ class Definition:
     def deciding(self) -> tuple[Any, ...]:
         """The parts that decide arms and treatment, which must not change during the experiment."""
         return self.start, self.salt, self.layer, self.eligible, self.control, self.arms
+
+    def day_of(self, at: float) -> int:
+        """The number of the day, since 1970, on which a time lies."""
+        return int((at + self.offset_s) // self.day_s)
+
+    def time_of(self, day: int) -> float:
+        """When a day begins."""
+        return day * self.day_s - self.offset_s
 
 
 def _drawn(distribution: Mapping[str, float]) -> dict[str, float]:

@@ -19,13 +19,15 @@ from blended.experiments.plot_style import (
     looks,
     measure_label,
 )
-from blended.experiments.report import labels
 
 
 def forest(document: Document, is_shown: Callable[[str], bool]) -> Figure | None:
     """Lifts with both intervals; measures from top to bottom, and in each the arms."""
-    effects = document["effects"]
-    shown = [name for name in labels() if is_shown(name)]
+    effects = {
+        arm: {name: effect for name, effect in found.items() if effect["low"] is not None}
+        for arm, found in document["effects"].items()
+    }
+    shown = [name for name in document["labels"] if is_shown(name)]
     measures = [name for name in shown if any(name in found for found in effects.values())]
     if not measures:
         return None

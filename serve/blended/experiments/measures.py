@@ -1,10 +1,9 @@
 """The measures, each defined once: its numerator and its denominator.
 
-A user's day is a day on which a response to them started; day 0 is the one on which they joined,
-that is, on which their arm first decided about a response. Days are days in UTC.
+A user's day is a day on which a session of theirs began; day 0 is the one on which they joined,
+that is, on which their arm first decided about a response.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -21,7 +20,9 @@ Goal = Literal["higher", "lower", "neither"]
 class Measure:
     """A ratio of two sums over an arm's users; both are columns of panel.py.
 
-    `goal` is the better direction.
+    `goal` is the better direction. A `is_share` measure lies between 0 and 1 for every user. A
+    `caveat` stands wherever the number stands. A guardrail that `is_watched` has a say in the
+    decision, whether it has a margin or not.
     """
 
     name: str
@@ -31,6 +32,9 @@ class Measure:
     goal: Goal
     definition: str
     is_guardrail: bool = False
+    is_share: bool = False
+    is_watched: bool = False
+    caveat: str | None = None
 
     @property
     def contrast(self) -> Contrast:
@@ -42,12 +46,43 @@ class Measure:
         """The same contrast for the days before the experiment; None if it has no meaning then."""
         if self.is_guardrail or {self.numerator, self.denominator} & set(SAID):
             return None
-        if self.denominator == "observed_days":
-            return {f"before_{self.numerator}": 1.0}
-        return {f"before_{self.numerator}": 1.0, f"before_{self.denominator}": -1.0}
+        numerator, denominator = (_BEFORE.get(c, c) for c in (self.numerator, self.denominator))
+        if denominator == "observed_days":
+            return {f"before_{numerator}": 1.0}
+        return {f"before_{numerator}": 1.0, f"before_{denominator}": -1.0}
 
+
+# The columns of the days that the verdict is on, and what they are called in the users' history.
+_BEFORE = {
+    "window_active": "active_days",
+    "window_observed": "observed_days",
+    "window_seconds": "active_s",
+}
+
+
+CAME = "of users who came: an arm that loses its casual users looks better"
 
 MEASURES = (
+    Measure(
+        "retention",
+        "Retention",
+        "window_active",
+        "window_observed",
+        "higher",
+        "Days on which a user came, over the days on which they were observed, both counted on the "
+        "days after joining that the verdict is on: the mean of R(k) there.",
+        is_share=True,
+    ),
+    Measure(
+        "engagement",
+        "Engagement (s)",
+        "window_seconds",
+        "window_active",
+        "higher",
+        "Time in sessions without the waiting, per day on which a user came, on the days after "
+        "joining that the verdict is on: the mean of E(k) there.",
+        caveat=CAME,
+    ),
     Measure(
         "active_days",
         "Active days",
@@ -55,6 +90,7 @@ MEASURES = (
         "observed_days",
         "higher",
         "Days on which a user came, over all days since they joined.",
+        is_share=True,
     ),
     Measure(
         "time_per_day",
@@ -62,15 +98,17 @@ MEASURES = (
         "active_s",
         "observed_days",
         "higher",
-        "Time in sessions over all days since a user joined, whether they came or not.",
+        "Time in sessions without the waiting, over all days since a user joined, whether they "
+        "came or not.",
     ),
     Measure(
         "messages_per_day",
-        "Messages per user-day",
+        "Messages per active day",
         "turns",
         "active_days",
         "higher",
         "Responses that were answered and not retried, over the days on which a user came.",
+        caveat=CAME,
     ),
     Measure(
         "conversation_length",
@@ -79,6 +117,7 @@ MEASURES = (
         "conversations",
         "higher",
         "Responses that were answered and not retried, over the conversations that began.",
+        caveat=CAME,
     ),
     Measure(
         "regenerations",
@@ -87,6 +126,7 @@ MEASURES = (
         "responses",
         "lower",
         "Responses that the user had drawn again, over all responses.",
+        is_share=True,
     ),
     Measure(
         "edits",
@@ -95,6 +135,7 @@ MEASURES = (
         "responses",
         "lower",
         "Responses that the user edited, over all responses.",
+        is_share=True,
     ),
     Measure(
         "thumbs_up",
@@ -103,6 +144,7 @@ MEASURES = (
         "thumbs",
         "higher",
         "Thumbs up, over all thumbs.",
+        is_share=True,
     ),
     Measure(
         "ttft",
@@ -110,8 +152,10 @@ MEASURES = (
         "ttft_s",
         "ttft_responses",
         "lower",
-        "Mean time to the first byte of a response.",
+        "Mean time to the first byte of a response; one that failed or was cancelled before it "
+        "counts with the time that its client waited.",
         is_guardrail=True,
+        is_watched=True,
     ),
     Measure(
         "failures",
@@ -121,6 +165,8 @@ MEASURES = (
         "lower",
         "Responses that failed, over all responses.",
         is_guardrail=True,
+        is_share=True,
+        is_watched=True,
     ),
     Measure(
         "prompt_tokens",
@@ -161,10 +207,24 @@ MEASURES = (
     ),
 )
 
-GUARDRAILS = frozenset(measure.name for measure in MEASURES if measure.is_guardrail)
+# The guardrails that are quantiles of all responses' times to the first byte.
+QUANTILES = {"ttft_p50": 0.5, "ttft_p95": 0.95}
+QUANTILE_LABELS = {"ttft_p50": "TTFT, p50 (s)", "ttft_p95": "TTFT, p95 (s)"}
+QUANTILE_DEFINITION = (
+    "The time to the first byte that {share:.0%} of an arm's responses keep within; its error "
+    "counts the responses of one user as alike. Of more than {users:,} users a part is read."
+)
+
+GUARDRAILS = frozenset((*QUANTILES, *(m.name for m in MEASURES if m.is_guardrail)))
+CONDITIONAL = frozenset(measure.name for measure in MEASURES if measure.caveat)
+WATCHED = frozenset(measure.name for measure in MEASURES if measure.is_watched)
+# The names of everything that is shown, for people.
+LABELS = {**{measure.name: measure.label for measure in MEASURES}, **QUANTILE_LABELS}
 
 RETENTION = "R(k): users who came on day k after joining, over users who joined k days ago or more."
-ENGAGEMENT = "E(k): mean time in sessions of the users who came on day k after joining."
+ENGAGEMENT = (
+    "E(k): mean time in sessions without the waiting, of the users who came on day k after joining."
+)
 
 
 def retention(k: int) -> Contrast:
@@ -194,8 +254,3 @@ def intercept_and_slope(
     contrasts = {k: of_day(k) for k in days}
     intercept, slope = (combined(dict(zip(days, row, strict=True)), contrasts) for row in weights)
     return intercept, slope
-
-
-def fitted(line: tuple[Contrast, Contrast], k: int) -> Contrast:
-    """The line's value on day k."""
-    return combined({0: 1.0, 1: math.log(k)}, dict(enumerate(line)))

@@ -8,7 +8,7 @@ log mean(active) - log mean(observed), and so on. The variance of a contrast c i
 the covariance S of the columns between users and D = diag(1 / mean): the delta method.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -57,9 +57,21 @@ class Moments:
 
         (Kish's effective sample size: the square of the sum over the sum of the squares.)
         """
+        squares = self.square(column)
+        return self.total(column) ** 2 / squares if squares else 0.0
+
+    def square(self, column: str) -> float:
+        """The sum of a column's squares."""
         place = self._places[column]
-        squares = self.products[place, place]
-        return float(self.sums[place] ** 2 / squares) if squares else 0.0
+        return float(self.products[place, place])
+
+    def less(self, whole: str, part: str) -> "Moments":
+        """The moments of the rest of one column beside another one: of `whole` minus `part`."""
+        turned = np.zeros((2, len(self.columns)))
+        turned[0, self._places[whole]], turned[1, self._places[part]] = 1.0, 1.0
+        turned[0, self._places[part]] -= 1.0
+        products = turned @ self.products @ turned.T
+        return Moments(("rest", "part"), self.n, turned @ self.sums, products)
 
     def value(self, contrast: Contrast) -> float:
         """A contrast's estimate; minus or plus infinity where a column is all 0."""
@@ -75,6 +87,17 @@ class Moments:
         between = (products - one_mean[:, None] * other_mean) / (self.n - 1)
         with np.errstate(divide="ignore", invalid="ignore"):
             return float((left / one_mean) @ between @ (right / other_mean))
+
+    def covariances(self, contrasts: Sequence[Contrast]) -> Array:
+        """The covariances of m contrasts' estimates with each other, shape (m, m)."""
+        used = list(dict.fromkeys(column for contrast in contrasts for column in contrast))
+        where = [self._places[column] for column in used]
+        weights = np.array([[contrast.get(c, 0.0) for c in used] for contrast in contrasts])
+        mean = self.sums[where] / self.n
+        products = self.products[where][:, where] / self.n
+        between = (products - mean[:, None] * mean) / (self.n - 1)
+        scaled: Array = weights / mean
+        return scaled @ between @ scaled.T
 
     def _located(self, contrast: Contrast) -> tuple[list[int], Array]:
         places = [self._places[column] for column in contrast]

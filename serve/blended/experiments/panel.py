@@ -1,23 +1,33 @@
 """An experiment's users, day by day, and their moments by arm."""
 
-from dataclasses import dataclass
-from functools import reduce
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, reduce
 from operator import add
 
 import numpy as np
-from numpy.typing import NDArray
 
-from blended.experiments import user_days
+from blended.experiments.calendar_days import CalendarDays
+from blended.experiments.checked_responses import NONE, CheckedResponses
 from blended.experiments.definition import Definition
 from blended.experiments.moments import Array, Moments
-from blended.experiments.user_days import SAID, SUMS, Ints, Progress, UserDays
-from blended.journal.store import Store
+from blended.experiments.user_days import Ints
+from blended.experiments.window import LONGEST_DAY, Window, window
 
-LONGEST_DAY = 30
 _USERS_AT_ONCE = 20_000
-_BEFORE = ("active_days", *SUMS)
 
-Flags = NDArray[np.bool_]
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Users who are in no arm here, each kind by the arms in which they were met.
+
+    `crossed` were met in several arms or in none, `known` came before the start of an experiment
+    for new users, and programs were in sessions for most of a day and night.
+    """
+
+    crossed: int = 0
+    known: int = 0
+    programs: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -25,9 +35,9 @@ class ExperimentPanel:
     """The users who were enrolled, and what they did until before day `end_day` (since 1970).
 
     Of n users: `arm` (n,) is an index into the definition's arms, `joined` (n,) their first day,
-    `totals` their sums, each (n,). Of m user-days: `user` (m,), `day` (m,) since joining, and
-    `seconds` (m,). `crossed` users, who were met in more than one arm, are left out, and so are
-    `known` users, who had come before the start of an experiment for new users.
+    `totals` their sums, each (n,). Of m user-days: `user` (m,), `day` (m,) since joining, `seconds`
+    (m,) and `responses` (m,). `caps` are the largest values of a user-day, beyond which all values
+    were cut to these. The experiment was to end at `planned_end`, whatever its definition says now.
     """
 
     definition: Definition
@@ -38,13 +48,16 @@ class ExperimentPanel:
     user: Ints
     day: Ints
     seconds: Array
-    crossed: int = 0
-    known: int = 0
+    responses: Array
+    checked: CheckedResponses = NONE
+    left_out: LeftOut = LeftOut()
+    caps: Mapping[str, float] = field(default_factory=dict)
+    planned_end: float | None = None
 
     @property
     def end(self) -> float:
         """The end of the observed time, in Unix seconds."""
-        return self.end_day * self.definition.day_s
+        return self.definition.time_of(self.end_day)
 
     @property
     def days(self) -> int:
@@ -53,107 +66,74 @@ class ExperimentPanel:
             return 0
         return int(min(self.end_day - 1 - self.joined.min(), LONGEST_DAY))
 
+    @property
+    def window(self) -> Window:
+        """The days after joining that the verdict is on."""
+        planned = self.planned_end or self.definition.end
+        return window(self.definition, planned, self.days)
+
+    @property
+    def ran_as_planned(self) -> bool:
+        """Whether it ended when it was to end, and has records until then."""
+        planned = self.planned_end or self.definition.end
+        is_last = self.end_day == self.definition.day_of(planned)
+        return planned == self.definition.end and is_last and self.end_day - 1 not in self.gaps
+
     def counts(self) -> list[int]:
         """How many users are enrolled in each arm."""
         return [int(n) for n in np.bincount(self.arm, minlength=len(self.definition.arms))]
 
+    @cached_property
+    def calendar(self) -> CalendarDays:
+        """Joiners, visitors and records by day and arm, from the first day of the experiment."""
+        first = self.definition.day_of(self.definition.start)
+        shape = (max(self.end_day - first, 0), len(self.definition.arms))
+
+        def count(day: Ints, arm: Ints, weights: Array | None = None) -> Array:
+            place = (day - first) * shape[1] + arm
+            counted = np.bincount(place, weights, minlength=shape[0] * shape[1])
+            return counted.astype(float).reshape(shape)
+
+        day, arm = self.joined[self.user] + self.day, self.arm[self.user]
+        joiners = count(self.joined, self.arm)
+        return CalendarDays(first, joiners, count(day, arm), count(day, arm, self.responses))
+
+    @cached_property
+    def gaps(self) -> Ints:
+        """The days without any record, on which nobody is taken to have been observed."""
+        return self.calendar.gaps()
+
     def moments(self) -> list[Moments]:
-        """The moments of each arm: of the totals, and of each day's observed, active, seconds."""
+        """The moments of each arm: of the totals, of each day's observed, active, seconds, and of
+        their sums over the days of the verdict."""
         kinds = ("observed", "active", "seconds")
         curves = [f"{kind}_{k}" for kind in kinds for k in range(1, self.days + 1)]
-        columns = (*self.totals, *curves)
-        totals = np.column_stack(list(self.totals.values()))
+        columns = (*self.totals, "observed_days", *curves, *(f"window_{kind}" for kind in kinds))
+        totals = np.column_stack([*self.totals.values(), self._observed_days()])
         order = np.argsort(self.user, kind="stable")
         bounds = np.searchsorted(self.user[order], np.arange(len(self.arm) + 1))
+        verdict = slice(self.window.first - 1, self.window.seen)
         parts: list[list[Moments]] = [[] for _ in self.definition.arms]
         for low in range(0, max(len(self.arm), 1), _USERS_AT_ONCE):
             high = min(low + _USERS_AT_ONCE, len(self.arm))
             days = self._curves(low, high, order[bounds[low] : bounds[high]])
-            values = np.hstack([totals[low:high], *days])
+            sums = np.column_stack([of_day[:, verdict].sum(axis=1) for of_day in days])
+            values = np.hstack([totals[low:high], *days, sums])
             for arm, found in enumerate(parts):
                 found.append(Moments.of(columns, values[self.arm[low:high] == arm]))
         return [reduce(add, found) for found in parts]
 
+    def _observed_days(self) -> Array:
+        """The days on which each user could have been seen, from the one on which they joined."""
+        missing = len(self.gaps) - np.searchsorted(self.gaps, self.joined)
+        return (self.end_day - self.joined - missing).astype(float)
+
     def _curves(self, low: int, high: int, rows: Ints) -> tuple[Array, Array, Array]:
         """Whether users were observed and active on each day from 1, and for how many seconds."""
-        after = np.arange(1, self.days + 1)
-        observed = self.joined[low:high, None] + after < self.end_day
+        after = self.joined[low:high, None] + np.arange(1, self.days + 1)
+        observed = (after < self.end_day) & ~np.isin(after, self.gaps)
         active, seconds = np.zeros((2, high - low, self.days))
         rows = rows[(self.day[rows] >= 1) & (self.day[rows] <= self.days)]
         where = self.user[rows] - low, self.day[rows] - 1
         active[where], seconds[where] = 1.0, self.seconds[rows]
         return observed.astype(float), active, seconds
-
-
-def read(store: Store, definition: Definition, now: float, progress: Progress) -> ExperimentPanel:
-    """The panel of an experiment until its end, or until today: a day that is not over is left out.
-
-    `progress` is called with the done part of the work, from 0 to 1.
-
-    Raises:
-        JournalUnavailable: the database does not answer.
-    """
-    end_day = int(min(now, definition.end) // definition.day_s)
-    end = end_day * definition.day_s
-    arms = [arm.id for arm in definition.arms]
-    days = user_days.user_days(store, definition, end, arms, progress)
-    is_known, before = _past(store, definition, days)
-    said = user_days.said(store, definition, end, days.index)
-    return _panel(definition, end_day, days, _totals(days, said, before), is_known)
-
-
-def _past(store: Store, definition: Definition, days: UserDays) -> tuple[Flags, Array]:
-    """Whether each user came before the experiment, and what the user did before it."""
-    n = len(days.index)
-    if definition.eligible == "new":
-        known = user_days.known_before(store, definition.start, days.index)
-        return known, np.zeros((n, len(_BEFORE)))
-    return np.zeros(n, dtype=bool), user_days.history(store, definition, days.index)
-
-
-def _totals(days: UserDays, said: Array, before: Array) -> dict[str, Array]:
-    n = len(days.index)
-    active = np.bincount(days.user, minlength=n).astype(float)
-    sums = [np.bincount(days.user, column, minlength=n) for column in days.sums.T]
-    return {
-        "active_days": active,
-        **dict(zip(SUMS, sums, strict=True)),
-        **dict(zip(SAID, said.T, strict=True)),
-        **{f"before_{name}": column for name, column in zip(_BEFORE, before.T, strict=True)},
-    }
-
-
-def _panel(
-    definition: Definition,
-    end_day: int,
-    days: UserDays,
-    totals: dict[str, Array],
-    is_known: Flags,
-) -> ExperimentPanel:
-    joined, arm, is_crossed = _joined(days, end_day, len(definition.arms))
-    totals["observed_days"] = (end_day - joined).astype(float)
-    keep = ~is_crossed & ~is_known
-    rows = keep[days.user]
-    return ExperimentPanel(
-        definition,
-        end_day,
-        arm[keep],
-        joined[keep],
-        {name: column[keep] for name, column in totals.items()},
-        (np.cumsum(keep) - 1)[days.user[rows]],
-        (days.day - joined[days.user])[rows],
-        days.sums[rows, SUMS.index("active_s")],
-        int(is_crossed.sum()),
-        int((is_known & ~is_crossed).sum()),
-    )
-
-
-def _joined(days: UserDays, end_day: int, arms: int) -> tuple[Ints, Ints, Flags]:
-    """Each user's first day and arm, and whether they were met in another arm, or in none."""
-    n = len(days.index)
-    joined = np.full(n, end_day)
-    np.minimum.at(joined, days.user, days.day)
-    lowest, highest = np.full(n, arms), np.zeros(n, dtype=np.int64)
-    np.minimum.at(lowest, days.user, days.arm)
-    np.maximum.at(highest, days.user, days.arm)
-    return joined, lowest, (lowest != highest) | (highest == arms)

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
+from blended.experiments.decision import VERDICT_ON
 from blended.experiments.moments import Array
-from blended.experiments.report import labels
 
 Document = Mapping[str, Any]
 Points = Sequence[Mapping[str, float]]
@@ -68,8 +68,11 @@ def looks(document: Document) -> dict[str, dict[str, Any]]:
 
 
 def measure_label(name: str, document: Document) -> str:
-    """A measure's name for people; of curves the effect is that on the last day."""
-    return labels()[name].replace("(k)", f"({document['days']})")
+    """A measure's name for people, with the days that the verdict is on."""
+    label, window = document["labels"][name], document["window"]
+    if name not in VERDICT_ON:
+        return str(label)
+    return f"{label}, days {window['first']} to {window['seen']}"
 
 
 def limits(lows: Iterable[float], highs: Iterable[float]) -> tuple[float, float]:

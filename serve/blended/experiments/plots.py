@@ -11,12 +11,15 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from blended.experiments.curve_plots import LINES, levels, ratios
+from blended.experiments.calendar_plots import calendar
+from blended.experiments.curve_plots import levels, ratios
 from blended.experiments.effect_plots import forest, shares
 from blended.experiments.measures import GUARDRAILS
 from blended.experiments.plot_style import STYLE, Document
+from blended.experiments.report import PAPER
 
 TITLES = {
+    "calendar": "Joiners and records by day",
     "retention": "Retention by day",
     "engagement": "Engagement by day",
     "retention_ratios": "Retention against control",
@@ -32,8 +35,9 @@ _WARNING = "#b42318"
 def plots(document: Document) -> dict[str, str]:
     """The SVG of each plot that has data, by its name in TITLES."""
     figures = {
-        **{curve: levels(document, curve) for curve in LINES},
-        **{f"{curve}_ratios": ratios(document, curve) for curve in LINES},
+        "calendar": calendar(document),
+        **{curve: levels(document, curve) for curve in PAPER},
+        **{f"{curve}_ratios": ratios(document, curve) for curve in PAPER},
         "goals": forest(document, lambda measure: measure not in GUARDRAILS),
         "guardrails": forest(document, lambda measure: measure in GUARDRAILS),
         "shares": shares(document),

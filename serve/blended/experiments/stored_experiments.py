@@ -1,6 +1,6 @@
 """Experiments in the journal: their definitions, and the draws in them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -14,9 +14,14 @@ from blended.journal.tables import experiments, responses
 
 @dataclass(frozen=True)
 class Known:
-    """The present definition of an experiment, and sentences on forbidden changes of it."""
+    """The present definition of an experiment, and sentences on changes of it.
+
+    `planned_end` is the end that it had when it began: moving the end afterwards takes back what
+    intervals for one look promise.
+    """
 
     definition: Definition
+    planned_end: float
     notes: tuple[str, ...]
 
 
@@ -42,13 +47,26 @@ def find(store: Store, name: str) -> Known:
         names = ", ".join(sorted({row.name for row in rows})) or "none"
         raise ConfigError(f"The journal knows no experiment '{name}'; it knows: {names}.")
     current, _ = versions[-1]
+    planned = _planned_end(versions)
     notes = tuple(
         f"Another version of this experiment ran from {datetime.fromtimestamp(at, UTC):%F %T}, "
         "with other arms, shares or users: those who were met in two arms are left out."
         for version, at in versions[:-1]
         if version.deciding != current.deciding and at >= min(version.start, current.start)
     )
-    return Known(current, notes)
+    if planned != current.end:
+        notes += (
+            f"Its end was moved from {datetime.fromtimestamp(planned, UTC):%F %T} to "
+            f"{datetime.fromtimestamp(current.end, UTC):%F %T} after it had begun.",
+        )
+    return Known(current, planned, notes)
+
+
+def _planned_end(versions: Sequence[tuple[Definition, float]]) -> float:
+    """The end in the version that was there when the experiment began."""
+    by_time = sorted(versions, key=lambda version: version[1])
+    begun = [definition for definition, first_at in by_time if first_at <= definition.start]
+    return begun[-1].end if begun else by_time[0][0].end
 
 
 def simulated(store: Store) -> frozenset[str]:

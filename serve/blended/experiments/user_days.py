@@ -23,6 +23,7 @@ SUMS = (
     "turns",
     "conversations",
     "active_s",
+    "waited_s",
     "prompt_tokens",
     "completion_tokens",
     "retries",
@@ -41,6 +42,7 @@ _AT_ONCE = 2
 
 Progress = Callable[[float], None]
 Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,9 @@ class _Batch(NamedTuple):
 
 def _rows(store: Store, definition: Definition, week: tuple[float, float]) -> list[_Batch]:
     engines = {name: float(gpus) for name, gpus in definition.gpus.items() if gpus}
-    days = queries.user_days(*week, definition.session_gap_s, definition.day_s, engines).subquery()
+    days = queries.user_days(
+        *week, definition.session_gap_s, definition.day_s, engines, definition.offset_s
+    ).subquery()
     chosen = select(days.c.user, days.c.day, days.c.arm, *_columns(days))
     of_experiment = chosen.where(days.c.experiment == definition.name)
     return [
@@ -111,7 +115,7 @@ def _keys(
 
 def _weeks(definition: Definition, end: float) -> Iterator[tuple[float, float]]:
     """The time from the start until before `end`, in parts that begin with a day."""
-    since = definition.start // definition.day_s * definition.day_s
+    since = definition.time_of(definition.day_of(definition.start))
     while since < end:
         until = min(since + _DAYS_AT_ONCE * definition.day_s, end)
         yield since, until
@@ -128,15 +132,21 @@ def said(store: Store, definition: Definition, end: float, index: Mapping[str, i
 def history(store: Store, definition: Definition, index: Mapping[str, int]) -> Array:
     """What each user did in the days before the start, shape (n, 1 + len(SUMS)).
 
-    The number of days on which they came is first.
+    The number of days on which they came is first. What the experiment has answered is left out: it
+    may belong to a session that began before.
     """
     since = definition.start - HISTORY_DAYS * definition.day_s
     days = queries.user_days(
-        since, definition.start, definition.session_gap_s, definition.day_s
+        since,
+        definition.start,
+        definition.session_gap_s,
+        definition.day_s,
+        offset_s=definition.offset_s,
     ).subquery()
     sums = (func.sum(column) for column in _columns(days))
-    chosen = select(days.c.user, func.count(days.c.day.distinct()), *sums).group_by(days.c.user)
-    return _by_user(store, chosen, index, 1 + len(SUMS))
+    chosen = select(days.c.user, func.count(days.c.day.distinct()), *sums)
+    before = chosen.where(days.c.experiment.is_distinct_from(definition.name))
+    return _by_user(store, before.group_by(days.c.user), index, 1 + len(SUMS))
 
 
 def known_before(store: Store, start: float, index: Mapping[str, int]) -> NDArray[np.bool_]:

@@ -3,7 +3,18 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Select, and_, case, cast, func, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Select,
+    Subquery,
+    and_,
+    case,
+    cast,
+    func,
+    or_,
+    select,
+)
 
 from blended.journal.implicit_feedback import ANSWERED, FAILED
 from blended.journal.tables import feedback, responses
@@ -15,21 +26,29 @@ def user_days(
     gap_s: float,
     day_s: float = 86_400,
     engines: Mapping[str, float] | None = None,
+    offset_s: float = 0.0,
 ) -> Select[Any]:
-    """What each user did on each day in UTC, from `since` until before `until`.
+    """What each user did on each day, in the sessions that began from `since` until before `until`.
 
     A row is a user's day in one arm of one experiment, or in none; `day` counts days of `day_s`
-    from 1970-01-01. `turns` are responses that were answered and not retried, `conversations` those
-    of them that began one. `active_s` is the time in sessions: a response lasts until the user's
-    next, if that starts within `gap_s`, or else to its own end. `engine_s` is the time that
-    components worked on responses, each times its number in `engines` (1 without one). A value that
-    some responses lack has, beside its sum, the number of responses that have it.
+    from 1970-01-01, which begin `offset_s` before midnight in UTC. A session ends when no response
+    starts for `gap_s`. It belongs to the day on which it began, so that nobody comes back by
+    staying up past midnight; what starts long after that day belongs to its own.
+
+    `turns` are responses that were answered and not retried, `conversations` those of them that
+    began one. `active_s` is the time in sessions without the waiting: from the end of a response
+    until the user's next one, if that starts in the same session. `waited_s` is the rest: until the
+    end of a response, or until the next one where that starts earlier. `engine_s` is the time that
+    components worked on responses, each times its number in `engines` (1 without one). `ttft_s`
+    counts a response that failed or was cancelled before its first byte with the time that its
+    client waited. A value that some responses lack has, beside its sum, the number of responses
+    that have it.
 
     Responses without a user are left out.
     """
-    column = _asked(since, until, gap_s, day_s).subquery().c
+    asked = _asked(since, until, gap_s, day_s).subquery()
+    column = _in_sessions(asked, gap_s, day_s, offset_s).subquery().c
     unit = (column.user, column.day, column.experiment, column.arm)
-    lasts_s = case((column.pause_s <= gap_s, column.pause_s), else_=column.e2e_s)
     is_turn = and_(column.is_answered, ~column.is_retried)
     return (
         select(
@@ -39,7 +58,8 @@ def user_days(
             _number(and_(is_turn, column.turn <= 1)).label("conversations"),
             func.min(column.started_at).label("first_at"),
             func.max(column.started_at).label("last_at"),
-            func.sum(lasts_s).label("active_s"),
+            func.sum(column.lasts_s - column.waits_s).label("active_s"),
+            func.sum(column.waits_s).label("waited_s"),
             _total(column.prompt_tokens).label("prompt_tokens"),
             _total(column.completion_tokens).label("completion_tokens"),
             _number(column.is_retried).label("retries"),
@@ -52,7 +72,7 @@ def user_days(
                 "engine_s"
             ),
         )
-        .where(column.started_at < until)
+        .where(column.home_at >= since, column.home_at < until)
         .group_by(*unit)
     )
 
@@ -81,12 +101,47 @@ def user_feedback(since: float, until: float) -> Select[Any]:
     )
 
 
-def _asked(since: float, until: float, gap_s: float, day_s: float) -> Select[Any]:
-    """The responses, and how long after each the user's next one started."""
-    column = responses.c
-    next_at = func.lead(column.started_at).over(
-        partition_by=column.user, order_by=column.started_at
+def checked_responses(experiment: str, since: float, until: float) -> Select[Any]:
+    """An experiment's responses that started from `since` until before `until`, to check records.
+
+    `first_byte_s` is how long the client waited. `has_parent` says that an earlier response was
+    continued, `is_orphan` that no record of it is there. `is_doubled` says that another record of
+    the same answered request comes before.
+    """
+    column, other = responses.c, responses.alias().c
+    is_orphan = and_(
+        column.parent.is_not(None), ~select(1).where(other.lineage == column.parent).exists()
     )
+    request = (column.user, column.request_id, column.conversation, column.turn, column.lineage)
+    nth = func.row_number().over(
+        partition_by=(*request, column.state.in_(ANSWERED)),
+        order_by=(column.started_at, column.response_id),
+    )
+    return select(
+        column.user,
+        first_byte_s().label("first_byte_s"),
+        case((column.parent.is_not(None), 1), else_=0).label("has_parent"),
+        case((is_orphan, 1), else_=0).label("is_orphan"),
+        case((and_(nth > 1, column.state.in_(ANSWERED)), 1), else_=0).label("is_doubled"),
+    ).where(
+        column.experiment == experiment,
+        column.user.is_not(None),
+        column.started_at >= since,
+        column.started_at < until,
+    )
+
+
+def first_byte_s() -> ColumnElement[Any]:
+    """How long a client waited for the first byte, or in vain; NULL for a refused request."""
+    column = responses.c
+    in_vain = column.state.in_((*FAILED, "cancelled"))
+    return case((in_vain, func.coalesce(column.ttft_s, column.e2e_s)), else_=column.ttft_s)
+
+
+def _asked(since: float, until: float, gap_s: float, day_s: float) -> Select[Any]:
+    """The responses, and when the same user's ones before and after each started."""
+    column, carried_s = responses.c, _carried_s(day_s)
+    order: Any = {"partition_by": column.user, "order_by": column.started_at}
     # All joins are here: the rest needs no order but that of the window.
     return (
         select(
@@ -98,21 +153,53 @@ def _asked(since: float, until: float, gap_s: float, day_s: float) -> Select[Any
             column.component,
             column.e2e_s,
             (column.e2e_s - column.router_s).label("component_s"),
-            column.ttft_s,
+            first_byte_s().label("ttft_s"),
             column.repetition,
             column.prompt_tokens,
             column.completion_tokens,
             column.state.in_(ANSWERED).label("is_answered"),
             column.state.in_(FAILED).label("is_failed"),
             feedback.c.kind.is_not(None).label("is_retried"),
-            (cast(column.started_at * 1000, BigInteger) // round(day_s * 1000)).label("day"),
-            (next_at - column.started_at).label("pause_s"),
+            func.lag(column.started_at).over(**order).label("before_at"),
+            func.lead(column.started_at).over(**order).label("next_at"),
         )
         .select_from(responses.outerjoin(feedback, _is_retry()))
-        # A response that starts a little later may still be the next one of a requested response.
-        .where(column.user.is_not(None), column.started_at >= since)
-        .where(column.started_at < until + gap_s)
+        # Sessions that began before may go on, and the last ones go on afterwards.
+        .where(column.user.is_not(None), column.started_at >= since - carried_s)
+        .where(column.started_at < until + carried_s + gap_s)
     )
+
+
+def _in_sessions(asked: Subquery, gap_s: float, day_s: float, offset_s: float) -> Select[Any]:
+    """The responses with the day that each belongs to, `home_at` on it, and how long each lasts."""
+    column = asked.c
+    is_first = or_(column.before_at.is_(None), column.started_at - column.before_at > gap_s)
+    began_at = func.max(case((is_first, column.started_at))).over(
+        partition_by=column.user, order_by=column.started_at
+    )
+    in_session = select(*column, began_at.label("began_at")).subquery().c
+    day_after_s = (_day(in_session.began_at, day_s, offset_s) + 1) * day_s - offset_s
+    is_carried = in_session.started_at < day_after_s + _carried_s(day_s)
+    home_at = case((is_carried, in_session.began_at), else_=in_session.started_at)
+    pause_s = in_session.next_at - in_session.started_at
+    lasts_s = case((pause_s <= gap_s, pause_s), else_=in_session.e2e_s)
+    waits_s = case((in_session.e2e_s < lasts_s, in_session.e2e_s), else_=lasts_s)
+    return select(
+        *in_session,
+        home_at.label("home_at"),
+        _day(home_at, day_s, offset_s).label("day"),
+        lasts_s.label("lasts_s"),
+        waits_s.label("waits_s"),
+    )
+
+
+def _day(at: ColumnElement[Any], day_s: float, offset_s: float) -> ColumnElement[Any]:
+    return cast((at + offset_s) * 1000, BigInteger) // round(day_s * 1000)
+
+
+def _carried_s(day_s: float) -> float:
+    """How long after its day a session still belongs to it: a quarter of a day."""
+    return day_s / 4
 
 
 def _is_retry() -> ColumnElement[bool]:
