@@ -44,7 +44,7 @@ ROOT = Path(__file__).parents[2]
         ("guided_regex", "("),
         ("functions", [{"name": "f"}]),
         ("best_of", 3),
-        ("\ud800", 1),
+        ("\ufffd", 1),
         ("x" * 100_000, 1),
     ],
 )
