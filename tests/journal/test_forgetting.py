@@ -1,6 +1,7 @@
 """A user who is forgotten leaves no word behind, in whatever file of ours it stood."""
 
 import json
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -141,6 +142,8 @@ def test_the_command_says_what_is_still_on_its_way(
 ) -> None:
     """A router that runs holds its records for some seconds."""
     monkeypatch.setenv(SECRET_ENV, SECRET)
+    with closing(Store(database(tmp_path))) as store:
+        store.migrate()
     writer = Spool(tmp_path / "elsewhere", 2**24)
     writer.append(written(ADA, 1))
     writer.write(last=True)

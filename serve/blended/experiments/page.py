@@ -64,7 +64,8 @@ def _measures(document: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _effect(document: Mapping[str, Any], effect: Mapping[str, Any]) -> dict[str, Any]:
     """An effect with its intervals: of the lift where there is one, and of the difference."""
-    lift = _interval(document, effect) if effect["low"] is not None else {}
+    unknown = {"interval": None, "other": None, "is_clear": False}
+    lift = _interval(document, effect) if effect["low"] is not None else unknown
     between = effect.get("difference")
     return {**effect, **lift, "between": _interval(document, between) if between else None}
 
