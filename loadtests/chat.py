@@ -72,17 +72,19 @@ class Person(FastHttpUser):
 
     def converse(self, conversation: Conversation) -> None:
         """One conversation; it ends early when a response fails, or the run is over."""
-        began, history = time.perf_counter(), list[dict[str, str]]()
-        answer: str | None = None
+        began, history, before = time.perf_counter(), list[dict[str, str]](), ""
+        answer: Answer | None = None
         for ask in conversation.asks:
             if ask.at_s is not None:
                 self.session.rest(began + ask.at_s - time.perf_counter())
             if self.session.is_over:
                 return
             if ask.text:
-                history += [] if answer is None else [{"role": "assistant", "content": answer}]
+                if answer is not None:
+                    history.append({"role": "assistant", "content": answer.text})
+                    before = answer.component
                 history.append({"role": "user", "content": ask.text})
-            answer = self._answer(conversation, ask, history)
+            answer = self._answer(conversation, ask, history, before)
             self.session.rest(ask.pause_s)
             if answer is None:
                 return
@@ -111,10 +113,17 @@ class Person(FastHttpUser):
             gevent.spawn(environment.runner.stop if environment.web_ui else environment.runner.quit)
 
     def _answer(
-        self, conversation: Conversation, ask: Ask, history: Sequence[dict[str, str]]
-    ) -> str | None:
-        """The answer to a history, or its beginning if the user leaves; None for a failure."""
-        answer = Answer(conversation.model, len(history) // 2 + 1, ask.streamed)
+        self,
+        conversation: Conversation,
+        ask: Ask,
+        history: Sequence[dict[str, str]],
+        before: str,
+    ) -> Answer | None:
+        """The answer to a history, or its beginning if the user leaves; None for a failure.
+
+        `before` is the component that gave the last response in the history.
+        """
+        answer = Answer(conversation.model, len(history) // 2 + 1, ask.streamed, before)
         body = {"model": conversation.model, "messages": history, "stream": ask.streamed}
         try:
             with self.client.post(
@@ -129,7 +138,7 @@ class Person(FastHttpUser):
         finally:
             # Locust may take the user away in the middle.
             self._report(answer.response(self.models[0]))
-        return None if answer.outcome == "failed" else answer.text
+        return None if answer.outcome == "failed" else answer
 
     def _headers(self, conversation: Conversation) -> dict[str, str]:
         """A user has one key for good."""

@@ -41,8 +41,8 @@ def page(document: Mapping[str, Any], weights: Mapping[str, float]) -> str:
 def _rows(run: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """The groups of the table, by their names."""
     rows = {"all": run["all"]}
-    for kind in ("component", "turn", "model"):
-        rows |= {f"{kind} {name}": of for name, of in run[f"by_{kind}"].items()}
+    for kind in run_summary.KINDS:
+        rows |= {f"{kind} {name}": of for name, of in run_summary.by(run, kind).items()}
     return rows
 
 

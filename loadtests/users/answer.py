@@ -18,11 +18,15 @@ class ResponseFailed(Exception):
 
 @dataclass
 class Answer:
-    """A response as it comes; `pieces` are its texts and their times of arrival."""
+    """A response as it comes; `pieces` are its texts and their times of arrival.
+
+    `before` is the component that gave the response before it, empty if that is unknown.
+    """
 
     model: str
     turn: int
     streamed: bool
+    before: str = ""
     outcome: Outcome = "unfinished"
     component: str = ""
     pieces: list[tuple[float, str]] = field(default_factory=list)
@@ -58,6 +62,7 @@ class Answer:
             ended_s=time.perf_counter(),
             tokens_s=tuple(at for at, _ in self.pieces) if self.streamed else (),
             component=self.component,
+            before=self.before,
         )
 
     def _read(self, response: Any, leave_after: int | None) -> None:

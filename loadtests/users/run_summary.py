@@ -21,6 +21,8 @@ SLOTS_PER_PART = 3
 _FEWEST = 30
 
 Figures = dict[str, Any]
+# The kinds of groups in the table.
+KINDS = ("component", "turn", "hand-off", "model")
 
 
 @dataclass(frozen=True)
@@ -51,15 +53,25 @@ def figures(tally: Tally) -> Figures:
 
 
 def groups(ledger: Ledger) -> Figures:
-    """The figures of all responses, and by component, turn and model; and the blend's shares."""
+    """The figures of all responses, and by component, turn, hand-off and model; and the shares.
+
+    The hand-off of a response tells whether the component that answered had answered before.
+    """
     drawn = {name: tally.responses for name, tally in ledger.named("share").items()}
     return {
         "all": figures(ledger.tally("all")),
         "by_component": {n: figures(t) for n, t in ledger.named("component").items()},
         "by_turn": {n: figures(t) for n, t in ledger.named("turn").items()},
+        "by_hand_off": {n: figures(t) for n, t in ledger.named("hand-off").items()},
         "by_model": {n: figures(t) for n, t in ledger.named("model").items()},
         "shares": {name: responses / sum(drawn.values()) for name, responses in drawn.items()},
     }
+
+
+def by(document: Mapping[str, Any], kind: str) -> Mapping[str, Figures]:
+    """The groups of one of the `KINDS`; results of earlier versions may lack it."""
+    found: Mapping[str, Figures] = document.get(f"by_{kind.replace('-', '_')}", {})
+    return found
 
 
 def parts(ledger: Ledger, seconds: float) -> list[Figures]:
@@ -167,8 +179,8 @@ def table(document: Mapping[str, Any]) -> str:
         *map(str.upper, _TIMES),
     )
     rows = [heads, _row("all", document["all"])]
-    for kind in ("component", "turn", "model"):
-        rows += [_row(f"{kind} {n}", of) for n, of in document[f"by_{kind}"].items()]
+    for kind in KINDS:
+        rows += [_row(f"{kind} {n}", of) for n, of in by(document, kind).items()]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows

@@ -32,8 +32,9 @@ class Level:
 class LedgerEntry:
     """One response at the client: the times of its request and its tokens, by one clock.
 
-    A response that is not streamed has no times of tokens. `component` is empty if it is hidden;
-    `of_blend` tells whether the request was for the blend, or for a component by its name.
+    A response that is not streamed has no times of tokens. `component` is empty if it is hidden,
+    and so is `before`, the one that gave the response before it. `of_blend` tells whether the
+    request was for the blend, or for a component by its name.
     """
 
     outcome: Outcome
@@ -44,6 +45,7 @@ class LedgerEntry:
     ended_s: float
     tokens_s: tuple[float, ...] = ()
     component: str = ""
+    before: str = ""
 
     @property
     def first_s(self) -> float | None:
@@ -204,3 +206,6 @@ def _groups(response: LedgerEntry, slot: int) -> Iterator[tuple[str, str]]:
         yield "component", response.component
         if response.of_blend:
             yield "share", response.component
+        if response.of_blend and response.before:
+            is_same = response.component == response.before
+            yield "hand-off", "to itself" if is_same else "to another"

@@ -106,3 +106,14 @@ def turns(front: Rig) -> dict[str, list[int]]:
     for record in front.records:
         found[record.conversation].append(record.turn)
     return found
+
+
+def hand_offs(front: Rig) -> list[str]:
+    """For each response of the blend that follows another: whether its component is the same."""
+    found, last = [], dict[tuple[str, int], str | None]()
+    for record in front.records:
+        before = last.get((record.conversation, record.turn - 1))
+        last[record.conversation, record.turn] = record.component
+        if record.model == "blend" and before:
+            found.append("to itself" if record.component == before else "to another")
+    return found

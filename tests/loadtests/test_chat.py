@@ -23,6 +23,7 @@ from tests.loadtests.locust_runs import (
     ROOT,
     Habits,
     ended,
+    hand_offs,
     locust,
     paced,
     started,
@@ -57,6 +58,7 @@ async def test_the_last_line_has_all_figures(people: Habits) -> None:
     async with rig(blend(components=both, api={"reveal_component": True})) as front:
         run = await locust(front.url, "--people", people(think_s=0.1, direct=0.3, abandoned=0))
         answered = Counter(record.component for record in front.records)
+        handed_off = Counter(hand_offs(front))
 
     result = run.result
     assert result["load"]["loop"] == "closed"
@@ -65,6 +67,8 @@ async def test_the_last_line_has_all_figures(people: Habits) -> None:
         assert sum(of["finished"] for of in result[kind].values()) == len(front.records)
     assert {name: of["finished"] for name, of in result["by_component"].items()} == answered
     assert result["by_model"].keys() == {"blend", "a", "b"}
+    handed = {name: of["finished"] for name, of in result["by_hand_off"].items()}
+    assert handed == handed_off
     assert sum(result["shares"].values()) == pytest.approx(1)
     found = result["all"]
     assert found["tokens"] > found["finished"]
