@@ -11,9 +11,10 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import StatusCode
 
 from blended import tracing
-from blended.config import BlendConfig
+from blended.config import BlendConfig, History
 from loadtests.harness.redis_server import RedisServer
 from tests.router.ahead import ENGINE, Engines, config, routers
+from tests.router.history.histories import SERVED, render
 from tests.support import HELLO, eventually, serving
 
 
@@ -49,17 +50,13 @@ async def test_a_reading_is_the_beginning_of_the_next_prompt() -> None:
 
 
 @pytest.mark.parametrize(
-    "history",
-    [
-        {},
-        {"system": "fold"},
-        {"alternate": True},
-        {"alternate": True, "system": "fold", "tools": "text"},
-        {"reasoning": True},
-    ],
+    ("template", "history"),
+    [*SERVED, ("thinking", History(tools="text")), ("mistral", History(reasoning=True))],
 )
-async def test_the_next_request_goes_on_where_the_reading_ended(history: dict[str, Any]) -> None:
-    """Whatever the component's form of a history, only the user's message is new to it."""
+async def test_the_next_prompt_goes_on_where_the_reading_ended(
+    template: str, history: History
+) -> None:
+    """Whatever the component's form of a history and its template, only the user's text is new."""
     thought = {"role": "assistant", "content": "<think>Hm.</think>Good day."}
     call = {"id": "1", "type": "function", "function": {"name": "now", "arguments": "{}"}}
     past: list[Any] = [
@@ -70,7 +67,7 @@ async def test_the_next_request_goes_on_where_the_reading_ended(history: dict[st
         {"role": "assistant", "content": None, "tool_calls": [call]},
         {"role": "tool", "tool_call_id": "1", "content": "12:00"},
     ]
-    async with routers(config("a", "b", history=history)) as r:
+    async with routers(config("a", "b", history=history.model_dump())) as r:
         read: list[tuple[str, Any]] = []
         for n in range(60):
             said = await r.ask(past, f"c{n}")
@@ -83,6 +80,9 @@ async def test_the_next_request_goes_on_where_the_reading_ended(history: dict[st
     assert name == component
     assert request["messages"][:-1] == reading["messages"][:-1]
     assert request["cache_salt"] == reading["cache_salt"]
+    read_ahead, _, _ = render(template, reading["messages"], ask=False).rpartition(".")
+    assert render(template, request["messages"]).startswith(read_ahead)
+    assert said["content"] in read_ahead
 
 
 async def test_a_reading_keeps_to_its_components_bounds() -> None:
@@ -293,6 +293,7 @@ async def test_a_remote_component_reads_ahead_if_it_says_so(prefetch: bool) -> N
                 await r.ask(HELLO, f"c{n}")
 
     assert bool(engines.read()) is prefetch
+    assert bool(r.seen) is prefetch
     for _, reading in engines.read():
         assert not {"add_generation_prompt", "priority", "cache_salt"} & reading.keys()
         assert reading["messages"][-1]["role"] == "user"  # another end is refused

@@ -136,10 +136,12 @@ class LookAhead:
 
 
 def looks_ahead(inquiry: Inquiry) -> bool:
-    """Whether the next turn after this request is drawn ahead."""
+    """Whether turns of this conversation are drawn ahead: some component may read it."""
     config = inquiry.blend.config
+    if not config.selection.look_ahead or inquiry.path != CHAT:
+        return False
     is_of_blend = inquiry.payload.get("model") == config.name
-    return config.selection.look_ahead and is_of_blend and inquiry.path == CHAT
+    return is_of_blend and any(upstream.reads_ahead for upstream in inquiry.possible())
 
 
 def _continues(ending: Ending) -> bool:
