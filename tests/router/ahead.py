@@ -5,7 +5,7 @@ import json
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx
@@ -15,10 +15,14 @@ from blended import sse
 from blended.config import BlendConfig
 from blended.journal.records import ResponseRecord
 from blended.router.access.gate import access
+from blended.router.access.rate_limits import Limiter
 from blended.router.api import Api
 from blended.router.blend import resolve
+from blended.router.shared_store import SharedStore
 from tests.support import CLIENT_KEY, ENVIRON, body_of, eventually, serving
 
+# A store may be slow while other tests run.
+_PATIENCE_S = 10
 ENGINE = {"model": "demo:ember", "accelerator": "cpu", "max_model_len": 4096}
 
 
@@ -193,7 +197,9 @@ async def routers(blend: BlendConfig, count: int = 1) -> AsyncIterator[Routers]:
         engines_url = await stack.enter_async_context(serving(engines))
         for _ in range(count):
             api = Api(lambda record, _: records.append(record), on_look_ahead=counted)
-            api.use(resolve(blend, engines_url, ENVIRON), access(blend.api, ENVIRON), None)
+            store = SharedStore(blend.api.shared_store, _PATIENCE_S)
+            granted = replace(access(blend.api, ENVIRON), limiter=Limiter(store), store=store)
+            api.use(resolve(blend, engines_url, ENVIRON), granted, None)
             url = await stack.enter_async_context(serving(api.application()))
             headers = {"Authorization": f"Bearer {CLIENT_KEY}"}
             client = httpx.AsyncClient(base_url=url, headers=headers, timeout=30)
