@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from redis import Redis
 from scipy.stats import chisquare, norm
@@ -144,24 +145,31 @@ async def test_only_a_response_of_the_blend_after_which_the_user_speaks_looks_ah
     assert not r.seen
 
 
+LIMITED = {"Authorization": "Bearer limited"}
+
+
+def keys_file(folder: Path, tokens_per_minute: int) -> str:
+    """A file with one key, which has this limit."""
+    sha256 = hashlib.sha256(b"limited").hexdigest()
+    entry = {"name": "app", "sha256": sha256, "tokens_per_minute": tokens_per_minute}
+    path = folder / "keys.yaml"
+    path.write_text(json.dumps({"keys": [entry]}))
+    return str(path)
+
+
 async def test_a_request_that_is_refused_leaves_the_draw(tmp_path: Path) -> None:
     """The next one takes it: neither a wrong field nor a used-up limit costs what was read."""
-    keys = tmp_path / "keys.yaml"
-    entry = {"name": "app", "sha256": hashlib.sha256(b"limited").hexdigest()}
-    keys.write_text(json.dumps({"keys": [entry | {"tokens_per_minute": 40}]}))
-    async with routers(config("a", "b", keys=str(keys))) as r:
-        limited = {"Authorization": "Bearer limited"}
+    async with routers(config("a", "b", keys=keys_file(tmp_path, 40))) as r:
         body = {"model": "blend", "messages": HELLO, "max_tokens": 1000}
         client, statuses = r.clients[0], []
-        said = (await client.post("/v1/chat/completions", json=body, headers=limited)).json()
+        said = (await client.post("/v1/chat/completions", json=body, headers=LIMITED)).json()
         await r.settled()
         history = [*HELLO, said["choices"][0]["message"], *HELLO]
         refused: dict[str, Any] = {"audio": {}}
         for fields in (refused, {}, {}):
             asked = {"model": "blend", "messages": history, **fields}
-            answer = await client.post("/v1/chat/completions", json=asked, headers=limited)
+            answer = await client.post("/v1/chat/completions", json=asked, headers=LIMITED)
             statuses.append(answer.status_code)
-        keys.write_text(json.dumps({"keys": [entry]}))
 
     assert statuses == [400, 200, 429]
     assert r.records[-1].ahead
@@ -177,3 +185,35 @@ async def test_an_older_redis_is_enough() -> None:
 
     assert sum(record.ahead is not None for record in r.records) == 3
     assert not r.seen[None, "no_store"]
+
+
+async def test_a_request_that_waits_for_its_draw_has_cost_nothing_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its client may leave before a component is asked."""
+    taking = asyncio.Event()
+
+    async def never(_: str) -> str:
+        taking.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    second = [*HELLO, {"role": "assistant", "content": "Hi!"}, *HELLO]
+    async with routers(config("a", keys=keys_file(tmp_path, 1000))) as r:
+        api = r.apis[0]
+        assert api.access is not None
+        monkeypatch.setattr(api.access.store, "take", never)
+        inside = httpx.ASGITransport(api.application())
+        async with httpx.AsyncClient(transport=inside, base_url="http://router") as client:
+            body = {"model": "blend", "messages": second, "max_tokens": 500}
+            asked = asyncio.create_task(
+                client.post("/v1/chat/completions", json=body, headers=LIMITED)
+            )
+            await taking.wait()
+            asked.cancel()
+            await asyncio.wait({asked})
+        first = {"model": "blend", "messages": HELLO, "max_tokens": 100}
+        answer = await r.clients[0].post("/v1/chat/completions", json=first, headers=LIMITED)
+
+    assert asked.cancelled()
+    assert int(answer.headers["x-ratelimit-remaining-tokens"]) > 800

@@ -176,7 +176,11 @@ class Api:
         inquiry = self._inquiry(blend, request, operation, asked, timing.started_at)
         payload = inquiry.payload
         charge = await access.limiter.charge(key, cost.at_most(inquiry))
-        inquiry = await self.look_ahead.taken(access.store, inquiry, request.headers)
+        try:
+            inquiry = await self.look_ahead.taken(access.store, inquiry, request.headers)
+        except asyncio.CancelledError:  # Ray Serve cancels a request whose client has left
+            await access.limiter.settle(charge, 0)
+            raise
         self.arrivals.count(payload["model"], inquiry.assignment, inquiry.needs)
         trace = ResponseTrace.begin(request.headers, operation.name, payload["model"])
         limits = {**request.scope[ALLOWANCE].headers, **charge.headers}
