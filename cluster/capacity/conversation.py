@@ -50,17 +50,26 @@ def lengths(blend: BlendConfig, talk: Talk) -> dict[str, Lengths]:
         found[component.id] = Lengths(total, talk.response)
         if selection.look_ahead:
             at_once = talk.user + block / 2 * (talk.turns - 1) / talk.turns
-            unused = (total - at_once) / talk.turns
-            found[component.id] = Lengths(at_once, talk.response, total - at_once + unused)
+            unused = math.fsum(part * _after_last(talk, share) for part, share in shares)
+            ahead = total - at_once + unused / talk.turns
+            found[component.id] = Lengths(at_once, talk.response, ahead)
     return found
 
 
 def _uncached(talk: Talk, share: float, block: int) -> float:
     """The mean over the turns of a conversation in which a component is drawn with `share`."""
-    turns = range(1, talk.turns + 1)
-    gap = math.fsum((1 - (1 - share) ** turn) / share for turn in turns) / talk.turns
+    gap = math.fsum(_gap(share, turn) for turn in range(1, talk.turns + 1)) / talk.turns
     again = block / 2 * (talk.turns - 1) / talk.turns
     return gap * talk.user + (gap - 1) * talk.response + again
+
+
+def _after_last(talk: Talk, share: float) -> float:
+    """What a component reads after the last turn, for a message that never comes."""
+    return (_gap(share, talk.turns + 1) - 1) * (talk.user + talk.response)
+
+
+def _gap(share: float, turn: int) -> float:
+    return (1 - (1 - share) ** turn) / share
 
 
 def _shares(chance: float, seats: int | None) -> Iterator[tuple[float, float]]:

@@ -132,10 +132,12 @@ class ResponseTrace:
     @contextmanager
     def read_ahead(self, kind: str, component: str, url: str) -> Iterator[dict[str, str]]:
         """The span in which a component reads ahead after the response; yields its context."""
-        with trace.use_span(
-            self._to_component("read_ahead", kind, component, url), end_on_exit=True
-        ) as span:
+        span, ending = self._to_component("read_ahead", kind, component, url), {"error.type": "cut"}
+        try:
             yield _context_of(span)
+            ending = {}
+        finally:  # an exception's message may quote the conversation, and is not for a span
+            _end(span, ending)
 
     def end(self, record: ResponseRecord) -> None:
         """End the spans, with attributes from the response's record."""

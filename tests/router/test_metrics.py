@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from blended.router import metrics
-from blended.router.metrics import METRICS, Metric, turn_range
+from blended.router.metrics import METRICS, Metric, is_by_weight, turn_range
 from cluster.monitoring import queries
+from tests.support import blend, eventually, rig
 
 PACKAGE = Path(metrics.__file__).parents[1]
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
@@ -51,3 +52,18 @@ def test_no_tag_grows_with_users() -> None:
 def test_turns_fall_into_ranges(turn: int, name: str) -> None:
     """Conversations of any length have five ranges."""
     assert turn_range(turn) == name
+
+
+@pytest.mark.parametrize(("seats", "turns"), [(None, [1, 2, 3]), (2, [1])])
+async def test_shares_are_those_of_independent_draws(seats: int | None, turns: list[int]) -> None:
+    """With seats the turns of one conversation depend on each other, and its first one counts."""
+    selection = {} if seats is None else {"per_conversation": seats}
+    config = blend("a", "b", selection=selection)
+    async with rig(config) as r:
+        for turn in (1, 2, 3):
+            await r.chat(messages=[{"role": "user", "content": "Hello!"}] * turn)
+        await r.chat("a")
+        await eventually(lambda: len(r.records) == 4)
+
+    counted = [record for record in r.records if is_by_weight(record, config)]
+    assert [record.turn for record in counted] == turns

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from scipy.stats import chisquare
 
+from blended.config import BlendConfig
 from blended.router.failover import Choice, Failure, choose
 from blended.router.inquiry import seated
 from blended.router.selection import draw, normalise, uniform
@@ -66,6 +67,46 @@ async def test_users_with_the_same_first_words_have_their_own_seats() -> None:
 
     # By chance all six are not seen in one run of 250; the users' names are fixed.
     assert {record.component for record in r.records} == set("abcdef")
+
+
+async def test_a_named_conversation_keeps_its_seats_whoever_speaks() -> None:
+    """Also if only some of its requests name the user."""
+    async with rig(blend(*"abcdef", selection={"per_conversation": 1})) as r:
+        for number in range(10):
+            named = {"X-Conversation-ID": f"conversation-{number}"}
+            for user in ({}, {"X-User-ID": "one"}, {"X-User-ID": "two"}):
+                await r.chat(headers=named | user)
+        await eventually(lambda: len(r.records) == 30)
+
+    seats = {(record.conversation, record.component) for record in r.records}
+    assert len(seats) == 10
+
+
+async def test_requests_with_needs_have_their_own_seats() -> None:
+    """Among the components that have the capability; the others' seats stay."""
+    simulation = {"ttft_ms": 0, "itl_ms": 0, "tokens": 4}
+    components = [
+        {
+            "id": name,
+            "kind": "simulated",
+            "simulation": simulation,
+            "capabilities": ["tools"] if name in "abc" else [],
+        }
+        for name in "abcdef"
+    ]
+    selection = {"per_conversation": 1}
+    fields = {"name": "blend", "components": components, "selection": selection}
+    tools = [{"type": "function", "function": {"name": "now", "parameters": {}}}]
+    async with rig(BlendConfig.model_validate(fields)) as r:
+        for number in range(10):
+            headers = {"X-Conversation-ID": f"conversation-{number}"}
+            for more in (None, tools, None, tools):
+                await r.chat(headers=headers, tools=more)
+        await eventually(lambda: len(r.records) == 40)
+
+    seats = {(record.conversation, bool(record.needs), record.component) for record in r.records}
+    assert len(seats) == 20
+    assert {record.component for record in r.records if record.needs} <= set("abc")
 
 
 async def test_a_named_component_has_no_seats() -> None:

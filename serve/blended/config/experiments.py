@@ -23,7 +23,7 @@ class Arm(Frozen):
     id: Identifier
     share: Annotated[float, Field(gt=0, le=1e9)] = 1
     weights: Mapping[str, Weight] | None = None
-    per_conversation: Annotated[int, Field(ge=1, le=1000)] | None = None
+    per_conversation: Annotated[int, Field(ge=1, le=100)] | None = None
 
 
 class Rehearsal(Frozen):

@@ -46,7 +46,7 @@ class Selection(Frozen):
     weights: Mapping[str, Weight] | None = None
     seed: str = ""
     look_ahead: bool = False
-    per_conversation: Annotated[int, Field(ge=1, le=1000)] | None = None
+    per_conversation: Annotated[int, Field(ge=1, le=100)] | None = None
 
 
 class Api(Frozen):

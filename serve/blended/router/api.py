@@ -39,7 +39,7 @@ from blended.router.blend import Blend, definitions
 from blended.router.body import aside, read
 from blended.router.endpoints import OPEN, nowhere
 from blended.router.errors import Boundary, OnRefusal
-from blended.router.inquiry import CHAT, FIELDS, Ahead, Inquiry, seated
+from blended.router.inquiry import FIELDS, Inquiry, seated
 from blended.router.journal_routes import JournalRoutes
 from blended.router.look_ahead import LookAhead, looks_ahead
 from blended.router.operations import Asked, Operation
@@ -164,7 +164,7 @@ class Api:
     async def _count_tokens(self, request: Request) -> Response:
         blend, _access = self._ready()
         asked = await _asked(blend, request, operations.MESSAGES)
-        inquiry = self._inquiry(blend, request, operations.MESSAGES, asked, time.time(), None)
+        inquiry = self._inquiry(blend, request, operations.MESSAGES, asked, time.time())
         tokens = await token_count.counted(self._connections(), inquiry)
         return JSONResponse({"input_tokens": tokens})
 
@@ -173,12 +173,14 @@ class Api:
         blend, access = self._ready()
         key: Key = request.scope[KEY]
         asked = await _asked(blend, request, operation)
-        ahead = None
-        if asked.payload.get("model") == blend.config.name and operation.path == CHAT:
-            ahead = await self.look_ahead.taken(access.store, blend, asked.turn, request.headers)
-        inquiry = self._inquiry(blend, request, operation, asked, timing.started_at, ahead)
+        inquiry = self._inquiry(blend, request, operation, asked, timing.started_at)
         payload = inquiry.payload
         charge = await access.limiter.charge(key, cost.at_most(inquiry))
+        try:
+            inquiry = await self.look_ahead.taken(access.store, inquiry, request.headers)
+        except asyncio.CancelledError:  # Ray Serve cancels a request whose client has left
+            await access.limiter.settle(charge, 0)
+            raise
         self.arrivals.count(payload["model"], inquiry.assignment, inquiry.needs)
         trace = ResponseTrace.begin(request.headers, operation.name, payload["model"])
         limits = {**request.scope[ALLOWANCE].headers, **charge.headers}
@@ -200,7 +202,6 @@ class Api:
         operation: Operation,
         asked: Asked,
         started_at: float,
-        ahead: Ahead | None,
     ) -> Inquiry:
         """A checked request with everything on which its draw depends.
 
@@ -230,8 +231,8 @@ class Api:
             payload=asked.payload,
             key_name=key.name,
             turn=turn,
-            nonce=request.headers.get("idempotency-key") or (ahead.nonce if ahead else unique),
-            ahead=ahead,
+            nonce=request.headers.get("idempotency-key") or unique,
+            ahead=None,
             request_id=(request.headers.get("x-request-id") or unique)[:_LONGEST_ID],
             response_id=response_id,
             size_bytes=asked.size_bytes,
@@ -255,7 +256,8 @@ class Api:
             ending.attempts.trace.end(record)
             self._on_end(record, ending.attempts.trace.id)
             self.look_ahead.used(ending)
-            self.look_ahead.begin(self._connections(), access.store, ending)
+            if ending.inquiry.blend is self.blend:  # a new blend may have another store, or none
+                self.look_ahead.begin(self._connections(), access.store, ending)
         finally:
             await access.limiter.settle(charge, cost.spent(ending))
 

@@ -49,13 +49,13 @@ class Availability:
             self._leave(upstream, f"{failures} responses in a row failed")
 
     def full(self, upstream: Upstream) -> None:
-        """Record that a component took no more requests."""
+        """Record that a component took no more requests, or no work that nobody waits for."""
         self._full_at[upstream.id] = self._clock()
 
     def is_idle(self, upstream: Upstream, waiting: int) -> bool:
         """Whether a component may get work that nobody waits for.
 
-        It is available, has taken every request lately, and fewer than `waiting` requests of this
+        It is available, was not `full` lately, and fewer than `waiting` requests of this
         router replica wait for it.
         """
         full_at = self._full_at.get(upstream.id)

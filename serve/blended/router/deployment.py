@@ -87,7 +87,7 @@ class Router:
     def _ended(self, record: ResponseRecord, trace_id: str | None) -> None:
         blend = self._api.blend
         assert blend is not None, "a response was given without a blend"
-        self._telemetry.ended(record, blend.config.name)
+        self._telemetry.ended(record, blend.config)
         if record.failures:
             ids = {"response_id": record.response_id, "request_id": record.request_id}
             logger.warning(described(record), extra={**ids, "trace_id": trace_id})

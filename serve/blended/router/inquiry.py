@@ -28,11 +28,11 @@ class Ahead:
 def seated(
     distribution: SelectionDistribution, count: int, seed: str, turn: Turn
 ) -> SelectionDistribution:
-    """The shares of the seats of a conversation: the same for all of its turns.
+    """The shares of the seats of a conversation: the same for all turns with that distribution.
 
     Conversations that are only derived are told apart by their users, if these are named.
     """
-    whose = [turn.conversation, turn.user or ""]
+    whose = [turn.conversation, "" if turn.is_named else turn.user or ""]
     key = hashlib.blake2b(json.dumps(whose).encode(), digest_size=16).hexdigest()
     return selection.seats(
         distribution, count, lambda seat: selection.uniform(seed, key, 0, f"seat/{seat}")

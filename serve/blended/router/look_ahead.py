@@ -15,7 +15,6 @@ from dataclasses import replace
 import aiohttp
 
 from blended.router.availability import Availability
-from blended.router.blend import Blend
 from blended.router.body import aside
 from blended.router.failover import choose
 from blended.router.inquiry import CHAT, Ahead, Inquiry
@@ -23,7 +22,6 @@ from blended.router.readers import Count, Readers
 from blended.router.response import Ending
 from blended.router.shared_store import SharedStore
 from blended.router.texts import texts
-from blended.router.turns import Turn
 
 logger = logging.getLogger(__name__)
 
@@ -51,32 +49,37 @@ class LookAhead:
         return len(self._tasks)
 
     async def taken(
-        self, store: SharedStore, blend: Blend, turn: Turn, headers: Mapping[str, str]
-    ) -> Ahead | None:
-        """The draw that waits for a request for the blend, which is gone from then on.
+        self, store: SharedStore, inquiry: Inquiry, headers: Mapping[str, str]
+    ) -> Inquiry:
+        """An admitted request with the draw that waits for it, which is gone from then on.
 
         Reading that has not ended by now ends: the request reads the rest itself.
         """
-        if not blend.config.selection.look_ahead or turn.number < 2 or "idempotency-key" in headers:
-            return None
-        name = _name(blend, turn)
-        if (task := self._tasks.get(name)) is not None:
-            task.cancel()
+        is_first = inquiry.turn.number < 2
+        if is_first or not looks_ahead(inquiry) or "idempotency-key" in headers:
+            return inquiry
+        name = _name(inquiry)
+        self._cut(name)
         found = await store.ask(lambda: _take(store, name))
         if found is None:
             self._count(None, "no_store", 1)
-            return None
-        return found[0]
+            return inquiry
+        [ahead] = found
+        return inquiry if ahead is None else replace(inquiry, nonce=ahead.nonce, ahead=ahead)
 
     def begin(self, session: aiohttp.ClientSession, store: SharedStore, ending: Ending) -> None:
-        """Draw for the turn after a response of the blend that ended well, in the background."""
-        if not looks_ahead(ending.inquiry) or not _continues(ending):
-            return
+        """Draw for the turn after a response of the blend that ended well, in the background.
+
+        Another response to the same turn, to a retry or an edit, ends what the one before began.
+        """
         inquiry, turn = ending.inquiry, ending.inquiry.turn
+        if not looks_ahead(inquiry) or not _continues(ending):
+            return
         after = replace(turn, number=turn.number + 1)
         drawn = replace(inquiry, turn=after, nonce=secrets.token_hex(16), ahead=None)
-        name = _name(inquiry.blend, after)
-        task = asyncio.create_task(self._prepare(session, store, ending, drawn, name))
+        name = _name(drawn)
+        self._cut(name)
+        task = asyncio.create_task(self._prepare(session, store, ending, drawn))
         self._tasks[name] = task
         task.add_done_callback(lambda done: self._forget(name, done))
 
@@ -100,16 +103,16 @@ class LookAhead:
         store: SharedStore,
         ending: Ending,
         drawn: Inquiry,
-        name: str,
     ) -> None:
-        kept = ending.passage.kept
-        said = next(iter(await aside(sum(map(len, kept)), lambda: texts(kept))), "")
-        reader = self._reader(ending, drawn) if said else None
-        is_kept = await store.ask(lambda: _put(store, name, Ahead(drawn.nonce, reader)))
-        if is_kept is None:
-            self._count(None, "no_store", 1)
-        elif reader is not None:
-            await self._readers.read(session, drawn, reader, said, ending.attempts.trace)
+        chosen = self._reader(ending, drawn)
+        with self._readers.occupied(chosen):
+            said = await _said(ending) if chosen else ""
+            reader = chosen if said else None
+            is_kept = await store.ask(lambda: _put(store, drawn, reader))
+            if is_kept is None:
+                self._count(None, "no_store", 1)
+            elif reader is not None:
+                await self._readers.read(session, drawn, reader, said, ending.attempts.trace)
 
     def _reader(self, ending: Ending, drawn: Inquiry) -> str | None:
         """The component that is to read; None if it knows the conversation, or has no time."""
@@ -121,6 +124,10 @@ class LookAhead:
         is_ready = self._readers.is_ready(drawn.blend.upstreams[choice.component])
         return choice.component if is_ready else None
 
+    def _cut(self, name: str) -> None:
+        if (task := self._tasks.get(name)) is not None:
+            task.cancel()
+
     def _forget(self, name: str, done: asyncio.Task[None]) -> None:
         if self._tasks.get(name) is done:
             del self._tasks[name]
@@ -129,23 +136,36 @@ class LookAhead:
 
 
 def looks_ahead(inquiry: Inquiry) -> bool:
-    """Whether the next turn after this request is drawn ahead."""
+    """Whether turns of this conversation are drawn ahead: some component may read it."""
     config = inquiry.blend.config
+    if not config.selection.look_ahead or inquiry.path != CHAT:
+        return False
     is_of_blend = inquiry.payload.get("model") == config.name
-    return config.selection.look_ahead and is_of_blend and inquiry.path == CHAT
+    return is_of_blend and any(upstream.reads_ahead for upstream in inquiry.possible())
 
 
 def _continues(ending: Ending) -> bool:
-    """Whether a response ended in a way after which the user speaks next."""
-    return ending.state == "finished" and ending.passage.finish_reason in _ENDS
+    """Whether a response ended in a way after which the user speaks next.
+
+    One that goes on with the last message of its history is no message of its own.
+    """
+    is_own = not ending.inquiry.payload.get("continue_final_message")
+    return is_own and ending.state == "finished" and ending.passage.finish_reason in _ENDS
 
 
-def _name(blend: Blend, turn: Turn) -> str:
-    return f"ahead/{blend.config.name}/{turn.conversation}/{turn.number}"
+async def _said(ending: Ending) -> str:
+    """The text of a response; the first if it has several choices."""
+    kept = ending.passage.kept
+    return next(iter(await aside(sum(map(len, kept)), lambda: texts(kept))), "")
 
 
-async def _put(store: SharedStore, name: str, ahead: Ahead) -> bool:
-    await store.put(name, f"{ahead.nonce} {ahead.component or ''}", _KEPT_S)
+def _name(inquiry: Inquiry) -> str:
+    turn = inquiry.turn
+    return f"ahead/{inquiry.blend.config.name}/{turn.conversation}/{turn.number}"
+
+
+async def _put(store: SharedStore, drawn: Inquiry, reader: str | None) -> bool:
+    await store.put(_name(drawn), f"{drawn.nonce} {reader or ''}", _KEPT_S)
     return True
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from ray.serve import metrics
 
+from blended.config import BlendConfig
 from blended.config.experiments import NO_ARM
 from blended.journal.records import ResponseRecord
 from blended.journal.spool import SpoolStatus
@@ -46,7 +47,8 @@ DRAWS = Metric(
     "blended_draws",
     "counter",
     "Responses to the blend's own name, by the component that answered (`none`: nobody did) and "
-    "the one that was drawn first; without those whose needs not every component has.",
+    "the one that was drawn first; without those whose needs not every component has, and where "
+    "conversations have seats, those of first turns only.",
     ("component", "drawn", "arm"),
 )
 ATTEMPTS = Metric(
@@ -107,10 +109,10 @@ ROUTER = Metric(
 LOOK_AHEAD = Metric(
     "blended_look_ahead",
     "counter",
-    "Conversations that a component was `asked` to read ahead, and what came of it: `used` by its "
-    "next response, `unused` because another component gave it, `dropped` because the component "
-    "refused; `busy` when it was not asked, and `no_store` (of no component) while the shared "
-    "store does not answer.",
+    "Conversations that a component was `asked` to read ahead, and what came of it: `dropped` "
+    "because the component refused or failed, and at the next request `used` if it answered, else "
+    "`unused`; without either no request came. `busy` when it had no time and was not asked, and "
+    "`no_store` (of no component) while the shared store does not answer.",
     ("component", "outcome"),
 )
 LOOK_AHEAD_TOKENS = Metric(
@@ -185,11 +187,11 @@ class Telemetry:
         }
         self._shown = set[str]()
 
-    def ended(self, record: ResponseRecord, blend: str) -> None:
-        """Count a response; `blend` is the name under which components are drawn."""
+    def ended(self, record: ResponseRecord, blend: BlendConfig) -> None:
+        """Count a response."""
         component, arm = record.component or NONE, record.arm or NO_ARM
         self._count(RESPONSES, component, arm, record.state)
-        if record.model == blend and not record.needs:
+        if is_by_weight(record, blend):
             self._count(DRAWS, component, record.drawn, arm)
         self._attempted(record, component)
         for kind, tokens in _tokens(record).items():
@@ -256,6 +258,16 @@ class Telemetry:
 
     def _observe(self, metric: Metric, value: float, *tags: str) -> None:
         self._histograms[metric.name].new.append((value, tags))
+
+
+def is_by_weight(record: ResponseRecord, blend: BlendConfig) -> bool:
+    """Whether a response was drawn by the weights, independently of others.
+
+    Draws among the seats of one conversation depend on its seats, and so on each other.
+    """
+    has_seats = blend.selection.per_conversation is not None
+    is_drawn = record.model == blend.name and not record.needs
+    return is_drawn and (record.turn <= 1 or not has_seats)
 
 
 def turn_range(turn: int) -> str:

@@ -26,11 +26,17 @@ _OF_PROMPT = (
     "messages",
     "tools",
     "documents",
+    "add_special_tokens",
     "chat_template",
     "chat_template_kwargs",
+    "media_io_kwargs",
+    "mm_processor_kwargs",
     "reasoning_effort",
     "cache_salt",
 )
+# In place of what the user will say: a template may write the last response in another way than
+# those before it, and an API may refuse a history that ends with one.
+_UNKNOWN = {"role": "user", "content": "."}
 
 
 async def question(
@@ -60,15 +66,18 @@ async def reading(
 ) -> Question:
     """The request with which a component reads a history that ends with the response `said`.
 
-    Its prompt is the beginning of the next turn's. The component has to generate something: it
-    generates one token, after the requests of others.
+    Its prompt is that of the next turn up to what the user says then. The component has to generate
+    something: it generates as little as its bounds allow, after the requests of others.
     """
     upstream = inquiry.blend.upstreams[component]
-    messages = [*inquiry.payload["messages"], {"role": "assistant", "content": said}]
+    spoken = {"role": "assistant", "content": said}
+    messages = [*inquiry.payload["messages"], spoken, _UNKNOWN]
     heard = replace(inquiry, payload=inquiry.payload | {"messages": messages})
     whole = await _body(session, heard, upstream, sure=False)
-    body = {name: value for name, value in whole.items() if name in _OF_PROMPT}
-    body |= {"max_tokens": 1, "temperature": 0}
+    body = requests.component_body({"max_tokens": 1}, upstream.model, upstream.sampling)
+    body |= {name: value for name, value in whole.items() if name in _OF_PROMPT}
+    if whole.get("tool_choice") == "none":  # an engine without a parser of calls needs it
+        body["tool_choice"] = "none"
     if upstream.dialect == "vllm":
         body["add_generation_prompt"] = False
     if upstream.takes_priority:

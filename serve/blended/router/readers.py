@@ -29,7 +29,7 @@ class Readers:
 
     def __init__(self, availability: Availability, count: Count) -> None:
         self._availability, self._count = availability, count
-        self._reading = Counter[str]()
+        self._reading = Counter[str | None]()
 
     def is_ready(self, upstream: Upstream) -> bool:
         """Whether a component has time to read; counts it as busy if it only lacks the time."""
@@ -54,17 +54,19 @@ class Readers:
         self._count(component, "asked", 1)
         reads = trace.read_ahead(upstream.kind, upstream.id, upstream.base_url)
         try:
-            with self._counted(component), reads as context:
-                question = await reading(session, inquiry, component, said, context)
+            with reads as context:
+                shown = context if upstream.is_ours else {}
+                question = await reading(session, inquiry, component, said, shown)
                 async with ask(session, question) as answer:
                     self._count(component, "tokens", _computed(answer))
         except (Unanswered, ApiError) as exc:
-            if isinstance(exc, Unanswered) and exc.reason == "full":
+            if isinstance(exc, Unanswered):
                 self._availability.full(upstream)
             self._count(component, "dropped", 1)
 
     @contextmanager
-    def _counted(self, component: str) -> Iterator[None]:
+    def occupied(self, component: str | None) -> Iterator[None]:
+        """Count a component as reading one more conversation; None is no component."""
         self._reading[component] += 1
         try:
             yield

@@ -151,7 +151,11 @@ class _Redis:
         await self._redis.set(_PREFIX + name, value, ex=kept_s)
 
     async def take(self, name: str) -> str | None:
-        taken = await self._redis.getdel(_PREFIX + name)
+        # One step on every server; GETDEL is unknown to those before 6.2.
+        async with self._redis.pipeline(transaction=True) as both:
+            both.get(_PREFIX + name)
+            both.delete(_PREFIX + name)
+            taken, _ = await both.execute()
         return taken.decode() if isinstance(taken, bytes) else taken
 
 

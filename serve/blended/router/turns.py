@@ -16,15 +16,20 @@ class Turn:
 
     `conversation` is a hash of fixed length: equal for all turns of one conversation, fit for a
     header. `number` counts the user's messages so far; completions are always turn 0. `user` is
-    the user that the client names, `since` their first visit in Unix seconds. `is_one_persons` is
-    false for a conversation that is only derived: the first words of different users may be equal.
+    the user that the client names, `since` their first visit in Unix seconds. `is_named` is false
+    for a conversation that is only derived: the first words of different users may be equal.
     """
 
     conversation: str
     number: int
     user: str | None = None
     since: float | None = None
-    is_one_persons: bool = False
+    is_named: bool = False
+
+    @property
+    def is_one_persons(self) -> bool:
+        """Whether no other user can have this conversation."""
+        return self.is_named or bool(self.user)
 
 
 def turn_of(payload: Mapping[str, Any], headers: Mapping[str, str], key_name: str) -> Turn:
@@ -60,8 +65,8 @@ def turn_of(payload: Mapping[str, Any], headers: Mapping[str, str], key_name: st
         parts = ["prompt", payload.get("prompt")]
     conversation = _digest([key_name, *parts])
     since = headers.get("x-user-since") or _metadata(payload, "user_since")
-    is_one_persons = bool(user or named)
-    return Turn(conversation, number, user, None if since is None else _time(since), is_one_persons)
+    since_s = None if since is None else _time(since)
+    return Turn(conversation, number, user, since_s, named is not None)
 
 
 @dataclass(frozen=True)

@@ -65,13 +65,14 @@ def test_lengths_are_those_of_simulated_conversations(seats: int | None) -> None
 
 
 def test_look_ahead_leaves_the_users_message_for_the_request() -> None:
-    """The rest is computed before, and once in vain after the last turn."""
-    talk = Talk(50, 150, turns=8)
-    without = lengths(blend("a", "b"), talk)["a"]
-    found = lengths(blend("a", "b", look_ahead=True), talk)["a"]
+    """The rest is computed before; after eight turns, as if a ninth came without its message."""
+    seats = {"per_conversation": 2, "weights": {"a": 3, "b": 1}}
+    for selection in ({}, seats):
+        nine = lengths(blend("a", "b", **selection), Talk(50, 150, turns=9))["a"]
+        found = lengths(blend("a", "b", look_ahead=True, **selection), Talk(50, 150, 8))["a"]
 
-    assert found.prompt == pytest.approx(50 + BLOCK / 2 * 7 / 8)
-    assert found.computed == pytest.approx(without.prompt + (without.prompt - found.prompt) / 8)
+        assert found.prompt == pytest.approx(50 + BLOCK / 2 * 7 / 8)
+        assert 8 * found.computed == pytest.approx(9 * nine.prompt - (50 + BLOCK / 2))
 
 
 def test_a_component_that_is_never_drawn_has_no_lengths() -> None:
