@@ -1,7 +1,6 @@
 """The OpenAI-compatible API: a plain ASGI application that reaches components only by HTTP."""
 
 import asyncio
-import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -20,13 +19,9 @@ from blended.journal.journal import Journal
 from blended.journal.records import ExperimentRecord, ResponseRecord
 from blended.router import (
     cost,
-    fields,
     models,
-    needs,
     openapi,
     operations,
-    remote_dialects,
-    requests,
     token_count,
 )
 from blended.router.access.gate import ALLOWANCE, KEY, Access, Gate
@@ -39,7 +34,8 @@ from blended.router.blend import Blend, definitions
 from blended.router.body import aside, read
 from blended.router.endpoints import OPEN, nowhere
 from blended.router.errors import Boundary, OnRefusal
-from blended.router.inquiry import FIELDS, Inquiry, seated
+from blended.router.inquiry import Inquiry
+from blended.router.intake import inquiry_of
 from blended.router.journal_routes import JournalRoutes
 from blended.router.look_ahead import LookAhead, looks_ahead
 from blended.router.operations import Asked, Operation
@@ -50,8 +46,6 @@ from blended.router.timing import Timing
 from blended.tracing import ResponseTrace
 
 OnEnd = Callable[[ResponseRecord, str | None], None]
-
-_LONGEST_ID = 128
 
 
 class Api:
@@ -203,48 +197,9 @@ class Api:
         asked: Asked,
         started_at: float,
     ) -> Inquiry:
-        """A checked request with everything on which its draw depends.
-
-        Raises:
-            ApiError: 400, a field of it reaches no component; 404, there is no such model.
-        """
-        key: Key = request.scope[KEY]
         identity = self.journal.identity if self.journal else None
-        prefix = operation.prefix
-        response_id = (
-            identity.response_id(prefix, started_at, key.name)
-            if identity
-            else f"{prefix}-{secrets.token_hex(16)}"
-        )
-        unique = response_id.partition("-")[2]
-        turn = asked.turn
-        user = identity.user(turn.user) if identity and turn.user else None
-        model = asked.payload.get("model")
-        assignment = blend.assignment(model, user, started_at, turn.since)
-        whole = models.distribution(blend, model, assignment)
-        wanted = needs.needs(asked.payload)
-        reserve, needed = needs.drawn_among(str(model), whole, wanted, blend.upstreams)
-        seed, seats = blend.config.selection.seed, blend.per_conversation(model, assignment)
-        inquiry = Inquiry(
-            blend=blend,
-            path=operation.path,
-            payload=asked.payload,
-            key_name=key.name,
-            turn=turn,
-            nonce=request.headers.get("idempotency-key") or unique,
-            ahead=None,
-            request_id=(request.headers.get("x-request-id") or unique)[:_LONGEST_ID],
-            response_id=response_id,
-            size_bytes=asked.size_bytes,
-            prompt_tokens=asked.prompt_tokens,
-            user=user,
-            assignment=assignment,
-            needs=needed,
-            distribution=reserve if seats is None else seated(reserve, seats, seed, turn),
-            reserve=reserve,
-        )
-        _check_possible(inquiry)
-        return inquiry
+        key: Key = request.scope[KEY]
+        return inquiry_of(blend, operation, asked, key.name, request.headers, identity, started_at)
 
     async def _ended(self, access: Access, charge: Charge, ending: Ending) -> None:
         journal = self.journal
@@ -272,14 +227,6 @@ class Api:
         assert self.blend is not None, "the gate is closed until there is a blend"
         assert self.access is not None, "the gate is closed until there is access"
         return self.blend, self.access
-
-
-def _check_possible(inquiry: Inquiry) -> None:
-    """Refuse what some component that may be drawn would not keep."""
-    payload, possible = inquiry.payload, inquiry.possible()
-    fields.check_passed(payload, FIELDS[inquiry.path], [u.passthrough for u in possible])
-    requests.check_choices(payload, [u.sampling.n for u in possible])
-    remote_dialects.check(payload, possible)
 
 
 async def _asked(blend: Blend, request: Request, operation: Operation) -> Asked:
