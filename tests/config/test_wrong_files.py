@@ -1,4 +1,4 @@
-"""Sixty files with one mistake each: the message has file and line, and says what to write."""
+"""A hundred files with one mistake each: the message has file and line, and says what to write."""
 
 import json
 import random
@@ -452,9 +452,9 @@ def test_a_wrong_file_has_one_message_with_its_line(
     assert f"{path}:{wrong.line}: {wrong.said}" in said
 
 
-def test_there_are_sixty_and_each_is_another() -> None:
+def test_there_are_a_hundred_and_each_is_another() -> None:
     """The kinds that people met, and their neighbours."""
-    assert len(WRONG) >= 60
+    assert len(WRONG) >= 100
     assert len({wrong.text for wrong in WRONG.values()}) == len(WRONG)
 
 
