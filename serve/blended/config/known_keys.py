@@ -43,11 +43,8 @@ def unknown_key(steps: Sequence[int | str], model: type[BaseModel], missing: Seq
         if key in keys(models_at(model, [*steps[:-1], name, ""])):
             return f"unknown key '{key}'; it belongs under '{name}', beside this one"
     if near := closest(key, _all_keys(model)):
-        what = "it" if near == key else f"'{near}'"
-        return (
-            f"unknown key '{key}'; {what} belongs to another place or kind: the keys here are "
-            f"{', '.join(known)}"
-        )
+        meant = "it belongs to another place or kind." if near == key else f"did you mean '{near}'?"
+        return f"unknown key '{key}'; {meant} The keys here are {', '.join(known)}"
     return f"unknown key {key!r}; remove it: the keys here are {', '.join(known)}"
 
 
