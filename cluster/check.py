@@ -86,7 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for what, problem in found:
         print(f"{what}: {problem}")
     count = "1 mistake" if len(found) == 1 else f"{len(found)} mistakes"
-    print(f"{len(documents)} documents, {count if found else 'no mistakes'}.")
+    size = "1 document" if len(documents) == 1 else f"{len(documents)} documents"
+    print(f"{size}, {count if found else 'no mistakes'}.")
     return 1 if found else 0
 
 

@@ -220,7 +220,7 @@ def test_check_says_how_many_tokens_of_kv_cache_are_left() -> None:
         name: int((memory - 2 * parameters) / token) for name, (parameters, token) in sizes.items()
     }
 
-    assert "1 GPUs" in said
+    assert "on average, 1 GPU\n" in said
     assert 45_000 < tokens["qwen"] < 46_000
     for name, count in tokens.items():
         assert f"{name}: 0.33 of one H100, KV cache for {count:,} tokens (predicted)" in said

@@ -28,7 +28,7 @@ from blended.config.loading import load
 from blended.errors import BlendedError, ConfigError
 from cluster.capacity import blend_file, conversation, profile_files
 from cluster.capacity.conversation import Talk
-from cluster.capacity.planning import CapacityPlan, Demand, Report, hours, plan
+from cluster.capacity.planning import CapacityPlan, ComponentPlan, Demand, Report, hours, plan
 from cluster.capacity.queueing import Lengths, ServiceLevel
 
 _COLUMNS = (
@@ -43,6 +43,8 @@ _COLUMNS = (
 )
 
 
+# From this rate on, the responses per second are shown without decimals.
+_WHOLE_RATE = 1000
 # A plan that takes longer says what it is doing.
 _SILENT_S = 2.0
 
@@ -135,11 +137,8 @@ def table(
         view.add_row(
             name,
             f"{c.share:.1%}",
-            f"{c.rate:.3g}",
-            _moved(
-                f"{earlier.min_replicas} to {earlier.max_replicas}",
-                f"{c.min_replicas} to {c.max_replicas}",
-            ),
+            f"{c.rate:,.0f}" if c.rate >= _WHOLE_RATE else f"{c.rate:.3g}",
+            _moved(_replicas(earlier), _replicas(c)),
             f"{c.target_ongoing_requests:g}",
             str(c.max_ongoing_requests),
             _moved(f"{earlier.gpus:g}", f"{c.gpus:g}"),
@@ -190,6 +189,11 @@ def _predicted(found: CapacityPlan) -> str:
         return ""
     names = ", ".join(found.predicted)
     return f"; predicted, not measured: {names} (means keep the level, not 99 of 100)"
+
+
+def _replicas(component: ComponentPlan) -> str:
+    low, high = component.min_replicas, component.max_replicas
+    return str(low) if low == high else f"{low} to {high}"
 
 
 def _moved(before: str, after: str) -> str:

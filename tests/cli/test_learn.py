@@ -56,6 +56,15 @@ def test_a_mix_of_equal_components_gains_nothing(journal: str) -> None:
     assert document["left_out"]["named"] > 1000
 
 
+def test_a_report_may_begin_so_long_ago(journal: str) -> None:
+    """`24h` and the like, as for an export of the journal."""
+    wrong = run(journal, "--since", "24 hours")
+
+    assert run(journal, "--since", "2000w").output == run(journal).output
+    assert wrong.exit_code == 2
+    assert "24h" in wrong.output
+
+
 def test_it_is_read_on_the_terminal(journal: str) -> None:
     """Values, costs, gradients, surrogates, hand-offs, and what it cannot tell."""
     output = run(journal).output

@@ -201,7 +201,7 @@ def test_files_are_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     paths = files(tmp_path, rayservice(), budget)
 
     assert check.main(paths[:1]) == 0
-    assert "1 documents, no mistakes." in capsys.readouterr().out
+    assert "1 document, no mistakes." in capsys.readouterr().out
     assert check.main(paths) == 1
     assert "PodDisruptionBudget small: spec.maxUnavailable" in capsys.readouterr().out
 

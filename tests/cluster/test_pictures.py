@@ -82,6 +82,17 @@ def test_a_picture_of_an_edit_needs_what_was_there(
     assert "give OLD and NEW" in capsys.readouterr().err
 
 
+def test_a_picture_of_an_edit_is_an_svg_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Another ending would promise another kind of file."""
+    with pytest.raises(SystemExit):
+        diff.main(["old.yaml", "new.yaml", "--picture", str(tmp_path / "x.png")])
+
+    assert "x.png' is no SVG file; end its name in .svg" in (capsys.readouterr().err)
+    assert not (tmp_path / "x.png").exists()
+
+
 def test_the_example_in_the_docs_is_what_is_drawn(tmp_path: Path) -> None:
     """docs/kuberay.md has the edit: more context for the first component of k8s/base."""
     base = (ROOT / "k8s/base/rayservice.yaml").read_text()

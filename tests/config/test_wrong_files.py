@@ -1,4 +1,4 @@
-"""Sixty files with one mistake each: the message has file and line, and says what to write."""
+"""A hundred files with one mistake each: the message has file and line, and says what to write."""
 
 import json
 import random
@@ -101,6 +101,41 @@ WRONG = {
         "args.hf_overides: 'hf_overides' is not valid: vLLM has no such argument; did you mean "
         "'hf_overrides'?",
     ),
+    "argument's number": engine(
+        "args: {max_num_seqs: many}",
+        "args.max_num_seqs: 'many' is not valid: write a whole number in digits alone",
+    ),
+    "argument's share": engine(
+        "args: {gpu_memory_utilization: 90%}",
+        "args.gpu_memory_utilization: '90%' is not valid: write a number without a unit",
+    ),
+    "argument's truth": engine(
+        "args: {enforce_eager: 1}", "args.enforce_eager: 1 is not valid: write true or false"
+    ),
+    "argument's choice": engine(
+        "args: {dtype: bfloat17}", "args.dtype: 'bfloat17' is not valid: did you mean 'bfloat16'? T"
+    ),
+    "spaces in a model's id": Wrong(
+        f"{HEAD}{ENGINE.replace('org/m', 'org m')}}}}}\n",
+        3,
+        "components[0].engine.model: 'org m' is not valid: write a Hugging Face id, such as Qwen/Q",
+    ),
+    "page of a model": Wrong(
+        f"{HEAD}{ENGINE.replace('org/m', 'https://huggingface.co/org/m')}}}}}\n",
+        3,
+        "components[0].engine.model: 'https://huggingface.co/org/m' is not valid: write the id al",
+    ),
+    "demo model's bare name": Wrong(
+        f"{HEAD}{ENGINE.replace('org/m', 'ember')}}}}}\n",
+        3,
+        "components[0].engine.model: 'ember' is not valid: that is a demo model; write demo:ember",
+    ),
+    "template in a folder": engine(
+        "chat_template: no/chat.jinja", "chat_template: 'no/chat.jinja' is not on this machine"
+    ),
+    "template's text": engine(
+        "chat_template: '{% if x %}'", "chat_template: the template is no Jinja: Unexpected end of "
+    ),
     "no GPU": engine(
         "tensor_parallel_size: 0", "tensor_parallel_size: 0 is not valid: write 1 or more"
     ),
@@ -137,7 +172,19 @@ WRONG = {
     "key twice": Wrong(
         "name: x\ncomponents: [{id: a, kind: simulated}]\nname: y\n",
         3,
-        "this is not valid YAML: the key 'name' stands here twice",
+        "this is not valid YAML: the key 'name' stands here twice; remove one, or begin a new entr",
+    ),
+    "key of another system": engine(
+        "gpus: 2", "gpus: unknown key 'gpus'; did you mean 'tensor_parallel_size'?"
+    ),
+    "key in the file": remote(
+        "api_key: x", "api_key: unknown key 'api_key'; put its value into a variable of the router"
+    ),
+    "key of another kind": remote(
+        "replicas: {max: 2}", "replicas: unknown key 'replicas'; it belongs to another place or kin"
+    ),
+    "key with an odd space": service(
+        "\u00a0api: {}", "\u00a0api: unknown key '\\xa0api'; did you mean 'api'?"
     ),
     # Kinds and choices.
     "kind": Wrong(
@@ -187,6 +234,41 @@ WRONG = {
     "word for a number": simulated(
         "simulation: {tokens: many}", "simulation.tokens: 'many' is not valid: write a whole number"
     ),
+    "unit": simulated(
+        "simulation: {tokens: 16k}",
+        "simulation.tokens: '16k' is not valid: write a whole number in digits alone",
+    ),
+    "percent": service(
+        "selection: {weights: {a: 75%}}",
+        "selection.weights.a: '75%' is not valid: write a number without a unit, such as 0.5 or",
+    ),
+    "number of base 60": simulated(
+        "replicas: {max: 1:30}", "replicas.max: '1:30' is not valid: write a whole number in digits"
+    ),
+    "letter that looks like another": Wrong(
+        HEAD + "  - {id: \u0430, kind: simulated}\n",
+        3,
+        "components[0].id: '\u0430' is not valid: write at most 40 lower-case letters, digits and "
+        "dashes, with no dash at the ends; '\u0430' (U+0430) is none of them",
+    ),
+    "decimal comma": simulated(
+        "sampling: {top_p: {default: 0,9}}",
+        "sampling.top_p: the key 9 is not valid: write a decimal point for a comma; the keys here ",
+    ),
+    "number as a key": Wrong(
+        HEAD + "  - {id: '8', kind: simulated}\nselection: {weights: {8: 1}}\n",
+        4,
+        "selection.weights: the key 8 is not valid: YAML reads no text; quote it: '8'",
+    ),
+    "no as a key": Wrong(
+        HEAD + "  - {id: 'no', kind: simulated}\nselection:\n  weights:\n    no: 1\n",
+        6,
+        "selection.weights: the key no is not valid: YAML reads it as false; quote it: 'no'",
+    ),
+    "limit with all digits": service(
+        "journal: {spool: {max_bytes: 100}}",
+        "journal.spool.max_bytes: 100 is not valid: write 1048576 or more",
+    ),
     "half a token": simulated(
         "simulation: {tokens: 2.5}", "simulation.tokens: 2.5 is not valid: write a whole number"
     ),
@@ -206,7 +288,8 @@ WRONG = {
         HEAD + "  - ember\n", 3, "components[0]: a text stands here; write a mapping with keys of: "
     ),
     "mapping for a list": service(
-        "experiments: {name: e}", "experiments: a mapping is not valid: write a list, such as [firs"
+        "experiments: {name: e}",
+        "experiments: a mapping is not valid: write a list, each entry beh",
     ),
     "list for the file": Wrong(
         "- name: x\n", 1, "the file: a list stands here; write a mapping wi"
@@ -214,6 +297,17 @@ WRONG = {
     "bound": simulated(
         "sampling: {top_p: high}",
         "sampling.top_p: 'high' is not valid: write one number, or some of min, default and max",
+    ),
+    "more than an API takes": simulated(
+        "sampling: {top_p: 95}", "sampling.top_p: default 95 is too high; write 1 or less"
+    ),
+    "less than an API takes": simulated(
+        "sampling: {temperature: {min: -1}}",
+        "sampling.temperature: min -1 is too low; write 0 or more",
+    ),
+    "capacity of the router": service(
+        "router: {replicas: {capacity: [1]}}",
+        "router.replicas.capacity: a list is not valid: it cannot be set here; remove the key",
     ),
     # Between fields.
     "weight of nobody": service(
@@ -253,6 +347,11 @@ WRONG = {
         3,
         "components[0].base_url: the router adds /chat/completions itself; end the address before",
     ),
+    "port": Wrong(
+        f"{HEAD}{REMOTE.replace('h/v1', 'h:port/v1')}}}\n",
+        3,
+        "components[0].base_url: what stands behind the host's colon is no port; write a number",
+    ),
     "origin": service(
         "api: {cors_origins: ['http://x/']}",
         "api.cors_origins[0]: 'http://x/' is not valid: write scheme, host and port alone",
@@ -263,11 +362,24 @@ WRONG = {
     ),
     # Experiments.
     "one arm": service(
-        EXPERIMENT + "arms: [{id: a}]}", "experiments[0].arms: a list is not valid: write 2 or more"
+        EXPERIMENT + "arms: [{id: a}]}",
+        "experiments[0].arms: a list is not valid: write 2 entries or",
     ),
     "no time": service(
         EXPERIMENT.replace("2027-02-01", "soon") + "arms: [{id: a}, {id: b}]}",
         "experiments[0].end: 'soon' is not valid: write a time like 2027-01-31 or 2027-01-31T12",
+    ),
+    "seconds since 1970": service(
+        EXPERIMENT.replace("2027-01-01", "20270101") + "arms: [{id: a}, {id: b}]}",
+        "experiments[0].start: 20270101 is not valid: write a time like 2027-01-31 or 2027-01-31T1",
+    ),
+    "mistake in one of two arms": service(
+        EXPERIMENT + "arms: [{id: a}, {id: b, share: 0}]}",
+        "experiments[0].arms[1].share: 0 is not valid: write more than 0",
+    ),
+    "slice that ends before it begins": service(
+        EXPERIMENT + "users: [0.5, 0.2], arms: [{id: a}, {id: b}]}",
+        "experiments[0].users: the slice from 0.5 to 0.2 holds nobody; write an end above the star",
     ),
     "no control": service(
         EXPERIMENT.replace("control: a", "control: z") + "arms: [{id: a}, {id: b}]}",
@@ -278,6 +390,21 @@ WRONG = {
     "open list": Wrong("name: x\ncomponents: [\n", 3, "this is not valid YAML: an indentation, a "),
     "open quote": Wrong(
         'name: "x\n', 2, "this is not valid YAML: a quote or a bracket that is nev"
+    ),
+    "backslash": Wrong(
+        'name: "x\\q"\n', 1, "this is not valid YAML: a backslash in double quotes that begins no "
+    ),
+    "merged text": Wrong(
+        "api: {<<: x}\n", 1, "this is not valid YAML: what << merges is no mapping; write an alias"
+    ),
+    "percent sign": Wrong("name: %x\n", 1, "this is not valid YAML: a tab, @, ` or %; indent with"),
+    "bell": Wrong(
+        "name: x\n# \a\n", 2, "this is not valid YAML: an invisible character (U+0007); remove it"
+    ),
+    "odd space": Wrong(
+        HEAD + "  - id: a\n\u00a0\u00a0kind: simulated\n    replicas: {max: 2}\n",
+        4,
+        "this is not valid YAML: an invisible character (U+00A0); indent with plain spaces",
     ),
     "colon": Wrong("name: a: b\n", 1, "this is not valid YAML: a colon that cannot stand here; "),
     "indentation": Wrong(
@@ -325,9 +452,9 @@ def test_a_wrong_file_has_one_message_with_its_line(
     assert f"{path}:{wrong.line}: {wrong.said}" in said
 
 
-def test_there_are_sixty_and_each_is_another() -> None:
+def test_there_are_a_hundred_and_each_is_another() -> None:
     """The kinds that people met, and their neighbours."""
-    assert len(WRONG) >= 60
+    assert len(WRONG) >= 100
     assert len({wrong.text for wrong in WRONG.values()}) == len(WRONG)
 
 
@@ -383,6 +510,23 @@ SECRETS = {
     ),
     "unknown key": (f"{HEAD}{REMOTE}, api_key: SECRET}}\n", ".api_key"),
     "store": (f"{SIMULATED}api: {{shared_store: 'https://:SECRET@h'}}\n", "api.shared_store"),
+    "address without its scheme": (
+        f"{HEAD}{REMOTE.replace('https://h', 'u:SECRET@h')}}}\n",
+        ".base_url: '…@h/v1'",
+    ),
+    "password with a slash": (
+        f"{HEAD}{REMOTE.replace('https://h', 'https://u:SEC/RET?SECRET@h')}}}\n",
+        ".base_url: 'https://…@h/v1'",
+    ),
+    "password of the store": (
+        f"{SIMULATED}api: {{shared_store: 'redis:u:SECRET@h'}}\n",
+        "api.shared_store: '…@h'",
+    ),
+    "options": (
+        f"{HEAD}{ENGINE}, args: '--hf-token SECRET'}}}}\n",
+        ".args: this value is not valid",
+    ),
+    "variable and value": (f"{HEAD}{ENGINE}, env: {{HF_TOKEN=SECRET: }}}}}}\n", ".env.…: nothing"),
     "not YAML": ("api_key: SECRET: x\n", ":1: "),
 }
 

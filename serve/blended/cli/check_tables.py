@@ -84,7 +84,7 @@ def show(console: Console, blend: BlendConfig) -> None:
         caption=(
             f"{_count(resident_parameters(found))} parameters resident, "
             f"{_count(active_parameters(found))} active per response on average, "
-            f"{_range(ends)} GPUs"
+            f"{_range(ends)} GPU{'' if ends == (1, 1) else 's'}"
         ),
     )
     for line in shares(blend):

@@ -14,7 +14,7 @@ from rich.progress import Progress
 from rich.text import Text
 
 from blended.cli import layout
-from blended.cli.times import moment
+from blended.cli.times import past
 from blended.errors import ConfigError
 
 console = Console()
@@ -31,7 +31,7 @@ def components(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document, no tables.")] = False,
     until: Annotated[
-        datetime | None, typer.Option(parser=moment, metavar="TIME", help="Now without it.")
+        datetime | None, typer.Option(parser=past, metavar="TIME", help="Now without it.")
     ] = None,
 ) -> None:
     """What each component does to what comes next, from the draws in the experiment's arms."""

@@ -15,7 +15,7 @@ from rich.progress import Progress
 
 from blended.cli import components, layout
 from blended.cli import experiment_tables as shown
-from blended.cli.times import moment
+from blended.cli.times import moment, past
 from blended.config import BlendConfig, Experiment, loading
 from blended.errors import ConfigError
 from blended.launch import state
@@ -144,7 +144,7 @@ def report(
         Path | None, typer.Option(metavar="FILE", help="Write the report with its plots, too.")
     ] = None,
     until: Annotated[
-        datetime | None, typer.Option(parser=moment, metavar="TIME", help="Now without it.")
+        datetime | None, typer.Option(parser=past, metavar="TIME", help="Now without it.")
     ] = None,
 ) -> None:
     """Retention, engagement and the other measures by arm, from the journal."""

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from blended.cli import learn_tables as shown
-from blended.cli.times import moment
+from blended.cli.times import past
 from blended.config import BlendConfig, VllmComponent, loading
 
 app = typer.Typer(
@@ -34,10 +34,11 @@ def report(
         typer.Option(metavar="ID=SHARE,…", help="A mix to value: a=.5,b=.3,c=.2. Repeatable."),
     ] = None,
     since: Annotated[
-        datetime | None, typer.Option(parser=moment, metavar="TIME", help="All without it.")
+        datetime | None,
+        typer.Option(parser=past, metavar="TIME", help="UTC, or 24h ago; all without it."),
     ] = None,
     until: Annotated[
-        datetime | None, typer.Option(parser=moment, metavar="TIME", help="Now without it.")
+        datetime | None, typer.Option(parser=past, metavar="TIME", help="Now without it.")
     ] = None,
     blend: Annotated[
         str | None, typer.Option(help="The blend's file or preset, for the GPUs of each component.")

@@ -27,7 +27,12 @@ Json = Any
 
 
 def _moment(value: Json) -> Json:
-    """Take a time without a zone as UTC; YAML parses times and days itself."""
+    """Take a time without a zone as UTC; YAML parses times and days itself.
+
+    A number would count the seconds since 1970: 20270131 is a day of that year.
+    """
+    if isinstance(value, int | float):
+        raise ValueError("write a time like 2027-01-31 or 2027-01-31T12:00:00Z")
     try:
         return in_utc(value.isoformat() if isinstance(value, date) else value)
     except (TypeError, ValueError):

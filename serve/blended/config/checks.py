@@ -6,12 +6,26 @@ The data may have other mistakes, which are reported elsewhere: every check skip
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
+from math import inf
 from typing import Any
 
-from blended.config import experiment_checks, gpu_checks, remote_checks
+from blended.config import argument_checks, experiment_checks, gpu_checks, remote_checks
 from blended.config.components import Replicas
 from blended.config.inconsistency import Inconsistency, Path, error, is_number
 from blended.config.service import RouterReplicas
+
+# The least and the greatest value that the API of vLLM takes.
+_RANGES = {
+    "temperature": (0, inf),
+    "top_p": (0, 1),
+    "top_k": (-1, inf),
+    "min_p": (0, 1),
+    "presence_penalty": (-2, 2),
+    "frequency_penalty": (-2, 2),
+    "repetition_penalty": (0, inf),
+    "max_tokens": (1, inf),
+    "n": (1, inf),
+}
 
 
 def inconsistencies(data: Any) -> list[Inconsistency]:
@@ -28,6 +42,7 @@ def inconsistencies(data: Any) -> list[Inconsistency]:
         found.append((("components",), [], error("a blend needs at least one component")))
     for index, component in rows:
         found += _bounds(index, component)
+        found += argument_checks.of_component(index, component)
         found += remote_checks.of_component(index, component)
         found += _replicas(("components", index, "replicas"), component.get("replicas"), Replicas())
     found += gpu_checks.of_components(rows)
@@ -58,10 +73,12 @@ def _weights(rows: list[tuple[int, Mapping[str, Any]]], selection: Any) -> Itera
     path: Path = ("selection", "weights")
     ids = list(dict.fromkeys(c["id"] for _, c in rows if isinstance(c.get("id"), str)))
     for name, weight in weights.items():
-        if name not in ids:
+        # A key that YAML reads as no text is reported elsewhere.
+        if isinstance(name, str) and name not in ids:
             message = f"there is no component '{name}'; the components are {', '.join(ids)}"
             yield (*path, str(name)), weight, error(message)
-    if missing := [f"'{name}'" for name in ids if name not in weights]:
+    is_text = all(isinstance(name, str) for name in weights)
+    if missing := [f"'{name}'" for name in ids if is_text and name not in weights]:
         lacks = f"component {missing[0]} has no weight"
         if len(missing) > 1:
             lacks = f"components {', '.join(missing)} have no weight"
@@ -76,15 +93,29 @@ def _bounds(index: int, component: Mapping[str, Any]) -> Iterator[Inconsistency]
     sampling = component.get("sampling")
     if not isinstance(sampling, Mapping):
         return
-    for name, bound in sampling.items():
+    for name, stated in sampling.items():
+        bound = {"default": stated} if is_number(stated) else stated
         if not isinstance(bound, Mapping):
             continue
         keys = ("min", "default", "max")
         given = [(key, bound[key]) for key in keys if is_number(bound.get(key))]
+        path = ("components", index, "sampling", str(name))
+        yield from _outside(path, dict(given), *_RANGES.get(str(name), (-inf, inf)))
         for (low, a), (high, b) in pairwise(given):
             if a > b:
                 message = f"{low} {a} is above {high} {b}; keep min <= default <= max"
-                yield ("components", index, "sampling", str(name)), dict(bound), error(message)
+                yield path, dict(bound), error(message)
+
+
+def _outside(
+    path: Path, given: Mapping[str, float], lowest: float, highest: float
+) -> Iterator[Inconsistency]:
+    """Values that no engine takes: every request would be refused."""
+    for key, value in given.items():
+        if value < lowest:
+            yield path, value, error(f"{key} {value} is too low; write {lowest} or more")
+        elif value > highest:
+            yield path, value, error(f"{key} {value} is too high; write {highest} or less")
 
 
 def _replicas(path: Path, given: Any, defaults: Replicas) -> Iterator[Inconsistency]:

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from jinja2 import Environment, TemplateSyntaxError
+
 from blended.config.blend import BlendConfig
 from blended.config.components import Engine, VllmComponent
 from blended.config.inconsistency import Path as Steps
@@ -35,11 +37,13 @@ def notes(blend: BlendConfig) -> Iterator[str]:
 def _of_engine(path: Steps, engine: Engine) -> Iterator[tuple[Steps, str]]:
     for field in ("model", "tokenizer", "chat_template"):
         given = getattr(engine, field)
-        if given is not None and _is_missing(given):
+        if given is not None and _is_missing(given, is_path=_is_path(field, given)):
             yield (
                 (*path, field),
                 f"'{given}' is not on this machine, seen from '{Path.cwd()}'; correct the path",
             )
+    if mistake := _template_mistake(engine.chat_template or ""):
+        yield (*path, "chat_template"), f"the template is no Jinja: {mistake}; correct it"
     found = folder(engine.model)
     if found is None or not found.is_dir():
         return
@@ -57,8 +61,33 @@ def _of_engine(path: Steps, engine: Engine) -> Iterator[tuple[Steps, str]]:
         yield (*path, "tensor_parallel_size"), message
 
 
-def _is_missing(given: str) -> bool:
-    is_path = given.startswith(RELATIVE) and "\n" not in given
+def _template_mistake(given: str) -> str | None:
+    """The first mistake in a chat template, or in a file of one that is on this machine."""
+    file = Path(given) if _is_path("chat_template", given) else None
+    try:
+        text = given if file is None else file.read_text("utf-8")
+        Environment(extensions=["jinja2.ext.loopcontrols"]).parse(text)
+    except TemplateSyntaxError as exc:
+        # Templates of chat models have tags of their own, such as `generation`.
+        is_tag = "unknown tag" in str(exc.message)
+        return None if is_tag else f"{exc.message} in line {exc.lineno} of the template"
+    except (OSError, ValueError):
+        return None
+    return None
+
+
+def _is_path(field: str, given: str) -> bool:
+    """Whether it names a relative path; to vLLM a template does unless it has Jinja's marks.
+
+    A template's bare name may be one that vLLM ships.
+    """
+    if set(given) & set("{}\n"):
+        return False
+    in_folder = field == "chat_template" and "/" in given and not given.startswith("/")
+    return in_folder or given.startswith(RELATIVE)
+
+
+def _is_missing(given: str, is_path: bool) -> bool:
     return is_path and not Path(given).expanduser().exists()
 
 

@@ -5,6 +5,8 @@ installed, its own arguments count as well.
 """
 
 import json
+import re
+from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 from typing import Annotated, Any
@@ -12,9 +14,15 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, WithJsonSchema
 
 from blended import demo
+from blended.config import model_files
 from blended.config.known_keys import closest
 
 FILE = "engine_names.json"
+
+# A model's id: one name, or its owner's and its own, with the quantization of a GGUF file.
+_ID = re.compile(r"[A-Za-z0-9_][\w.-]*(/[\w.-]+(:[\w.-]+)?)?", re.ASCII)
+# Beginnings of a model's address that is no id: a folder, and the stores that vLLM reads.
+_PLACES = ("/", "demo:", "s3://", "gs://", "az://")
 
 # What a blend's file states elsewhere: an argument beside it would contradict it.
 _ELSEWHERE = {
@@ -50,6 +58,14 @@ def _model(name: str) -> str:
     if name.startswith("demo:") and name.removeprefix("demo:") not in demo.MODEL_IDS:
         known = ", ".join(f"demo:{model}" for model in demo.MODEL_IDS)
         raise ValueError(f"there is no such demo model; write one of {known}")
+    if name in demo.MODEL_IDS:
+        raise ValueError(f"that is a demo model; write demo:{name}")
+    if "huggingface.co/" in name:
+        raise ValueError(f"write the id alone: {name.partition('huggingface.co/')[2]}")
+    if not name.startswith((*_PLACES, *model_files.RELATIVE)) and not _ID.fullmatch(name):
+        raise ValueError(
+            "write a Hugging Face id, such as Qwen/Qwen3-8B, or a folder that begins with / or ./"
+        )
     return name
 
 
@@ -60,7 +76,13 @@ def accelerators() -> list[str]:
 
 def arguments() -> list[str]:
     """The arguments of vLLM's engine and of its API server."""
-    return list(_names()["vllm_arguments"])
+    return list(argument_types())
+
+
+def argument_types() -> Mapping[str, str | list[str] | None]:
+    """The type of each argument, or the texts that it may be; None for all other types."""
+    found: Mapping[str, str | list[str] | None] = _names()["vllm_arguments"]
+    return found
 
 
 @cache
@@ -76,7 +98,7 @@ def _installed_arguments() -> frozenset[str]:
     """Those of the vLLM that is installed, which may be another version than the file's."""
     from blended.config import engine_sources
 
-    return frozenset(engine_sources.vllm_arguments())
+    return frozenset(name for name, _ in engine_sources.vllm_arguments())
 
 
 AcceleratorName = Annotated[

@@ -8,7 +8,7 @@ writes engine_names.json; with `--check` it only says whether the file is up to 
 import ast
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import packages_distributions, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,13 +27,45 @@ _ACCELERATORS = "util/accelerators/accelerators.py"
 _ALIAS = "A10"
 
 
-def vllm_arguments() -> Iterator[str]:
-    """The arguments of vLLM's engine and of its API server; none where it is not installed."""
+def vllm_arguments() -> Iterator[tuple[str, ast.expr]]:
+    """The arguments of vLLM's engine and of its API server, with their types in the source.
+
+    None where it is not installed.
+    """
     for module, classes in _CLASSES.items():
         for node in _source("vllm", module).body:
             if isinstance(node, ast.ClassDef) and node.name in classes:
-                fields = (item.target for item in node.body if isinstance(item, ast.AnnAssign))
-                yield from (f.id for f in fields if isinstance(f, ast.Name) and f.id[0] != "_")
+                fields = (item for item in node.body if isinstance(item, ast.AnnAssign))
+                named = ((f.target, f.annotation) for f in fields)
+                yield from (
+                    (t.id, a) for t, a in named if isinstance(t, ast.Name) and t.id[0] != "_"
+                )
+
+
+def _type(annotation: ast.expr, choices: Mapping[str, list[str]]) -> str | list[str] | None:
+    """One of `bool`, `int` and `float`, the texts that are allowed, or None for any other type."""
+    name = ast.unparse(annotation).removesuffix(" | None")
+    return name if name in ("bool", "int", "float") else choices.get(name)
+
+
+def _choices() -> dict[str, list[str]]:
+    """The texts that each named type of vLLM's configuration allows."""
+    found: dict[str, list[str]] = {}
+    for path in sorted(_folder("vllm").glob("config/*.py")):
+        for node in ast.parse(path.read_text("utf-8")).body:
+            if isinstance(node, ast.Assign) and (texts := _texts(node.value)):
+                found |= {ast.unparse(target): texts for target in node.targets}
+    return found
+
+
+def _texts(node: ast.expr) -> list[str]:
+    """The items of a literal type; none unless all are texts."""
+    if not isinstance(node, ast.Subscript) or ast.unparse(node.value) != "Literal":
+        return []
+    items = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+    values = [item.value for item in items if isinstance(item, ast.Constant)]
+    texts = [value for value in values if isinstance(value, str)]
+    return texts if len(texts) == len(items) else []
 
 
 def accelerators() -> Iterator[str]:
@@ -45,17 +77,24 @@ def accelerators() -> Iterator[str]:
 
 
 def _source(package: str, module: str) -> ast.Module:
+    path = _folder(package) / module
+    return ast.parse(path.read_text("utf-8") if path.is_file() else "")
+
+
+def _folder(package: str) -> Path:
+    """Where a package is installed; a folder that is not there if it is not."""
     spec = find_spec(package)
-    path = Path(spec.origin).parent / module if spec and spec.origin else None
-    return ast.parse(path.read_text("utf-8") if path and path.is_file() else "")
+    return Path(spec.origin).parent if spec and spec.origin else Path("not installed") / package
 
 
 def text() -> str:
     """The file's text, from what is installed."""
+    choices = _choices()
+    types = {name: _type(annotation, choices) for name, annotation in vllm_arguments()}
     found = {
         "made_from": {name: _version(name) for name in ("ray", "vllm")},
         "accelerators": sorted(set(accelerators())),
-        "vllm_arguments": sorted(set(vllm_arguments())),
+        "vllm_arguments": dict(sorted(types.items())),
     }
     return json.dumps(found, indent=1) + "\n"
 

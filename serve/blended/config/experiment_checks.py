@@ -71,7 +71,9 @@ def of_experiments(experiments: Sequence[Experiment]) -> Iterator[Inconsistency]
     for index, experiment in enumerate(experiments):
         low, high = experiment.users
         if low >= high:
-            message = f"the slice from {low:g} to {high:g} holds nobody; its end is above its start"
+            message = (
+                f"the slice from {low:g} to {high:g} holds nobody; write an end above the start"
+            )
             yield ("experiments", index, "users"), experiment.users, error(message)
         if experiment.start >= experiment.end:
             message = f"it ends at {experiment.end:%F %T}, not after its start; move one of them"

@@ -8,6 +8,12 @@ from pydantic import BaseModel
 
 # In pydantic's paths, but not in the file's, the kind of a component is a step.
 KINDS = ("vllm", "remote", "simulated")
+# Keys of other systems, and what they are here.
+_OTHER_WORDS = {
+    "gpus": "tensor_parallel_size",
+    "num_gpus": "tensor_parallel_size",
+    "gpu_type": "accelerator",
+}
 # The least similarity of a word to the one that it is taken for.
 _ALIKE = 0.7
 
@@ -25,14 +31,21 @@ def unknown_key(steps: Sequence[int | str], model: type[BaseModel], missing: Seq
     """What to write in place of an unknown key: one like it here, its place, or the keys here."""
     key, here = str(steps[-1]), models_at(model, steps)
     known = keys(here)
-    if near := closest(key, missing) or closest(key, known):
-        return f"unknown key '{key}'; did you mean '{near}'?"
+    if f"{key}_env" in known:
+        return (
+            f"unknown key '{key}'; put its value into a variable of the router's environment, and "
+            f"name that variable under '{key}_env'"
+        )
+    other = _OTHER_WORDS.get(key)
+    if near := other if other in known else closest(key, missing) or closest(key, known):
+        return f"unknown key {key!r}; did you mean '{near}'?"
     for name in known:
         if key in keys(models_at(model, [*steps[:-1], name, ""])):
             return f"unknown key '{key}'; it belongs under '{name}', beside this one"
     if near := closest(key, _all_keys(model)):
-        return f"unknown key '{key}'; did you mean '{near}'? The keys here are {', '.join(known)}"
-    return f"unknown key '{key}'; remove it: the keys here are {', '.join(known)}"
+        meant = "it belongs to another place or kind." if near == key else f"did you mean '{near}'?"
+        return f"unknown key '{key}'; {meant} The keys here are {', '.join(known)}"
+    return f"unknown key {key!r}; remove it: the keys here are {', '.join(known)}"
 
 
 def models_at(model: type[BaseModel], steps: Sequence[int | str]) -> set[type[BaseModel]]:

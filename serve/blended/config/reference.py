@@ -26,8 +26,9 @@ keys and variables, and what stands before the host of an address. `blended init
 start from.
 
 The names of accelerators are Ray's, and those below `engine.args` vLLM's
-(`serve/blended/config/engine_names.json`; a vLLM that is installed adds its own). Relative folders
-of models have to be on the machine that checks.
+(`serve/blended/config/engine_names.json`; a vLLM that is installed adds its own). The values there
+are checked where vLLM's type is a number, true or false, or one of some texts. Relative folders of
+models have to be on the machine that checks.
 
 `blended schema > blend.schema.json` writes a JSON Schema, which editors find by the first line of a
 file:

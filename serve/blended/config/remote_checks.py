@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from blended.config.inconsistency import Inconsistency, Path, error
 
@@ -27,11 +28,23 @@ def _address(index: int, url: Any) -> Iterator[Inconsistency]:
             "the router's environment that holds the key under api_key_env"
         )
         yield path, "", error(message)
+    if not _has_port(url):
+        message = "what stands behind the host's colon is no port; write a number up to 65535"
+        yield path, "", error(message)
     for endpoint in _ENDPOINTS:
         if url.rstrip("/").endswith(endpoint):
             message = f"the router adds {endpoint} itself; end the address before it, as in …/v1"
             yield path, "", error(message)
             return
+
+
+def _has_port(url: str) -> bool:
+    """Whether the port in an address is a number, or there is none."""
+    try:
+        urlsplit(url).port  # noqa: B018 - it is read for its error
+    except ValueError:
+        return False
+    return True
 
 
 def _stops(index: int, component: Mapping[str, Any]) -> Iterator[Inconsistency]:

@@ -15,9 +15,13 @@ _SECRET_NAME = re.compile(
 )
 _SECRET_TEXT = re.compile(
     r"(?<![\w-])((sk-|xox[a-z]-|Bearer |Basic )[^\s',;]+"
-    r"|(hf_|gh[pousr]_|AKIA|eyJ)[A-Za-z0-9]{12,}\S*)"
+    r"|(hf_|gh[pousr]_|AKIA|eyJ)[A-Za-z0-9]{12,}\S*"
+    # A variable or an option with its value.
+    r"|[\w-]*(?i:key|token|secret|passw)[\w-]*=[^\s',;]+"
+    r"|--[\w-]*(?i:key|token|secret|passw)[\w-]*\s+[^\s',;]+)"
 )
-_CREDENTIALS = re.compile(r"://[^/\s@]*@")
+# All before the last @: a password may have any character, and the scheme may be forgotten.
+_CREDENTIALS = re.compile(r"^(\w+://)?.*@", re.DOTALL)
 _QUERY = re.compile(r"(://[^\s?#]*)[?#].*")
 
 
@@ -35,7 +39,7 @@ def shown(value: Any, steps: Iterable[int | str] = (), written: str | None = Non
         return written or (value.isoformat() if isinstance(value, date) else str(value))
     if _SECRET_TEXT.match(value):
         return HIDDEN
-    text = _QUERY.sub(r"\1?…", _CREDENTIALS.sub("://…@", value))
+    text = _QUERY.sub(r"\1?…", _CREDENTIALS.sub(r"\1…@", value))
     return repr(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…")
 
 

@@ -1,5 +1,6 @@
 """YAML, read strictly: no key twice, no depth that crashes PyYAML, and the line of every value."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -16,11 +17,14 @@ except ImportError:
     from yaml import SafeLoader  # type: ignore[assignment]
 
 _DEEPEST = 200
+# What looks like a space at the beginning of a line, and is none to YAML.
+_NO_SPACE = re.compile(r"^ *([\u00a0\u2000-\u200b\u202f\u3000])", re.MULTILINE)
+_BASE_60 = re.compile(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?")
 # The parser's own words, and what they mean to the author of a file.
 _MEANINGS = (
     (
         "cannot start any token",
-        "a tab, @ or `; indent with spaces, and quote a text with the others",
+        "a tab, @, ` or %; indent with spaces, and quote a text that begins with one of the others",
     ),
     ("tab character", "a tab; indent with spaces"),
     (
@@ -37,6 +41,12 @@ _MEANINGS = (
     ("another document", "a second document; remove it, and the '---' above it"),
     ("undefined alias", "an alias for which there is no anchor (&name) above"),
     ("could not determine a constructor", "a tag (!) that is not known; remove it"),
+    (
+        "unknown escape character",
+        "a backslash in double quotes that begins no known escape; write two of them, or quote the "
+        "text with '",
+    ),
+    ("for merging", "what << merges is no mapping; write an alias of one, such as *name"),
     ("unhashable key", "a list or a mapping as a key; write a text"),
 )
 
@@ -59,6 +69,16 @@ class Document:
             mark = key.start_mark
         return _line(mark)
 
+    def line_of_key(self, steps: Iterable[int | str], key: Any) -> tuple[int | None, str]:
+        """The line of a key of the mapping at a path, and the key as the file has it."""
+        node = self.root
+        for step in steps:
+            _, node = _inner(node, step)
+        for name, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+            if isinstance(name, yaml.ScalarNode) and StrictLoader("").construct_object(name) == key:
+                return _line(name.start_mark), name.value
+        return None, str(key)
+
     def written(self, steps: Iterable[int | str]) -> str | None:
         """A value as the file has it, such as `no` for False; None if it is no scalar."""
         node = self.root
@@ -76,7 +96,22 @@ def read(text: str, source: str) -> Document:
     try:
         return compose(text)
     except yaml.YAMLError as exc:
-        raise not_yaml(exc, source) from None
+        raise _unseen(text, source) or not_yaml(exc, source) from None
+
+
+def _unseen(text: str, source: str) -> ConfigError | None:
+    """The error of a character that editors do not show, if there is one that breaks YAML."""
+    for found, remedy in (
+        (yaml.reader.Reader.NON_PRINTABLE.search(text), "remove it"),
+        (_NO_SPACE.search(text), "indent with plain spaces"),
+    ):
+        if found is not None:
+            where = place(source, text.count("\n", 0, found.end()) + 1)
+            code = f"U+{ord(found[found.lastindex or 0]):04X}"
+            return ConfigError(
+                f"{where}: this is not valid YAML: an invisible character ({code}); {remedy}."
+            )
+    return None
 
 
 def compose(text: str) -> Document:
@@ -128,7 +163,12 @@ class StrictLoader(SafeLoader):
         return super().construct_document(node)
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
-        """The value of a node; PyYAML's own error for an impossible date names no place."""
+        """The value of a node; PyYAML's own error for an impossible date names no place.
+
+        1:30 is a text, as in YAML 1.2: PyYAML would read it as 90.
+        """
+        if isinstance(node, yaml.ScalarNode) and _is_base_60(node):
+            return node.value
         try:
             return super().construct_object(node, deep)
         except ValueError as exc:
@@ -145,6 +185,11 @@ def _inner(node: yaml.Node | None, step: int | str) -> tuple[Any, yaml.Node | No
     elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
         return node.value[step], node.value[step]
     return None, None
+
+
+def _is_base_60(node: yaml.ScalarNode) -> bool:
+    is_number = node.tag in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+    return is_number and _BASE_60.fullmatch(node.value) is not None
 
 
 def _refuse_deep(text: str) -> None:
@@ -168,7 +213,8 @@ def _refuse_twice(node: yaml.Node, seen: set[int]) -> None:
         keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
         names = Counter(key.value for key in keys)
         for key in (key for key in keys[::-1] if names[key.value] > 1):
-            raise _error(f"the key '{key.value}' stands here twice", key)
+            remedy = "remove one, or begin a new entry of a list with a dash"
+            raise _error(f"the key '{key.value}' stands here twice; {remedy}", key)
     for item in node.value:
         for inner in item if isinstance(item, tuple) else (item,):
             _refuse_twice(inner, seen)

@@ -13,32 +13,36 @@ from blended.config.strict_yaml import Document
 from blended.errors import Problem, field_path
 
 _NUMBER = "write a number"
+_WHOLE = "write a whole number"
+_LIST = "write a list, each entry behind a dash, or [first, second]"
 _REMEDIES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "bool_type": lambda _: "write true or false",
     "bool_parsing": lambda _: "write true or false",
-    "int_type": lambda _: "write a whole number",
-    "int_parsing": lambda _: "write a whole number",
-    "int_from_float": lambda _: "write a whole number",
+    "int_type": lambda _: _WHOLE,
+    "int_parsing": lambda _: _WHOLE,
+    "int_from_float": lambda _: _WHOLE,
     "float_type": lambda _: _NUMBER,
     "float_parsing": lambda _: _NUMBER,
     "finite_number": lambda _: _NUMBER,
-    "greater_than": lambda ctx: f"write more than {ctx['gt']:g}",
-    "greater_than_equal": lambda ctx: f"write {ctx['ge']:g} or more",
-    "less_than": lambda ctx: f"write less than {ctx['lt']:g}",
-    "less_than_equal": lambda ctx: f"write {ctx['le']:g} or less",
+    "greater_than": lambda ctx: f"write more than {_plain(ctx['gt'])}",
+    "greater_than_equal": lambda ctx: f"write {_plain(ctx['ge'])} or more",
+    "less_than": lambda ctx: f"write less than {_plain(ctx['lt'])}",
+    "less_than_equal": lambda ctx: f"write {_plain(ctx['le'])} or less",
     "literal_error": lambda ctx: f"write {ctx['expected']}",
     "mapping_type": lambda _: "write a mapping, such as {name: value}",
     "dict_type": lambda _: "write a mapping, such as {name: value}",
-    "tuple_type": lambda _: "write a list, such as [first, second]",
-    "list_type": lambda _: "write a list, such as [first, second]",
+    "tuple_type": lambda _: _LIST,
+    "list_type": lambda _: _LIST,
+    "none_required": lambda _: "it cannot be set here; remove the key",
     "string_too_short": lambda _: "write a text",
-    "too_short": lambda ctx: f"write {ctx['min_length']} or more",
-    "too_long": lambda ctx: f"write {ctx['max_length']} or fewer",
+    "too_short": lambda ctx: f"write {ctx['min_length']} entries or more",
+    "too_long": lambda ctx: f"write {ctx['max_length']} entries or fewer",
     "timezone_aware": lambda _: _TIME,
     "datetime_type": lambda _: _TIME,
     "datetime_parsing": lambda _: _TIME,
     "datetime_from_date_parsing": lambda _: _TIME,
 }
+_NO_UNIT = "without a unit, such as 0.5 or 8e9"
 _TIME = "write a time like 2027-01-31 or 2027-01-31T12:00:00Z"
 # By the pattern that a text has to match.
 _PATTERNS = {
@@ -56,11 +60,18 @@ def problems(
     exc: ValidationError, model: type[BaseModel], document: Document | None = None
 ) -> list[Problem]:
     """The mistakes behind a pydantic error; with a document, each has its line."""
-    errors = [(list(_steps(error["loc"])), error) for error in exc.errors(include_url=False)]
+    errors = [
+        (list(_steps(error["loc"])), error)
+        for error in exc.errors(include_url=False)
+        if not _is_counted_wrong(error)
+    ]
     unknown = [steps for steps, error in errors if error["type"] == "extra_forbidden"]
     found = []
     for steps, error in errors:
         if error["type"] == "missing" and _is_misspelt(steps, unknown):
+            continue
+        if _is_key(error):
+            found.append(_odd_key(steps, error, model, document))
             continue
         path, message = _worded(steps, error, model, document, _missing(steps, errors))
         line = None if document is None else document.line(_places(path))
@@ -68,6 +79,37 @@ def problems(
         place = without_secrets(field_path(_places(path)))
         found.append(Problem(place, without_secrets(message), line))
     return found
+
+
+def _is_counted_wrong(error: Any) -> bool:
+    """Whether a list is too short only because pydantic leaves out its entries with mistakes."""
+    return bool(error["type"] == "too_short" and len(error["input"]) >= error["ctx"]["min_length"])
+
+
+def _is_key(error: Any) -> bool:
+    """Whether what is wrong is a key that YAML reads as another thing than a text."""
+    is_text = isinstance(error["input"], str)
+    return error["type"] == "invalid_key" or (error["loc"][-1:] == ("[key]",) and not is_text)
+
+
+def _odd_key(
+    steps: Sequence[int | str], error: Any, model: type[BaseModel], document: Document | None
+) -> Problem:
+    """The mistake of such a key, at the mapping that has it."""
+    above = _places(steps[:-1])
+    key = steps[-1] if error["type"] == "invalid_key" else error["input"]
+    line, written = (None, str(key)) if document is None else document.line_of_key(above, key)
+    remedy = _as_text(key, written)
+    if error["type"] == "invalid_key":
+        known = ", ".join(keys_of(models_at(model, steps)))
+        remedy = f"write a decimal point for a comma; the keys here are {known}"
+    message = f"the key {written} is not valid: {remedy}"
+    return Problem(field_path(above), without_secrets(message), line)
+
+
+def _plain(number: float) -> str:
+    """A limit with all its digits."""
+    return f"{number:.15g}"
 
 
 def _steps(loc: Iterable[int | str]) -> Iterable[int | str]:
@@ -148,13 +190,22 @@ def _stands(value: Any) -> str:
 def _remedy(error: Any, context: Mapping[str, Any], message: str, value: str) -> str:
     kind = error["type"]
     if kind == "string_pattern_mismatch":
-        return _PATTERNS.get(context["pattern"], f"it has to match {context['pattern']}")
+        remedy = _PATTERNS.get(context["pattern"], f"it has to match {context['pattern']}")
+        return remedy + _look_alike(error["input"] if value != HIDDEN else "")
     if error["input"] is None and (kind in _REMEDIES or kind == "string_type"):
         return "write a value behind the colon, or remove the key"
     if kind == "string_type":
         return _as_text(error["input"], value)
-    remedy = _REMEDIES.get(kind)
-    return message[:1].lower() + message[1:] if remedy is None else remedy(context)
+    if kind in ("int_parsing", "float_parsing") and error["input"][:1].isdigit():
+        return f"{_WHOLE} in digits alone" if kind == "int_parsing" else f"{_NUMBER} {_NO_UNIT}"
+    worded = _REMEDIES.get(kind)
+    return message[:1].lower() + message[1:] if worded is None else worded(context)
+
+
+def _look_alike(text: str) -> str:
+    """The first character of a text that may look like a plain one, and is another."""
+    odd = next((letter for letter in text if not letter.isascii()), None)
+    return "" if odd is None else f"; {odd!r} (U+{ord(odd):04X}) is none of them"
 
 
 def _as_text(given: Any, value: str) -> str:

@@ -281,8 +281,8 @@ async def test_comments_are_no_pieces_of_a_response() -> None:
 
 
 async def test_an_address_that_cannot_be_asked_stops_nothing_else() -> None:
-    """A port that does not exist is an error on every request and check of that member alone."""
-    address = "http://127.0.0.1:99999/v1"
+    """A host that no name server takes is an error on every request and check of that member."""
+    address = f"http://{'a' * 64}.example/v1"
     async with site(whole(GOOD), period_s=0.02, base_url=address) as s:
         response = await s.ask(False)
 
