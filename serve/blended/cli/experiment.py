@@ -155,8 +155,9 @@ def report(
     found = document(_report(name, journal, now))
     if html is not None:
         from blended.experiments.page import page
+        from blended.html import write
 
-        html.write_text(page(found), encoding="utf-8")
+        write(html, page(found))
     if as_json:
         typer.echo(json.dumps(found))
         return
