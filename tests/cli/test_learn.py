@@ -130,5 +130,5 @@ def test_a_journal_without_draws_is_said(tmp_path: Path) -> None:
 
 def test_a_page_that_cannot_be_written_is_said(journal: str, tmp_path: Path) -> None:
     """By its name, with the system's reason."""
-    with pytest.raises(ConfigError, match="page.html' cannot be written: No such file"):
+    with pytest.raises(ConfigError, match=r"page\.html' cannot be written: No such file"):
         run(journal, "--html", tmp_path / "nowhere" / "page.html")

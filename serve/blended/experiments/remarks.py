@@ -37,8 +37,8 @@ def notes(result: ExperimentResult) -> Iterator[str]:
         listed = ", ".join(f"{part:.1%} in '{arm}'" for arm, part in result.quality.orphans.items())
         yield (
             f"Of the second turns of conversations many lack the record of the first: {listed}. "
-            "Records of all arms are lost, so that sizes of effects may be wrong; or clients change "
-            "what conversations begin with."
+            "Records of all arms are lost, so that sizes of effects may be wrong; or clients "
+            "change what conversations begin with."
         )
     programs = {arm: users for arm, users in panel.left_out.programs.items() if users}
     if programs:
