@@ -13,6 +13,7 @@ from blended.journal.store import Store
 from loadtests.studies.population.__main__ import main as simulate
 
 MIX = "one=.5,two=.25,three=.25"
+MINUS = "\N{MINUS SIGN}"
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +53,9 @@ def test_a_mix_of_equal_components_gains_nothing(journal: str) -> None:
     assert document["mixes"][MIX]["shares"] == {"one": 0.5, "two": 0.25, "three": 0.25}
     assert set(document["gradients"]) == {"retention_1", "retention_7", "time_1"}
     assert len(document["surrogates"]) == 12
+    for found in document["surrogates"]:
+        assert found["low"] <= found["cosine"] <= found["high"], found
+    assert document["faults"] == []
     assert document["handoffs"]["kept"]["interaction_p"] > 0.001
     assert document["left_out"]["named"] > 1000
 
@@ -92,13 +96,18 @@ def test_engine_seconds_count_the_gpus_of_a_blend(journal: str, tmp_path: Path) 
 def test_the_page_needs_nothing_else(journal: str, tmp_path: Path) -> None:
     """One file with a plot and every mix, without scripts."""
     page = tmp_path / "learn.html"
-    run(journal, "--mix", MIX, "--html", page)
+    printed = run(journal, "--mix", MIX, "--html", page).output
 
     text = page.read_text()
     assert text.count("<svg") == 1
     assert "<script" not in text
     assert MIX in text
+    assert "responses for which only one component could be drawn" in text
+    assert f"{MINUS}0 " not in text
     assert "SIMULATED: not all users are people" in text
+    # The first gradient is the same number in both.
+    first = printed.partition("R(1), came on the next day")[2].split("│")[2].split()[0]
+    assert f"<td>{first.replace('-', MINUS)}<br>(" in text.partition("10 points more")[2]
 
 
 @pytest.mark.parametrize("mix", ["one", "one=x", "one=.5,one=.5", "one=-1,two=2", "one=0", ""])

@@ -179,7 +179,7 @@ def _report(name: str, url: str | None, now: float) -> "Report":
         if now < known.definition.start:
             begins = datetime.fromtimestamp(known.definition.start, UTC)
             raise NotEnoughData(
-                f"The experiment '{name}' begins on {begins:%F %R} UTC; a report needs one day of it."
+                f"The experiment '{name}' begins on {begins:%F %R} UTC; a report needs a day of it."
             )
         # Progress is printed apart from the requested output.
         with Progress(console=Console(stderr=True), transient=True) as progress:
