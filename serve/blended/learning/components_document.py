@@ -73,8 +73,10 @@ def _aftermath(found: Aftermath) -> dict[str, Any]:
 
 def off(name: str, weight: Value) -> Iterator[str]:
     """That a mean weight is not 1, if it is not."""
+    if not weight.is_known:
+        return
     low, high = weight.interval()
-    if weight.is_known and not low - _ROUNDING <= 1 <= high + _ROUNDING:
+    if not low - _ROUNDING <= 1 <= high + _ROUNDING:
         yield (
             f"The mean weight of '{name}' is {weight.value:.3f} ({low:.3f} to {high:.3f}), and has "
             "to be 1: components were not drawn with the probabilities in the journal, or records "

@@ -98,8 +98,8 @@ def learn(
     if not answered.responses():
         raise NotEnoughData(
             f"Of {decisions.responses():,} responses that were drawn no component answered "
-            f"{left_out['unanswered']:,}, and {left_out['unknown']:,} are of earlier versions, whose "
-            "records do not tell which components could be drawn: none is left. Wait for new ones."
+            f"{left_out['unanswered']:,}, and {left_out['unknown']:,} are of earlier versions, "
+            "whose records do not tell which components could be drawn. Wait for new ones."
         )
     wanted = {**default_mixes(names), **mixes}
     evaluated = evaluate(
