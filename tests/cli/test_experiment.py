@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from blended.cli import experiment
 from blended.config.loading import load
-from blended.errors import ConfigError
+from blended.errors import ConfigError, NotEnoughData
 from blended.experiments.assignment import assign
 from blended.experiments.power import retention_variance, users_needed
 from blended.journal.identity import SECRET_ENV, Identity
@@ -169,7 +169,7 @@ def test_a_report_is_read_on_the_terminal(journal: str) -> None:
     result = run("report", "population", "--journal", journal)
 
     assert result.exit_code == 0
-    for expected in ("SIMULATED", "Δζ", "Retention", "Sample ratio mismatch", "guardrails"):
+    for expected in ("SIMULATED", "Δζ", "Retention", "Sample ratio mismatch", "Guardrails"):
         assert expected in result.output
 
 
@@ -183,6 +183,28 @@ def test_a_report_fits_80_columns_with_the_decision_first(journal: str) -> None:
     assert max(map(len, lines)) <= 80
     for column in ("control", "difference, 95 %", "joiners / records by day", "orphaned", "casual"):
         assert column in result.output
+    [retention] = [line for line in lines if line.startswith("│ Retention")]
+    assert retention.count("%") == 3
+
+
+def test_a_report_is_whole_in_a_narrow_terminal(journal: str) -> None:
+    """What does not fit as a table is one block for each row, as elsewhere."""
+    runner = CliRunner(env={"COLUMNS": "60"})
+    result = runner.invoke(experiment.app, ["report", "population", "--journal", journal])
+    control, _, blend = result.stdout.partition("drawn (configured)")[2].partition("\nblend\n")
+
+    assert "one 100.0% (100.0%)" in control
+    assert "two" in blend
+    assert "…" not in result.stdout
+
+
+def test_a_report_before_the_start_says_when_it_begins(journal: str) -> None:
+    """Instead of counting users who cannot be there."""
+    start = report(journal)["start"]
+    before = datetime.fromisoformat(start) - timedelta(days=3)
+
+    with pytest.raises(NotEnoughData, match=f"'population' begins on {start[:10]} 00:00 UTC"):
+        report(journal, "--until", before.isoformat())
 
 
 def test_a_report_until_a_day_looks_no_further(journal: str) -> None:

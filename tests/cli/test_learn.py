@@ -13,6 +13,7 @@ from blended.journal.store import Store
 from loadtests.studies.population.__main__ import main as simulate
 
 MIX = "one=.5,two=.25,three=.25"
+MINUS = "\N{MINUS SIGN}"
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +53,9 @@ def test_a_mix_of_equal_components_gains_nothing(journal: str) -> None:
     assert document["mixes"][MIX]["shares"] == {"one": 0.5, "two": 0.25, "three": 0.25}
     assert set(document["gradients"]) == {"retention_1", "retention_7", "time_1"}
     assert len(document["surrogates"]) == 12
+    for found in document["surrogates"]:
+        assert found["low"] <= found["cosine"] <= found["high"], found
+    assert document["faults"] == []
     assert document["handoffs"]["kept"]["interaction_p"] > 0.001
     assert document["left_out"]["named"] > 1000
 
@@ -73,7 +77,7 @@ def test_it_is_read_on_the_terminal(journal: str) -> None:
     for expected in (
         "Two more turns",
         "engine s per response",
-        "Per 10 points more",
+        "per 10 points more",
         "cosine of the directions",
         "by the component before",
         "needs an arm",
@@ -107,7 +111,13 @@ def test_the_page_needs_nothing_else(journal: str, tmp_path: Path) -> None:
     assert text.count("<svg") == 1
     assert "<script" not in text
     assert MIX in text
+    assert "responses for which only one component could be drawn" in text
+    assert f"{MINUS}0 " not in text
     assert "SIMULATED: not all users are people" in text
+    # As on the terminal, for 10 points more, not for the whole of a component.
+    retention = reported(journal)["gradients"]["retention_1"]["toward"]["one"]["value"]
+    shown = f"{0.1 * retention:+.3g}".replace("-", MINUS)
+    assert f"<td>{shown}<br>(" in text.partition("per 10 points more")[2]
 
 
 @pytest.mark.parametrize("mix", ["one", "one=x", "one=.5,one=.5", "one=-1,two=2", "one=0", ""])
@@ -135,3 +145,9 @@ def test_a_journal_without_draws_is_said(tmp_path: Path) -> None:
 
     with pytest.raises(NotEnoughData, match="drawn among several components"):
         run(url)
+
+
+def test_a_page_that_cannot_be_written_is_said(journal: str, tmp_path: Path) -> None:
+    """By its name, with the system's reason."""
+    with pytest.raises(ConfigError, match=r"page\.html' cannot be written: No such file"):
+        run(journal, "--html", tmp_path / "nowhere" / "page.html")

@@ -1,5 +1,6 @@
 """What to do with an arm, from users as an experiment may have them."""
 
+from dataclasses import replace
 from typing import Any, get_args
 
 import pytest
@@ -44,6 +45,27 @@ def test_an_arm_that_is_slower_is_not_shipped() -> None:
 def test_a_margin_has_to_be_kept_for_sure(margin: float, kind: str) -> None:
     """30 % slower: clearly within a half, perhaps within 0.3, clearly beyond a tenth."""
     assert decision(is_over=False, slower=1.3, ttft=margin).kind == kind
+
+
+@pytest.mark.parametrize(("log", "kind"), [(0.3, "ship"), (-0.01, "keep")])
+def test_engagement_alone_is_not_shipped_unless_all_users_stay_longer(
+    log: float, kind: str
+) -> None:
+    """An arm that loses its casual users looks more engaging: the time of all users tells."""
+    of = definition("a", "b")
+    result = analyse(panel(of, users=1500), now=of.end + 1)
+    effects = {e.measure: e for e in result.effects}
+    unsure = replace(effects["retention"], corrected_p=0.5)
+    ratios = {name: effects[name].ratio for name in ("engagement", "time_per_day")}
+    of_came, of_all = ratios.values()
+    assert of_came
+    assert of_all
+    longer = replace(effects["engagement"], ratio=replace(of_came, log=0.3), corrected_p=0.01)
+    also = replace(effects["time_per_day"], ratio=replace(of_all, log=log))
+    (found,) = decisions(replace(result, effects=(unsure, longer, also)))
+
+    assert found.kind == kind
+    assert ("time per day of all users is not clearly longer" in found.why) == (kind == "keep")
 
 
 def test_nothing_shown_is_a_reason_to_wait_and_then_to_keep() -> None:

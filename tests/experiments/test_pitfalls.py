@@ -11,9 +11,13 @@ from typing import Any
 
 import pytest
 
+from blended.experiments.definition import ArmDefinition
+from blended.journal.records import ResponseRecord
 from loadtests.studies.pitfalls import SAVED
-from loadtests.studies.pitfalls.cases import CASES, by_name
+from loadtests.studies.pitfalls.cases import BETTER, CASES, PLAIN, by_name
 from loadtests.studies.pitfalls.journals import report
+from loadtests.studies.pitfalls.world import START, Arm, World, experiment_records
+from loadtests.studies.population.habits import DAY_S
 
 
 def smaller(name: str, tmp_path: Path, users: int, **changes: Any) -> dict[str, Any]:
@@ -83,6 +87,65 @@ def test_broken_records_withhold_the_verdict(
     assert found["decisions"]["test"]["decision"] == "broken"
     assert cause in found["verdict"][0]
     assert not found["effects"]
+
+
+def of_records(world: World, records: list[ResponseRecord], folder: Path) -> dict[str, Any]:
+    """The report on records that a world's users have left."""
+    versions = experiment_records([(world.definition(), START)])
+    return report([*versions, *records], folder, world.definition().end)
+
+
+def test_records_of_one_arm_that_stop_withhold_the_verdict(tmp_path: Path) -> None:
+    """From day 20 to the end; users who stay away would not all do so on one day."""
+    world = World(PLAIN, 1000)
+    until = START + 20 * DAY_S
+    kept = [r for r in world.records() if r.arm == "control" or r.started_at < until]
+    found = of_records(world, kept, tmp_path)
+
+    assert found["decisions"]["test"]["decision"] == "broken"
+    assert "'test' has less than half" in found["verdict"][0]
+    assert "on 2024-10-24" in found["verdict"][0]
+
+
+def test_a_few_of_all_users_may_be_many_of_a_small_arm(tmp_path: Path) -> None:
+    """Eight of 2,105 have a record in both arms: 0.4 % of all, and 7.6 % of an arm of 5 %."""
+    world = World(PLAIN, 4000, days=12, join_days=3, messages=1.0)
+    records = world.records()
+    small = set(sorted({r.user or "" for r in records if r.arm == "test"})[:105])
+    records = [r for r in records if r.arm == "control" or r.user in small]
+    wrong = sorted(small)[:8]
+    extra = [
+        replace(r, arm="control", response_id=f"{r.response_id}-2", request_id=f"{r.request_id}-2")
+        for r in {r.user or "": r for r in records if r.user in wrong}.values()
+    ]
+    arms = (ArmDefinition("control", 0.95, {"one": 1.0}), ArmDefinition("test", 0.05, {"one": 1.0}))
+    of = replace(world.definition(), arms=arms)
+    found = report([*experiment_records([(of, START)]), *records, *extra], tmp_path, of.end)
+
+    assert found["quality"]["crossed"] < 0.01
+    assert found["srm"]["p"] > 0.001
+    assert "8 of the 105 users of 'test' (7.6%) were met in another arm" in found["verdict"][0]
+
+
+def test_clients_that_send_only_the_last_messages_lose_no_records(tmp_path: Path) -> None:
+    """Longer conversations of one arm then have more turns that continue nothing that is known."""
+    world = World((Arm("control"), Arm("test", talk=1.5)), 600, days=20, messages=4.0)
+    cut = [
+        replace(r, lineage=f"cut-{r.lineage}", parent=f"shorter-{r.parent}") if r.turn > 4 else r
+        for r in world.records()
+    ]
+
+    assert of_records(world, cut, tmp_path)["decisions"]["test"]["decision"] != "broken"
+
+
+def test_records_that_all_arms_lose_are_named(tmp_path: Path) -> None:
+    """Arms are as alike as before; the sizes of effects are not what they were."""
+    world = World(BETTER, 400, days=20)
+    kept = [r for n, r in enumerate(world.records()) if n % 4]
+    found = of_records(world, kept, tmp_path)
+
+    assert not found["withheld"]
+    assert "Records of all arms are lost" in " ".join(found["notes"])
 
 
 def test_a_day_without_records_counts_for_nobody(tmp_path: Path) -> None:

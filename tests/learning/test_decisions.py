@@ -1,15 +1,22 @@
 """From the journal to decisions, on either database."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from blended.journal.records import FeedbackRecord
+from blended.errors import NotEnoughData
+from blended.journal.records import FeedbackRecord, ResponseRecord
 from blended.journal.store import Store
+from blended.learning import gradient
+from blended.learning.components import compare
+from blended.learning.components_document import off
 from blended.learning.decisions import Decisions
 from blended.learning.drawing import weight_of_answer
+from blended.learning.learned import learn
+from blended.learning.learned_document import document
 from blended.learning.reading import read
 from tests.journal.samples import response
 from tests.learning.journals import BEGIN, DAY_S, MIX, by_loop, conversations, thumbs
@@ -138,3 +145,53 @@ def test_an_experiment_is_read_by_itself(store: Store) -> None:
 
     assert decided(store, experiment="try").responses() == len(inside)
     assert decided(store).responses() == len(inside) + len(outside)
+
+
+def faults(records: Iterable[ResponseRecord], store: Store) -> list[str]:
+    """What the report says of the draws in a journal with these records."""
+    store.add(list(records))
+    decisions = decided(store)
+    first = gradient.read(store, 0, LATER, decisions.components, DAY_S)
+    found: list[str] = document(learn(decisions, first, {}), 0, LATER)["faults"]
+    return found
+
+
+def test_a_component_that_fails_is_no_fault_of_the_journal(store: Store) -> None:
+    """It answers less often than the mix draws it, and was drawn as often as it should be."""
+    rng = np.random.default_rng(7)
+    failed = {
+        "component": "c",
+        "propensity": 0.5,
+        "left": ["b", "c"],
+        "failures": [{"component": "a", "status": 503, "kind": "full"}],
+    }
+    records = conversations(400, rng, arm="blend")
+
+    assert faults((replace(r, **failed) if r.drawn == "a" else r for r in records), store) == []
+
+
+def test_draws_by_other_probabilities_than_the_journals_are_a_fault(store: Store) -> None:
+    """A fifth of the draws of one component are another's: each report says so."""
+    rng = np.random.default_rng(8)
+    records = (
+        replace(r, drawn="b", component="b", propensity=MIX["b"])
+        if r.drawn == "a" and rng.random() < 0.2
+        else r
+        for r in conversations(600, rng, arm="blend")
+    )
+    found = " ".join(faults(records, store))
+
+    assert "The mean weight of 'a alone' is 0.7" in found
+    assert "components were not drawn with the probabilities in the journal" in found
+    compared = compare(decided(store), "blend", MIX)
+    assert [name for name, weight in compared.weights.items() if list(off(name, weight))] == list(
+        "ab"
+    )
+
+
+def test_records_of_earlier_versions_alone_give_no_report(store: Store) -> None:
+    """Where a component was out they do not tell which could be drawn; the error says so."""
+    of_before = conversations(5, np.random.default_rng(9), left=None, propensity=0.4)
+
+    with pytest.raises(NotEnoughData, match="are of earlier versions"):
+        faults(of_before, store)

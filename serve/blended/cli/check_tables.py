@@ -88,9 +88,9 @@ def show(console: Console, blend: BlendConfig) -> None:
         ),
     )
     for line in shares(blend):
-        console.print(layout.wrapped(line, console.width), markup=False, soft_wrap=True)
+        layout.say(console, line)
     for note in engine_files.notes(blend):
-        console.print(layout.wrapped(f"Note: {note}", console.width), markup=False, soft_wrap=True)
+        layout.say(console, f"Note: {note}")
 
 
 def _cells(row: ComponentRow) -> list[str]:

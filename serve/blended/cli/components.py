@@ -11,11 +11,11 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.progress import Progress
-from rich.text import Text
 
 from blended.cli import layout
 from blended.cli.times import past
 from blended.errors import ConfigError
+from blended.learning.decisions import REASONS
 
 console = Console()
 
@@ -76,22 +76,31 @@ def _compared(name: str, against: str | None, url: str | None, now: float) -> di
 
 def _show(document: Mapping[str, Any]) -> None:
     if document["simulated"]:
-        _say("SIMULATED: no people were asked.", "bold red")
-    _say(
+        layout.say(console, "SIMULATED: no people were asked.", "bold red")
+    layout.say(
+        console,
         f"{document['experiment']}: responses until {document['until']}, so that a day has passed "
         f"after each; {document['interval']} intervals of 95 %",
-        "none",
     )
     for arm, found in document["arms"].items():
         heads = ("per response", "mean", f"more than {found['against']}, 95 %", "corrected p")
         title = f"{arm}: {found['responses']:,} responses of {found['users']:,} users"
         layout.show(console, heads, list(_rows(document, found)), title)
+        for fault in found["faults"]:
+            layout.say(console, fault, "bold red")
         if found["partial"]:
-            _say(f"Left out: {found['partial']:,} responses that only some could answer.", "yellow")
+            layout.say(
+                console,
+                f"Left out: {found['partial']:,} responses that only some could answer.",
+                "yellow",
+            )
         for sentence in found["too_few"].values():
-            _say(sentence, "yellow")
+            layout.say(console, sentence, "yellow")
+    for reason, number in document["left_out"].items():
+        if number:
+            layout.say(console, f"Left out: {number:,} responses {REASONS[reason]}.", "yellow")
     for sentence in document["cannot_tell"]:
-        _say(f"Not told here: {sentence}", "yellow")
+        layout.say(console, f"Not told here: {sentence}", "yellow")
 
 
 def _rows(document: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[list[str]]:
@@ -109,7 +118,3 @@ def _rows(document: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[lis
 
 def _interval(number: Mapping[str, float]) -> str:
     return f"{number['value']:+.3g} [{number['low']:+.3g}, {number['high']:+.3g}]"
-
-
-def _say(sentence: str, style: str) -> None:
-    console.print(Text(sentence, style=style))

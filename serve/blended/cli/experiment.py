@@ -17,7 +17,7 @@ from blended.cli import components, layout
 from blended.cli import experiment_tables as shown
 from blended.cli.times import moment, past
 from blended.config import BlendConfig, Experiment, loading
-from blended.errors import ConfigError
+from blended.errors import ConfigError, NotEnoughData
 from blended.launch import state
 
 if TYPE_CHECKING:
@@ -148,20 +148,20 @@ def report(
     ] = None,
 ) -> None:
     """Retention, engagement and the other measures by arm, from the journal."""
-    from blended.cli.experiment_report import report_parts
+    from blended.cli import experiment_report
     from blended.experiments.report import document
 
     now = time.time() if until is None else until.timestamp()
     found = document(_report(name, journal, now))
     if html is not None:
         from blended.experiments.page import page
+        from blended.html import write
 
-        html.write_text(page(found), encoding="utf-8")
+        write(html, page(found))
     if as_json:
         typer.echo(json.dumps(found))
         return
-    for part in report_parts(found):
-        console.print(part)
+    experiment_report.show(console, found)
     if html is not None:
         console.print(f"The plots are in {html}.", highlight=False, soft_wrap=True)
 
@@ -176,6 +176,11 @@ def _report(name: str, url: str | None, now: float) -> "Report":
     with closing(open_store(os.environ, url)) as store:
         store.open()
         known = experiments.find(store, name)
+        if now < known.definition.start:
+            begins = datetime.fromtimestamp(known.definition.start, UTC)
+            raise NotEnoughData(
+                f"The experiment '{name}' begins on {begins:%F %R} UTC; a report needs a day of it."
+            )
         # Progress is printed apart from the requested output.
         with Progress(console=Console(stderr=True), transient=True) as progress:
             task = progress.add_task("reading the journal", total=1.0)

@@ -1,13 +1,12 @@
 """The report of an experiment on a terminal of 80 columns: the decision first."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from rich.console import RenderableType
-from rich.table import Table
-from rich.text import Text
+from rich.console import Console
 
-from blended.experiments.measures import CAME, CONDITIONAL
+from blended.cli import layout
+from blended.experiments.measures import CAME, CONDITIONAL, MEASURES
 
 _PAPER = {
     "delta_zeta": "Δζ retention, day 1",
@@ -17,32 +16,34 @@ _PAPER = {
 }
 _DECIDED = {"ship": "SHIP", "keep": "KEEP CONTROL", "wait": "WAIT", "broken": "BROKEN"}
 _STYLES = {"ship": "bold green", "keep": "bold", "wait": "bold yellow", "broken": "bold red"}
+_SHARES = frozenset(measure.name for measure in MEASURES if measure.is_share)
 _SHOWN_DAYS = 14
 
 
-def report_parts(document: Mapping[str, Any]) -> Iterator[RenderableType]:
-    """The decision and the verdict, what they stand on, and every number."""
+def show(console: Console, document: Mapping[str, Any]) -> None:
+    """Print the decision and the verdict, what they stand on, and every number."""
     if document["simulated"]:
-        yield Text("SIMULATED: no people were asked.", style="bold red")
+        layout.say(console, "SIMULATED: no people were asked.", "bold red")
     for arm, decided in document["decisions"].items():
         kind = decided["decision"]
-        yield Text(f"{_DECIDED[kind]} ({arm}): {decided['why']}", style=_STYLES[kind])
-    yield from (Text(f"- {sentence}") for sentence in document["verdict"])
-    yield _head(document)
-    yield _arms(document)
-    yield _calendar(document)
+        layout.say(console, f"{_DECIDED[kind]} ({arm}): {decided['why']}", _STYLES[kind])
+    for sentence in document["verdict"]:
+        layout.say(console, f"- {sentence}")
+    layout.say(console, _head(document))
+    _arms(console, document)
+    _calendar(console, document)
     for arm, effects in document["effects"].items():
-        yield _effects(document, arm, effects)
+        _effects(console, document, arm, effects)
     if any(document["paper"].values()):
-        yield _paper(document)
+        _paper(console, document)
     for sentence in (*document["missing"], *document["notes"]):
-        yield Text(f"Note: {sentence}", style="yellow")
+        layout.say(console, f"Note: {sentence}", "yellow")
 
 
-def _head(document: Mapping[str, Any]) -> Text:
+def _head(document: Mapping[str, Any]) -> str:
     left_out, quality, window = document["left_out"], document["quality"], document["window"]
     programs = sum(left_out["around_the_clock"].values())
-    return Text(
+    return (
         f"\n{document['experiment']}: {document['start'][:10]} to {document['until'][:10]}, "
         f"control '{document['control']}', {document['interval']} intervals of 95 %.\n"
         f"The verdict is on days {window['first']} to {window['last']} after joining, observed to "
@@ -54,69 +55,74 @@ def _head(document: Mapping[str, Any]) -> Text:
     )
 
 
-def _arms(document: Mapping[str, Any]) -> Table:
-    table = Table("arm", "users", "share", "records", "orphaned", "doubled", "drawn (configured)")
+def _arms(console: Console, document: Mapping[str, Any]) -> None:
+    quality, rows = document["quality"], list[list[str]]()
     for name, arm in document["arms"].items():
         drawn = "\n".join(
             f"{component} {c['drawn']:.1%} ({c['probability']:.1%})"
             for component, c in arm["components"].items()
             if c["probability"] and c["drawn"] is not None
         )
-        quality = document["quality"]
-        table.add_row(
-            name,
-            f"{arm['users']:,}",
-            f"{arm['share']:.1%}",
-            f"{arm['responses']:,}",
-            f"{quality['orphans'][name]:.1%}",
-            f"{quality['doubled'][name]:.1%}",
-            drawn,
-        )
-    return table
+        users, share, records = f"{arm['users']:,}", f"{arm['share']:.1%}", f"{arm['responses']:,}"
+        lost, doubled = f"{quality['orphans'][name]:.1%}", f"{quality['doubled'][name]:.1%}"
+        rows.append([name, users, share, records, lost, doubled, drawn])
+    heads = ("arm", "users", "share", "records", "orphaned", "doubled", "drawn (configured)")
+    caption = "orphaned: second turns of conversations without the record of the first"
+    layout.show(console, heads, rows, caption=caption)
 
 
-def _calendar(document: Mapping[str, Any]) -> Table:
+def _calendar(console: Console, document: Mapping[str, Any]) -> None:
     """Joiners and records of the last days, by arm; the page and the JSON have them all."""
-    arms, rows = list(document["arms"]), document["calendar"]
-    title = f"joiners / records by day (the last {min(len(rows), _SHOWN_DAYS)} of {len(rows)})"
-    table = Table("day", *arms, title=title)
-    for row in rows[-_SHOWN_DAYS:]:
-        counts = (f"{row['joiners'][arm]:,} / {row['records'][arm]:,}" for arm in arms)
+    arms, days = list(document["arms"]), document["calendar"]
+    title = f"joiners / records by day (the last {min(len(days), _SHOWN_DAYS)} of {len(days)})"
+    rows = list[list[str]]()
+    for row in days[-_SHOWN_DAYS:]:
         day = row["day"] if document["day_s"] < 86_400 else row["day"][:10]
-        table.add_row(day, *counts)
-    return table
+        rows.append([day, *(f"{row['joiners'][a]:,} / {row['records'][a]:,}" for a in arms)])
+    layout.show(console, ("day", *arms), rows, title)
 
 
-def _paper(document: Mapping[str, Any]) -> Table:
-    table = Table("arm", "number", "value", "95 %", title="log ratio = intercept + slope · log k")
-    prefix = _prefix(document)
+def _paper(console: Console, document: Mapping[str, Any]) -> None:
+    prefix, rows = _prefix(document), list[list[str]]()
     for arm, numbers in document["paper"].items():
         for name in (name for name in _PAPER if name in numbers):
             number = numbers[name]
             ends = f"{number[f'{prefix}low']:+.3f} to {number[f'{prefix}high']:+.3f}"
-            table.add_row(arm, _PAPER[name], f"{number['value']:+.3f}", ends)
-    return table
+            rows.append([arm, _PAPER[name], f"{number['value']:+.3f}", ends])
+    title = "log ratio = intercept + slope · log k"
+    layout.show(console, ("arm", "number", "value", "95 %"), rows, title)
 
 
-def _effects(document: Mapping[str, Any], arm: str, effects: Mapping[str, Any]) -> Table:
-    title = f"'{arm}' against control (p of goals corrected, of guardrails as it is)"
-    caption = f"* {CAME}"
-    table = Table(
-        "measure", "control", "arm", "difference, 95 %", "p", title=title, caption=caption
+def _effects(
+    console: Console, document: Mapping[str, Any], arm: str, effects: Mapping[str, Any]
+) -> None:
+    """The goals, whose p values are corrected for their number, and the guardrails."""
+    goals = {name: e for name, e in effects.items() if e["corrected_p"] is not None}
+    guardrails = {name: e for name, e in effects.items() if name not in goals}
+    parts = (
+        (goals, f"'{arm}' against control (p corrected for all goals and arms)", f"* {CAME}"),
+        (guardrails, f"Guardrails of '{arm}' against control (p not corrected)", ""),
     )
-    goals = sorted(effects.items(), key=lambda item: item[1]["corrected_p"] is None)
-    for number, (measure, effect) in enumerate(goals):
-        corrected = effect["corrected_p"]
-        following = [e["corrected_p"] for _, e in goals[number + 1 : number + 2]]
-        table.add_row(
-            document["labels"][measure] + (" *" if measure in CONDITIONAL else ""),
-            f"{effect['control']:.4g}",
-            f"{effect['value']:.4g}",
-            effect["said"].replace(" (", "\n("),
-            f"{effect['p'] if corrected is None else corrected:.2g}",
-            end_section=corrected is not None and following == [None],
-        )
-    return table
+    for found, title, caption in parts:
+        rows = [_effect(document, name, effect) for name, effect in found.items()]
+        if rows:
+            heads = ("measure", "control", "arm", "difference, 95 %", "p")
+            layout.show(console, heads, rows, title, caption)
+
+
+def _effect(document: Mapping[str, Any], measure: str, effect: Mapping[str, Any]) -> list[str]:
+    corrected = effect["corrected_p"]
+    return [
+        document["labels"][measure] + (" *" if measure in CONDITIONAL else ""),
+        _value(measure, effect["control"]),
+        _value(measure, effect["value"]),
+        effect["said"].replace(" (", "\n("),
+        f"{effect['p'] if corrected is None else corrected:.2g}",
+    ]
+
+
+def _value(measure: str, value: float) -> str:
+    return f"{100 * value:.3g}%" if measure in _SHARES else f"{value:.4g}"
 
 
 def _prefix(document: Mapping[str, Any]) -> str:

@@ -1,11 +1,10 @@
 """The tables that the command line prints before an experiment has a result."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
-from rich.text import Text
 
 from blended.cli import layout
 from blended.config import Arm, BlendConfig
@@ -70,7 +69,8 @@ def show_preview(console: Console, preview: Preview) -> None:
     if preview.users:
         heads = ("user", "experiment", "arm", "why in none")
         layout.show(console, heads, [[user, *found] for user, found in preview.users.items()])
-    _sentences(console, [f"Note: {note}" for note in preview.notes])
+    for note in preview.notes:
+        layout.say(console, f"Note: {note}")
 
 
 def _distribution(config: BlendConfig, arm: Arm) -> Mapping[str, float]:
@@ -84,8 +84,3 @@ def show_plan(
     title = f"To show {lift:+.1%} on day {day} with a power of {power:.0%}"
     rows = [[*names, f"{need.users:,}", f"{need.days:,}"] for names, need in needs.items()]
     layout.show(console, ("measure", "interval", "users", "days"), rows, title)
-
-
-def _sentences(console: Console, sentences: Iterable[str], style: str = "") -> None:
-    for sentence in sentences:
-        console.print(Text(layout.wrapped(sentence, console.width), style), soft_wrap=True)

@@ -29,13 +29,18 @@ def show(
 ) -> None:
     """Print rows; the first cell of each names it."""
     if title:
-        _sentence(console, title, "bold")
+        say(console, title, "bold")
     if _width(heads, rows) <= console.width:
         _table(console, heads, rows)
     else:
         _blocks(console, heads, rows)
     if caption:
-        _sentence(console, caption, "dim")
+        say(console, caption, "dim")
+
+
+def say(console: Console, text: str, style: str = "") -> None:
+    """Print a text in lines that fit the width."""
+    console.print(Text(wrapped(text, console.width), style=style), soft_wrap=True)
 
 
 def show_json(document: Any) -> None:
@@ -77,9 +82,6 @@ def _blocks(console: Console, heads: Sequence[str], rows: Sequence[Sequence[str]
         console.print(Text(first, style="bold"), soft_wrap=True)
         for name, cell in zip(names, cells, strict=True):
             if cell:
-                line = f"  {name.ljust(width)}  {cell}"
+                below = cell.replace("\n", "\n" + " " * (width + 4))
+                line = f"  {name.ljust(width)}  {below}"
                 console.print(Text(wrapped(line, console.width)), soft_wrap=True)
-
-
-def _sentence(console: Console, text: str, style: str) -> None:
-    console.print(Text(wrapped(text, console.width), style=style), soft_wrap=True)

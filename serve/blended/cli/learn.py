@@ -58,9 +58,10 @@ def report(
     now = time.time() if until is None else until.timestamp()
     found = _learned(mixes, gpus, since.timestamp() if since else 0.0, now, journal)
     if html is not None:
+        from blended.html import write
         from blended.learning.page import page
 
-        html.write_text(page(found), encoding="utf-8")
+        write(html, page(found))
     if as_json:
         typer.echo(json.dumps(found))
         return

@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from rich.console import Console
-from rich.text import Text
 
 from blended.cli import layout
-from blended.learning.learned_document import LEFT_OUT
+from blended.learning.learned_document import GRADIENT_STEP, LEFT_OUT
 
 
 class _Table(NamedTuple):
@@ -19,13 +18,15 @@ class _Table(NamedTuple):
 def show(console: Console, document: Mapping[str, Any]) -> None:
     """Print the report; what it cannot tell is last, where users see it."""
     if document["simulated"]:
-        console.print(Text("SIMULATED: not all users are people.", style="bold red"))
-    console.print(_head(document))
+        layout.say(console, "SIMULATED: not all users are people.", "bold red")
+    for fault in document["faults"]:
+        layout.say(console, fault, "bold red")
+    layout.say(console, _head(document))
     for table in _tables(document):
         layout.show(console, table.heads, table.rows, table.title)
     refused = [mix["refused"] for mix in document["mixes"].values() if mix["refused"]]
     for sentence in (*refused, *document["cannot_tell"]):
-        console.print(Text(f"Note: {sentence}", style="yellow"))
+        layout.say(console, f"Note: {sentence}", "yellow")
 
 
 def _tables(document: Mapping[str, Any]) -> list[_Table]:
@@ -39,14 +40,14 @@ def _tables(document: Mapping[str, Any]) -> list[_Table]:
     ]
 
 
-def _head(document: Mapping[str, Any]) -> Text:
+def _head(document: Mapping[str, Any]) -> str:
     shares = ", ".join(f"{name} {share:.1%}" for name, share in document["shares"].items())
     left_out = [
         f"\nLeft out: {number:,} responses {LEFT_OUT[reason]}."
         for reason, number in document["left_out"].items()
         if number
     ]
-    return Text(
+    return (
         f"{document['responses']:,} responses of {document['users']:,} users until "
         f"{document['until']}, drawn by {shares}; {document['interval']} intervals of 95 %"
         + "".join(left_out)
@@ -87,11 +88,11 @@ def _costs(document: Mapping[str, Any]) -> _Table:
 
 
 def _gradients(document: Mapping[str, Any]) -> _Table:
-    title = "Per 10 points more of a component on the first day, 95 %"
+    title = "Outcomes per 10 points more of a component on the first day, 95 %"
     heads = ["outcome", "mean", *document["components"]]
     rows = list[list[str]]()
     for name, found in document["gradients"].items():
-        cells = [_scaled(number, 0.1) for number in found["toward"].values()]
+        cells = [_scaled(number, GRADIENT_STEP) for number in found["toward"].values()]
         rows.append([document["labels"][name], f"{found['mean']:.4g}", *cells])
     return _Table(title, heads, rows)
 
@@ -131,6 +132,6 @@ def _scaled(number: Mapping[str, float] | None, factor: float) -> str:
 
 
 def _interval(number: Mapping[str, float]) -> str:
-    # Rounding leaves a little where a mix is what was drawn.
-    value, low, high = (round(number[name], 12) for name in ("value", "low", "high"))
+    # Rounding leaves a little, or a sign before 0, where a mix is what was drawn.
+    value, low, high = (round(number[name], 12) + 0.0 for name in ("value", "low", "high"))
     return f"{value:+.3g} [{low:+.3g}, {high:+.3g}]"

@@ -12,6 +12,8 @@ from blended.experiments.user_days import Flags, Ints
 # A day is missing only where so many visitors, or a probability so small, cannot be chance.
 _EXPECTED, _CHANCE = 20.0, 1e-6
 _LOST = 0.5
+# Users who stay away do so one by one; all of them within so many days are lost records.
+_BEFORE_DAYS, _SUDDEN_DAYS = 7, 3
 
 
 @dataclass(frozen=True)
@@ -29,9 +31,14 @@ class CalendarDays:
 
     def lost(self) -> Mapping[int, Ints]:
         """By arm the days on which it has less than half of the visitors that the others make one
-        expect, and other days before and after do not."""
-        everybody = self.visitors.sum(axis=1)
-        found = {arm: _lost(of, everybody) for arm, of in enumerate(self.visitors.T)}
+        expect, and other days before and after do not; and those at the end from which on, from
+        one day to the next, nobody comes back to it."""
+        everybody, returning = self.visitors.sum(axis=1), self.visitors - self.joiners
+        back = returning.sum(axis=1)
+        found = {
+            arm: _lost(self.visitors[:, arm], everybody) | _stopped(returning[:, arm], back)
+            for arm in range(self.visitors.shape[1])
+        }
         return {arm: self.first + np.flatnonzero(lost) for arm, lost in found.items() if lost.any()}
 
 
@@ -57,3 +64,14 @@ def _lost(visitors: Array, everybody: Array) -> Flags:
             is_few = visitors[day] < _LOST * expected
             lost[day] = is_few and stats.poisson.cdf(visitors[day], expected) < _CHANCE
     return lost
+
+
+def _stopped(returning: Array, everybody: Array) -> Flags:
+    others = everybody - returning
+    stopped = np.zeros(len(returning), dtype=bool)
+    end = int(np.flatnonzero(returning).max(initial=-1)) + 1
+    before, after = slice(max(0, end - _BEFORE_DAYS), end), slice(end, end + _SUDDEN_DAYS)
+    if others[before].any():
+        expected = others[after].sum() * returning[before].sum() / others[before].sum()
+        stopped[end:] = stats.poisson.cdf(0, expected) < _CHANCE
+    return stopped

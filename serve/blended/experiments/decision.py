@@ -41,7 +41,7 @@ def _decision(result: ExperimentResult, arm: str) -> Decision:
     harms = [*_worse(goals), *_harmed(result, effects.values())]
     if harms:
         return Decision(arm, "keep", f"{_listed(harms)}.")
-    better = [effect for effect in goals if _is_sure(effect) and effect.sign > 0]
+    better = [effect for effect in goals if _is_better(effect, effects)]
     unproven = list(_unproven(result, effects))
     if better and not unproven:
         return Decision(arm, "ship", f"{_listed(better)}; no watched guardrail is clearly worse.")
@@ -57,6 +57,11 @@ def _undecided(
         )
     elif not any(e.arm == arm and e.measure in VERDICT_ON for e in result.effects):
         why = "there is too little data for a verdict."
+    elif any(_is_sure(e) and e.arm == arm and e.measure == "engagement" for e in result.effects):
+        why = (
+            "engagement is of those who came, and the time per day of all users is not clearly "
+            "longer."
+        )
     else:
         why = "no difference in retention or engagement is shown."
     return Decision(arm, "keep" if result.is_over else "wait", why)
@@ -64,6 +69,13 @@ def _undecided(
 
 def _worse(goals: Sequence[Effect]) -> Iterator[Effect]:
     yield from (effect for effect in goals if _is_sure(effect) and effect.sign < 0)
+
+
+def _is_better(effect: Effect, effects: Mapping[str, Effect]) -> bool:
+    """Engagement is of those who came, and rises where casual users stay away: it is better only
+    where the time per day of all users is, too."""
+    alike = effects.get("time_per_day") if effect.measure == "engagement" else effect
+    return _is_sure(effect) and effect.sign > 0 and alike is not None and alike.sign > 0
 
 
 def _is_sure(effect: Effect) -> bool:

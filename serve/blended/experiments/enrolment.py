@@ -90,7 +90,12 @@ def _enrolled(definition: Definition, days: UserDays, end_day: int, is_known: Fl
         of.id: int((is_program & (arm == number)).sum())
         for number, of in enumerate(definition.arms)
     }
-    left_out = LeftOut(int(is_crossed.sum()), int(is_known.sum()), programs)
+    of_crossed = is_crossed[days.user]
+    crossed_by = {
+        of.id: len(np.unique(days.user[of_crossed & (days.arm == number)]))
+        for number, of in enumerate(definition.arms)
+    }
+    left_out = LeftOut(int(is_crossed.sum()), int(is_known.sum()), programs, crossed_by)
     return _Enrolled(joined, arm, ~is_crossed & ~is_known & ~is_program, left_out)
 
 

@@ -19,15 +19,17 @@ _USERS_AT_ONCE = 20_000
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Users who are in no arm here, each kind by the arms in which they were met.
+    """Users who are in no arm here.
 
     `crossed` were met in several arms or in none, `known` came before the start of an experiment
-    for new users, and programs were in sessions for most of a day and night.
+    for new users, and `programs` were in sessions for most of a day and night. `crossed_by` counts
+    the crossed in each arm in which they were met.
     """
 
     crossed: int = 0
     known: int = 0
     programs: Mapping[str, int] = field(default_factory=dict)
+    crossed_by: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,14 @@ from blended.experiments.statistics import sample_ratio_p
 
 # A p value below this means a defect, not chance (as in GrowthBook).
 MISMATCH_P = 0.001
-# The part of users met in two arms, and of records that are doubled or lack the one before them.
+# The part of users met in two arms, of records that are doubled, and of second turns without the
+# record of the first.
 TOLERATED = 0.01
 _SHOWN_DAYS, _LONG_DAY_S = 5, 86_400
+_TOO_MANY = (
+    f"more than {TOLERATED:.0%} are too many to leave out. Records have the wrong arm, or the arms "
+    "were changed"
+)
 
 
 @dataclass(frozen=True)
@@ -98,9 +103,17 @@ def _crossed(panel: ExperimentPanel, crossed: float) -> Iterator[str]:
     if crossed > TOLERATED:
         yield (
             f"{panel.left_out.crossed:,} users ({crossed:.1%}) were met in more than one arm, or "
-            f"in one that the experiment does not have; more than {TOLERATED:.0%} are too many to "
-            "leave out. Records have the wrong arm, or the arms were changed"
+            f"in one that the experiment does not have; {_TOO_MANY}"
         )
+        return
+    # A few of all users may be many of those of a small arm, and its busiest ones.
+    for arm, kept in zip(panel.definition.arms, panel.counts(), strict=True):
+        also = panel.left_out.crossed_by.get(arm.id, 0)
+        if also and also / (kept + also) > TOLERATED:
+            yield (
+                f"{also:,} of the {kept + also:,} users of '{arm.id}' ({also / (kept + also):.1%}) "
+                f"were met in another arm, too; {_TOO_MANY}"
+            )
 
 
 def _lost_days(panel: ExperimentPanel) -> Iterator[str]:
@@ -133,9 +146,9 @@ def _orphans(panel: ExperimentPanel, traces: Mapping[str, Moments]) -> Iterator[
         found = difference_of_shares(of, control, "is_orphan", "has_parent")
         if abs(found.value) > TOLERATED and found.p_value() < MISMATCH_P:
             yield (
-                f"of the responses that continue another one, {found.test.value:.1%} in '{arm}' "
-                f"and {found.control.value:.1%} in control lack the record of it. Records of one "
-                "arm are lost"
+                f"of the second turns of conversations, {found.test.value:.1%} in '{arm}' and "
+                f"{found.control.value:.1%} in control lack the record of the first. Records of "
+                "one arm are lost"
             )
 
 

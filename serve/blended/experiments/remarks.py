@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from blended.experiments.analysis import ExperimentResult
 from blended.experiments.enrolment import AROUND_THE_CLOCK, UNCAPPED
-from blended.experiments.quality import listed_days
+from blended.experiments.quality import TOLERATED, listed_days
 
 
 def misfits(result: ExperimentResult) -> Iterator[str]:
@@ -32,6 +32,13 @@ def notes(result: ExperimentResult) -> Iterator[str]:
         yield (
             f"No arm has any record on {listed_days(panel.definition, result.quality.gaps)}: these "
             "days count for nobody."
+        )
+    if min(result.quality.orphans.values()) > TOLERATED:
+        listed = ", ".join(f"{part:.1%} in '{arm}'" for arm, part in result.quality.orphans.items())
+        yield (
+            f"Of the second turns of conversations many lack the record of the first: {listed}. "
+            "Records of all arms are lost, so that sizes of effects may be wrong; or clients "
+            "change what conversations begin with."
         )
     programs = {arm: users for arm, users in panel.left_out.programs.items() if users}
     if programs:

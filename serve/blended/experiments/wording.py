@@ -18,8 +18,8 @@ def change(effect: Effect) -> str:
 
 
 def size(effect: Effect) -> str:
-    """The difference with its interval, as in `+4.1 % (+1.0 % to +7.2 %)`."""
-    low, high = ends(effect)
+    """The difference with its interval: `+4.1% (+1.0% to +7.2%)`, `+1.20 points (+0.3 to +2.1)`."""
+    low, high = (end.removesuffix(" points") for end in ends(effect))
     return f"{value(effect)} ({low} to {high})"
 
 

@@ -104,14 +104,14 @@ def user_feedback(since: float, until: float) -> Select[Any]:
 def checked_responses(experiment: str, since: float, until: float) -> Select[Any]:
     """An experiment's responses that started from `since` until before `until`, to check records.
 
-    `first_byte_s` is how long the client waited. `has_parent` says that an earlier response was
-    continued, `is_orphan` that no record of it is there. `is_doubled` says that another record of
-    the same answered request comes before.
+    `first_byte_s` is how long the client waited. `has_parent` says that it is the second turn of a
+    conversation, which continues the first, `is_orphan` that no record of that is there. Later
+    turns tell less: clients that send only the last messages change what a history begins with.
+    `is_doubled` says that another record of the same answered request comes before.
     """
     column, other = responses.c, responses.alias().c
-    is_orphan = and_(
-        column.parent.is_not(None), ~select(1).where(other.lineage == column.parent).exists()
-    )
+    has_parent = and_(column.turn == 2, column.parent.is_not(None))
+    is_orphan = and_(has_parent, ~select(1).where(other.lineage == column.parent).exists())
     request = (column.user, column.request_id, column.conversation, column.turn, column.lineage)
     nth = func.row_number().over(
         partition_by=(*request, column.state.in_(ANSWERED)),
@@ -120,7 +120,7 @@ def checked_responses(experiment: str, since: float, until: float) -> Select[Any
     return select(
         column.user,
         first_byte_s().label("first_byte_s"),
-        case((column.parent.is_not(None), 1), else_=0).label("has_parent"),
+        case((has_parent, 1), else_=0).label("has_parent"),
         case((is_orphan, 1), else_=0).label("is_orphan"),
         case((and_(nth > 1, column.state.in_(ANSWERED)), 1), else_=0).label("is_doubled"),
     ).where(

@@ -1,6 +1,6 @@
 """What the components of an experiment do to what comes next, as JSON's types."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +11,7 @@ from blended.learning.decisions import REASONS
 from blended.learning.estimates import FEWEST_USERS, Value
 from blended.learning.rewards import AFTERMATH
 
+_ROUNDING = 1e-9
 CANNOT_TELL = (
     "Whether users come back or stay for longer over days: a user's draws share one fate. Compare "
     "arms for that.",
@@ -44,6 +45,7 @@ def _arm(found: ArmComponents) -> dict[str, Any]:
         "users": found.users,
         "responses": found.responses,
         "partial": found.partial,
+        "faults": [fault for name, w in found.weights.items() for fault in off(name, w)],
         "probabilities": {name: p for name, p in found.probabilities.items() if p},
         "mean_weights": {name: number(w) for name, w in found.weights.items() if w.is_known},
         "too_few": {
@@ -67,6 +69,19 @@ def _aftermath(found: Aftermath) -> dict[str, Any]:
         "p": found.p,
         "corrected_p": found.corrected_p,
     }
+
+
+def off(name: str, weight: Value) -> Iterator[str]:
+    """That a mean weight is not 1, if it is not."""
+    if not weight.is_known:
+        return
+    low, high = weight.interval()
+    if not low - _ROUNDING <= 1 <= high + _ROUNDING:
+        yield (
+            f"The mean weight of '{name}' is {weight.value:.3f} ({low:.3f} to {high:.3f}), and has "
+            "to be 1: components were not drawn with the probabilities in the journal, or records "
+            "of some are lost. No value here is to be trusted until the cause is found."
+        )
 
 
 def number(value: Value) -> dict[str, float]:

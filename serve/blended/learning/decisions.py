@@ -12,7 +12,8 @@ from blended.learning.rewards import SUMS
 
 # Why responses are no decisions, in the order in which the reasons are looked for.
 REASONS = {
-    "named": "that the client had asked of one component, or that only one could answer",
+    "named": "for which only one component could be drawn (chosen by the client or the arm, or the "
+    "only one that can)",
     "repeated": "to a repeated request, whose draw is repeated",
     "unseated": "for which components outside of the conversation's seats were asked",
 }

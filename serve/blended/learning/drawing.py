@@ -39,6 +39,13 @@ def weight_of_draw(drawing: Drawing, mix: Mix) -> float:
     return mix.get(drawing.drawn, 0.0) / drawing.probabilities[drawing.drawn]
 
 
+def weight_of_first_draw(drawing: Drawing, mix: Mix) -> float | None:
+    """How many times as likely `mix` draws the same component first, among those that the request
+    could have had: 1 on average, whichever components fail. None if the mix has none of those."""
+    mass = _mass(mix, drawing.probabilities)
+    return weight_of_draw(drawing, mix) / mass if mass else None
+
+
 def weight_of_answer(drawing: Drawing, mix: Mix) -> float | None:
     """How many times as likely the same component answers under `mix`, other failures being equal.
 

@@ -7,8 +7,14 @@ import numpy as np
 
 from blended.errors import ConfigError, NotEnoughData
 from blended.learning.decisions import Decisions
-from blended.learning.drawing import Drawing, Mix, weight_of_answer, weight_of_draw
-from blended.learning.estimates import Value, combined, difference
+from blended.learning.drawing import (
+    Drawing,
+    Mix,
+    weight_of_answer,
+    weight_of_draw,
+    weight_of_first_draw,
+)
+from blended.learning.estimates import FEWEST_USERS, Value, combined, difference
 from blended.learning.gradient import FirstDays, Gradient, gradients
 from blended.learning.handoffs import Handoffs, handoffs
 from blended.learning.ope import Evaluated, evaluate, single
@@ -24,8 +30,8 @@ class MixValue:
     """A mix: each reward by SNIPS, doubly robust, and as the gain over what was drawn.
 
     Responses count that the mix could have answered, also for the gain.
-    `cost` are engine seconds per response, `mean_weight` is 1 by design. With too few effective
-    users there are no values.
+    `cost` are engine seconds per response. `mean_weight` is that of the first draws, 1 by design.
+    With too few `effective` users there are no values.
     """
 
     name: str
@@ -35,6 +41,12 @@ class MixValue:
     gain: Mapping[str, Value]
     cost: Value
     mean_weight: Value
+    effective: float
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there are enough users behind it."""
+        return self.effective >= FEWEST_USERS
 
 
 @dataclass(frozen=True)
@@ -68,7 +80,7 @@ def learn(
     replica of a component.
 
     Raises:
-        NotEnoughData: no response was drawn among several components.
+        NotEnoughData: no response was drawn among several components and answered.
         ConfigError: a mix names a component that was never drawn.
     """
     if not decisions.responses():
@@ -83,6 +95,12 @@ def learn(
                 f"{', '.join(names)}."
             )
     answered, left_out = _answered(decisions)
+    if not answered.responses():
+        raise NotEnoughData(
+            f"Of {decisions.responses():,} responses that were drawn no component answered "
+            f"{left_out['unanswered']:,}, and {left_out['unknown']:,} are of earlier versions, "
+            "whose records do not tell which components could be drawn. Wait for new ones."
+        )
     wanted = {**default_mixes(names), **mixes}
     evaluated = evaluate(
         _priced(answered, gpus or {}),
@@ -91,6 +109,7 @@ def learn(
         _weight,
         robust=True,
     )
+    drawn = evaluate(decisions, wanted, [], weight_of_first_draw)
     found = gradients(first)
     return Learned(
         components=names,
@@ -99,7 +118,7 @@ def learn(
         responses=answered.responses(),
         left_out={**decisions.left_out, **left_out},
         as_drawn={reward: evaluated.snips(AS_DRAWN, reward) for reward in _REWARDS},
-        mixes=tuple(_mix(evaluated, name, mix) for name, mix in wanted.items()),
+        mixes=tuple(_mix(evaluated, drawn, name, mix) for name, mix in wanted.items()),
         gradients=tuple(found),
         surrogates=tuple(_surrogates(decisions, found)),
         handoffs=tuple(handoffs(answered, _REWARDS)),
@@ -145,7 +164,7 @@ def _weight(drawing: Drawing, mix: Mix) -> float | None:
     return weight_of_answer(drawing, mix) if mix else 1.0
 
 
-def _mix(evaluated: Evaluated, name: str, mix: Mix) -> MixValue:
+def _mix(evaluated: Evaluated, drawn: Evaluated, name: str, mix: Mix) -> MixValue:
     weight = evaluated.mean_weight(name)
     rewards = _REWARDS if weight.is_known else ()
     snips = {reward: evaluated.snips(name, reward) for reward in rewards}
@@ -159,7 +178,8 @@ def _mix(evaluated: Evaluated, name: str, mix: Mix) -> MixValue:
             for reward, value in snips.items()
         },
         cost=evaluated.snips(name, COST.name),
-        mean_weight=weight,
+        mean_weight=drawn.mean_weight(name),
+        effective=weight.effective,
     )
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from blended.experiments.statistics import ALPHA
-from blended.learning.components_document import number
+from blended.learning.components_document import number, off
 from blended.learning.decisions import REASONS
 from blended.learning.estimates import FEWEST_USERS, Value
 from blended.learning.gradient import OUTCOMES
@@ -18,6 +18,8 @@ LEFT_OUT = {
     "unanswered": "that no component answered",
     "unknown": "of earlier versions, whose records do not tell which components could be drawn",
 }
+# A gradient is shown for so much more of a component's share.
+GRADIENT_STEP = 0.1
 CANNOT_TELL = (
     "A mix's value is that of drawing one response by it, while all others stay as they were "
     "drawn. A mix that changes whole conversations needs an arm.",
@@ -46,6 +48,7 @@ def document(
         "users": learned.users,
         "responses": learned.responses,
         "left_out": dict(learned.left_out),
+        "faults": [fault for mix in learned.mixes for fault in off(mix.name, mix.mean_weight)],
         "as_drawn": _numbers(learned.as_drawn),
         "mixes": {mix.name: _mix(mix) for mix in learned.mixes},
         "gradients": {
@@ -68,7 +71,7 @@ def document(
 
 
 def _mix(mix: MixValue) -> dict[str, Any]:
-    few = mix.mean_weight.effective
+    few = mix.effective
     refusal = (
         f"The mix '{mix.name}' has the draws of {few:.0f} effective users behind it, and needs "
         f"{FEWEST_USERS} at least."
@@ -76,7 +79,7 @@ def _mix(mix: MixValue) -> dict[str, Any]:
     return {
         "shares": dict(mix.shares),
         "effective_users": few,
-        "refused": None if mix.mean_weight.is_known else refusal,
+        "refused": None if mix.is_known else refusal,
         "mean_weight": _known(mix.mean_weight),
         "values": _numbers(mix.snips),
         "doubly_robust": _numbers(mix.robust),

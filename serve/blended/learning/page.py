@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from blended.experiments.plot_style import GREY, INK, STYLE, WIDTH
 from blended.html import templates
+from blended.learning.learned_document import GRADIENT_STEP, LEFT_OUT
 
 _MINUS = "\N{MINUS SIGN}"
 
@@ -20,7 +21,13 @@ def page(document: Mapping[str, Any]) -> str:
     return (
         templates(Path(__file__).parent, {"signed": _signed, "number": _number})
         .get_template("page.html")
-        .render(document, shown=shown, plot=_plot(document, shown))
+        .render(
+            document,
+            shown=shown,
+            plot=_plot(document, shown),
+            step=GRADIENT_STEP,
+            reasons=LEFT_OUT,
+        )
     )
 
 
@@ -61,5 +68,5 @@ def _number(value: float) -> str:
 
 
 def _signed(value: float) -> str:
-    # Rounding leaves a little where a mix is what was drawn.
-    return f"{round(value, 12):+.3g}".replace("-", _MINUS)
+    # Rounding leaves a little, or a sign before 0, where a mix is what was drawn.
+    return f"{round(value, 12) + 0.0:+.3g}".replace("-", _MINUS)

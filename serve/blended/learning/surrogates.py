@@ -18,8 +18,8 @@ class Agreement:
 
     `cosine` is that of the angle between the two: 1 for the same direction, -1 for the opposite
     one. `low` and `high` are its 2.5 and 97.5 % quantiles over what both may be by their standard
-    errors (normal, taken as independent). `same_sign` is how many
-    components both move the same way.
+    errors (normal, taken as independent), and reach the cosine itself where errors only take from
+    it. `same_sign` is how many components both move the same way.
     """
 
     reward: str
@@ -44,7 +44,8 @@ def agreement(reward: str, direction: Mapping[str, Value], gradient: Gradient) -
     same = int((np.sign(ours[:, 0]) == np.sign(theirs[:, 0])).sum())
     cosine = float(_cosine(ours[None, :, 0], theirs[None, :, 0])[0])
     shown = gradient.outcome.name
-    return Agreement(reward, shown, cosine, float(low), float(high), same, len(names))
+    ends = min(cosine, float(low)), max(cosine, float(high))
+    return Agreement(reward, shown, cosine, *ends, same, len(names))
 
 
 def _cosine(one: Array, other: Array) -> Array:
