@@ -159,7 +159,7 @@ def faults(records: Iterable[ResponseRecord], store: Store) -> list[str]:
 def test_a_component_that_fails_is_no_fault_of_the_journal(store: Store) -> None:
     """It answers less often than the mix draws it, and was drawn as often as it should be."""
     rng = np.random.default_rng(7)
-    failed = {
+    failed: dict[str, Any] = {
         "component": "c",
         "propensity": 0.5,
         "left": ["b", "c"],
