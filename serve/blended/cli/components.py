@@ -85,7 +85,10 @@ def _show(document: Mapping[str, Any]) -> None:
     for arm, found in document["arms"].items():
         heads = ("per response", "mean", f"more than {found['against']}, 95 %", "corrected p")
         title = f"{arm}: {found['responses']:,} responses of {found['users']:,} users"
-        layout.show(console, heads, list(_rows(document, found)), title)
+        if rows := list(_rows(document, found)):
+            layout.show(console, heads, rows, title)
+        else:
+            layout.say(console, title, "bold")
         for fault in found["faults"]:
             layout.say(console, fault, "bold red")
         if found["partial"]:
