@@ -1,18 +1,16 @@
 """`blended experiment components`: what each component does to what comes next."""
 
 import json
-import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing
 from datetime import datetime
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
 
 from blended.cli import layout
+from blended.cli.opened_journal import Address, opened, progress
 from blended.cli.times import past
 from blended.errors import ConfigError
 from blended.learning.decisions import REASONS
@@ -25,10 +23,7 @@ def components(
     against: Annotated[
         str | None, typer.Option(help="The component to compare with; an arm's first without it.")
     ] = None,
-    journal: Annotated[
-        str | None,
-        typer.Option(help="The database, if neither BLENDED_JOURNAL_URL nor this user's own file."),
-    ] = None,
+    journal: Address = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document, no tables.")] = False,
     until: Annotated[
         datetime | None, typer.Option(parser=past, metavar="TIME", help="Now without it.")
@@ -46,13 +41,11 @@ def components(
 def _compared(name: str, against: str | None, url: str | None, now: float) -> dict[str, Any]:
     # These imports take a while; the other commands of `blended` do not need them.
     from blended.experiments import stored_experiments
-    from blended.journal.from_config import open_store
     from blended.learning.components import compare
     from blended.learning.components_document import document
     from blended.learning.reading import read
 
-    with closing(open_store(os.environ, url)) as store:
-        store.open()
+    with opened(url) as store:
         definition = stored_experiments.find(store, name).definition
         arms = [
             arm for arm in definition.arms if sum(p > 0 for p in arm.probabilities.values()) > 1
@@ -60,13 +53,12 @@ def _compared(name: str, against: str | None, url: str | None, now: float) -> di
         if not arms:
             raise ConfigError(f"No arm of '{name}' draws among several components.")
         end = min(now, definition.end + definition.day_s)
-        with Progress(console=Console(stderr=True), transient=True) as progress:
-            task = progress.add_task("reading the journal", total=1.0)
+        with progress() as done:
             decisions = read(
                 store,
                 definition.start,
                 end,
-                lambda done: progress.update(task, completed=done),
+                done,
                 definition.day_s,
                 name,
             )

@@ -1,20 +1,18 @@
 """`blended experiment`: the users' arms, the number of users needed, and the results."""
 
 import json
-import os
 import time
 from collections import Counter
-from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
 
 from blended.cli import components, layout
 from blended.cli import experiment_tables as shown
+from blended.cli.opened_journal import Address, opened, progress
 from blended.cli.times import moment, past
 from blended.config import BlendConfig, Experiment, loading
 from blended.errors import ConfigError, NotEnoughData
@@ -30,10 +28,6 @@ console = Console()
 _MADE_UP = 10_000
 
 Source = Annotated[str, typer.Argument(help="A YAML file, or the name of a preset.")]
-Journal = Annotated[
-    str | None,
-    typer.Option(help="The database, if neither BLENDED_JOURNAL_URL nor this user's own file."),
-]
 
 
 @app.command()
@@ -138,7 +132,7 @@ def plan(
 @app.command()
 def report(
     name: Annotated[str, typer.Argument(help="The experiment.")],
-    journal: Journal = None,
+    journal: Address = None,
     as_json: layout.AsJson = False,
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the report with its plots, too.")
@@ -171,25 +165,15 @@ def _report(name: str, url: str | None, now: float) -> "Report":
     from blended.experiments.analysis import analyse
     from blended.experiments.enrolment import read
     from blended.experiments.report import Report
-    from blended.journal.from_config import open_store
 
-    with closing(open_store(os.environ, url)) as store:
-        store.open()
+    with opened(url) as store:
         known = experiments.find(store, name)
         if now < known.definition.start:
             begins = datetime.fromtimestamp(known.definition.start, UTC)
             raise NotEnoughData(
                 f"The experiment '{name}' begins on {begins:%F %R} UTC; a report needs a day of it."
             )
-        # Progress is printed apart from the requested output.
-        with Progress(console=Console(stderr=True), transient=True) as progress:
-            task = progress.add_task("reading the journal", total=1.0)
-            panel = read(
-                store,
-                known.definition,
-                now,
-                lambda done: progress.update(task, completed=done),
-                known.planned_end,
-            )
+        with progress() as done:
+            panel = read(store, known.definition, now, done, known.planned_end)
         realised = experiments.realised(store, known.definition, panel.end)
     return Report(analyse(panel, now), realised, known.notes)

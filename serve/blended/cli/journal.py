@@ -5,8 +5,7 @@ Only `migrate` makes a database: with a wrong address the others would find an e
 
 import os
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -14,13 +13,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from blended.cli.opened_journal import opened
 from blended.cli.times import past
 from blended.folders import state_dir
 from blended.journal.identity import Identity
 from blended.launch import state
 
 if TYPE_CHECKING:
-    from blended.journal.store import Store
+    pass
 
 app = typer.Typer(help="The journal: a record of every response.", no_args_is_help=True)
 
@@ -65,7 +65,7 @@ def export(
     from blended.journal import export as exporting
 
     end = (until or datetime.now(UTC)).timestamp()
-    with _store(database) as store:
+    with opened(database) as store:
         files = exporting.export(store, since.timestamp(), end, folder, to.value, contents)
     for path, rows in files.items():
         typer.echo(f"{path}: {rows:,} rows")
@@ -92,7 +92,7 @@ def prune(
         raise typer.BadParameter("Give --older-than, --contents-older-than, or both.")
     now = time.time()
     limits = [None if d is None else now - d * _DAY_S for d in (older_than, contents_older_than)]
-    with _store(database) as store:
+    with opened(database) as store:
         gone = store.prune(*limits)
     typer.echo(
         f"Removed {gone.responses:,} responses, {gone.contents:,} contents and {gone.feedback:,} "
@@ -115,18 +115,8 @@ def forget(
     from blended.journal.forgetting import forget_waiting
 
     hashed = Identity(state.journal_secret()).user(user)
-    with _store(database) as store:
+    with opened(database) as store:
         waiting = forget_waiting(spool or state_dir() / "spool", hashed, store.ids_of(hashed))
         typer.echo(f"Deleted {store.forget(hashed):,} responses.")
     if waiting:
         typer.echo(f"{waiting:,} records are on their way to the database; do it again in 10 s.")
-
-
-@contextmanager
-def _store(url: str | None) -> Iterator["Store"]:
-    # These imports take a while; the other commands of `blended` do not need them.
-    from blended.journal.from_config import open_store
-
-    with closing(open_store(os.environ, url)) as store:
-        store.open()
-        yield store

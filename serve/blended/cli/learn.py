@@ -1,18 +1,16 @@
 """`blended learn`: what the draws in the journal tell about other mixes of components."""
 
 import json
-import os
 import time
-from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
 
 from blended.cli import learn_tables as shown
+from blended.cli.opened_journal import Address, opened, progress
 from blended.cli.times import past
 from blended.config import BlendConfig, VllmComponent, loading
 
@@ -43,10 +41,7 @@ def report(
     blend: Annotated[
         str | None, typer.Option(help="The blend's file or preset, for the GPUs of each component.")
     ] = None,
-    journal: Annotated[
-        str | None,
-        typer.Option(help="The database, if neither BLENDED_JOURNAL_URL nor this user's own file."),
-    ] = None,
+    journal: Address = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document, no tables.")] = False,
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the report as a page, too.")
@@ -79,18 +74,15 @@ def _learned(
 ) -> dict[str, Any]:
     # These imports take a while; the other commands of `blended` do not need them.
     from blended.experiments.stored_experiments import simulated
-    from blended.journal.from_config import open_store
     from blended.learning import gradient
     from blended.learning.learned import learn
     from blended.learning.learned_document import document
     from blended.learning.queries import DAY_S
     from blended.learning.reading import read
 
-    with closing(open_store(os.environ, url)) as store:
-        store.open()
-        with Progress(console=Console(stderr=True), transient=True) as progress:
-            task = progress.add_task("reading the journal", total=1.0)
-            decisions = read(store, since, now, lambda done: progress.update(task, completed=done))
+    with opened(url) as store:
+        with progress() as done:
+            decisions = read(store, since, now, done)
         first = gradient.read(store, since, now, decisions.components, DAY_S)
         made_up = simulated(store)
     has_simulated = any(drawing.experiment in made_up for drawing in decisions.drawings)
