@@ -196,9 +196,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.picture and len(options.manifests) == 1:
         parser.error("a picture shows the blend before and after: give OLD and NEW")
     if options.picture and options.picture.suffix != ".svg":
-        parser.error(
-            f"'{options.picture}' is no name of an SVG file, which is drawn; end it in .svg"
-        )
+        parser.error(f"'{options.picture}' is no SVG file; end its name in .svg")
     try:
         edit = _read(options.manifests, options.live)
         found = sentences(edit)
