@@ -9,7 +9,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from blended.config import engine_names, engine_sources, schema
-from tests.config.test_wrong_files import WRONG, Wrong
+from tests.config.wrong_files import WRONG, Wrong
 
 ROOT = Path(__file__).parents[2]
 PRESETS = sorted((ROOT / "serve" / "blended" / "presets").glob("*.yaml"))

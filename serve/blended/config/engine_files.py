@@ -1,16 +1,14 @@
 """What the files of a blend's models say about it, as far as they are on this machine."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, TemplateSyntaxError
 
 from blended.config.blend import BlendConfig
 from blended.config.components import Engine, VllmComponent
 from blended.config.inconsistency import Path as Steps
-from blended.config.model_files import RELATIVE, folder
+from blended.config.model_files import RELATIVE, folder, shape
 
 
 def problems(blend: BlendConfig) -> Iterator[tuple[Steps, str]]:
@@ -51,9 +49,9 @@ def _of_engine(path: Steps, engine: Engine) -> Iterator[tuple[Steps, str]]:
         message = f"'{engine.model}' holds no model (no config.json); give the folder of one"
         yield (*path, "model"), message
         return
-    heads = _heads(found / "config.json")
+    heads = shape(found).get("num_attention_heads")
     size = engine.tensor_parallel_size
-    if heads is not None and heads % size:
+    if isinstance(heads, int) and heads % size:
         message = (
             f"the {heads} attention heads of '{engine.model}' cannot be shared by {size} GPUs; "
             f"write one of {', '.join(str(n) for n in range(1, heads + 1) if heads % n == 0)}"
@@ -89,15 +87,3 @@ def _is_path(field: str, given: str) -> bool:
 
 def _is_missing(given: str, is_path: bool) -> bool:
     return is_path and not Path(given).expanduser().exists()
-
-
-def _heads(file: Path) -> int | None:
-    """The number of attention heads that a model's config.json states."""
-    try:
-        config: Any = json.loads(file.read_text())
-    except (OSError, ValueError):
-        return None
-    for part in (config, config.get("text_config", {})):
-        if isinstance(heads := part.get("num_attention_heads"), int) and heads > 0:
-            return heads
-    return None

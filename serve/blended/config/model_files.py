@@ -46,11 +46,22 @@ def in_folder(folder: Path) -> ModelFiles:
     try:
         files = sorted(folder.glob("*.safetensors"))
         parameters = float(sum(map(_parameters, files))) or None
-        config = folder / "config.json"
-        shape = json.loads(config.read_text()) if config.is_file() else {}
-        return ModelFiles(parameters, _kv_bytes(shape))
+        return ModelFiles(parameters, _kv_bytes(shape(folder)))
     except (OSError, ValueError, KeyError, TypeError):
         return ModelFiles()
+
+
+def shape(folder: Path) -> Mapping[str, Any]:
+    """The fields of a model's config.json that describe its layers; empty if they cannot be read.
+
+    A model of texts and images has them in a part of it.
+    """
+    try:
+        config = json.loads((folder / "config.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    found = config.get("text_config", config) if isinstance(config, Mapping) else {}
+    return found if isinstance(found, Mapping) else {}
 
 
 def _parameters(file: Path) -> int:
@@ -60,12 +71,11 @@ def _parameters(file: Path) -> int:
     return sum(math.prod(t["shape"]) for name, t in header.items() if name != "__metadata__")
 
 
-def _kv_bytes(config: Mapping[str, Any]) -> float | None:
+def _kv_bytes(shape: Mapping[str, Any]) -> float | None:
     """Keys and values of every layer and head, in 16 bits.
 
     Layers with a sliding window count like the others, so that it is an upper bound.
     """
-    shape = config.get("text_config", config)
     layers, heads = shape.get("num_hidden_layers"), shape.get("num_attention_heads")
     if not layers or not heads:
         return None

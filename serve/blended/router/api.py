@@ -89,20 +89,23 @@ class Api:
         return Gate(app, lambda: self.access, self._on_refusal)
 
     def routes(self) -> list[Route]:
-        """One for each endpoint of the table in `endpoints`, and one for a slash behind models."""
+        """One for each endpoint of the table in `endpoints`, and one for a slash behind models.
+
+        They are tried in this order, so that those of most requests come first.
+        """
         kept = JournalRoutes(self._ready, lambda: self.journal)
         return [
+            self._generating("/v1/chat/completions", operations.CHATS),
+            self._generating("/v1/responses", operations.RESPONSES),
+            self._generating("/v1/messages", operations.MESSAGES),
+            self._generating("/v1/completions", operations.TEXTS),
+            Route("/v1/messages/count_tokens", self._count_tokens, methods=["POST"]),
             *(Route(path, self._health) for path in sorted(OPEN)),
             Route("/version", self._version),
             Route("/openapi.json", self._openapi),
             Route("/v1/models", self._models),
             Route("/v1/models/", self._models),
             Route("/v1/models/{model}", self._model),
-            self._generating("/v1/chat/completions", operations.CHATS),
-            self._generating("/v1/completions", operations.TEXTS),
-            self._generating("/v1/responses", operations.RESPONSES),
-            self._generating("/v1/messages", operations.MESSAGES),
-            Route("/v1/messages/count_tokens", self._count_tokens, methods=["POST"]),
             Route("/v1/feedback", kept.feedback, methods=["POST"]),
             Route("/v1/records/{response}", kept.record),
         ]
@@ -169,7 +172,8 @@ class Api:
         asked = await _asked(blend, request, operation)
         inquiry = self._inquiry(blend, request, operation, asked, timing.started_at)
         payload = inquiry.payload
-        charge = await access.limiter.charge(key, cost.at_most(inquiry))
+        is_limited = key.tokens_per_minute is not None
+        charge = await access.limiter.charge(key, cost.at_most(inquiry) if is_limited else 0)
         try:
             inquiry = await self.look_ahead.taken(access.store, inquiry, request.headers)
         except asyncio.CancelledError:  # Ray Serve cancels a request whose client has left

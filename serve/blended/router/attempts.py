@@ -84,7 +84,7 @@ async def answered(
                 _log(upstream, exc)
                 attempts.failures.append(_failure(upstream, choice, exc))
                 if exc.reason == "full":
-                    availability.full(upstream)
+                    availability.declined(upstream)
                 if exc.reason not in ("full", "broken"):
                     availability.failed(upstream)
                 continue

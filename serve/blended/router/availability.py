@@ -14,8 +14,8 @@ from blended.router.blend import Upstream
 
 logger = logging.getLogger(__name__)
 
-# A component that took no more requests is left in peace for so long.
-_FULL_S = 10.0
+# A component that took no more is given no work that nobody waits for, for so long.
+_PAUSE_S = 10.0
 
 
 class Availability:
@@ -28,7 +28,7 @@ class Availability:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._full_at = dict[str, float]()
+        self._declined_at = dict[str, float]()
         self._out: set[str] = set()
         self._failures: dict[str, int] = {}
         self._waiting: defaultdict[str, set[asyncio.Timeout]] = defaultdict(set)
@@ -48,20 +48,20 @@ class Availability:
         if failures >= upstream.health.failures:
             self._leave(upstream, f"{failures} responses in a row failed")
 
-    def full(self, upstream: Upstream) -> None:
+    def declined(self, upstream: Upstream) -> None:
         """Record that a component took no more requests, or no work that nobody waits for."""
-        self._full_at[upstream.id] = self._clock()
+        self._declined_at[upstream.id] = self._clock()
 
     def is_idle(self, upstream: Upstream, waiting: int) -> bool:
         """Whether a component may get work that nobody waits for.
 
-        It is available, was not `full` lately, and fewer than `waiting` requests of this
+        It is available, has not `declined` lately, and fewer than `waiting` requests of this
         router replica wait for it.
         """
-        full_at = self._full_at.get(upstream.id)
-        is_full = full_at is not None and self._clock() - full_at < _FULL_S
+        full_at = self._declined_at.get(upstream.id)
+        has_declined = full_at is not None and self._clock() - full_at < _PAUSE_S
         is_out = upstream.id in self._out
-        return not is_out and not is_full and len(self._waiting[upstream.id]) < waiting
+        return not is_out and not has_declined and len(self._waiting[upstream.id]) < waiting
 
     def checked(self, upstream: Upstream, alive: bool) -> None:
         """Record a health check."""

@@ -30,7 +30,7 @@ def at_most(inquiry: Inquiry) -> int:
 
 def prompt_at_most(inquiry: Inquiry) -> int:
     """The request's tokens, at most as many as the largest context holds."""
-    contexts = [upstream.context_tokens for upstream in inquiry.possible()]
+    contexts = [upstream.context_tokens for upstream in inquiry.possible]
     bounds = [context for context in contexts if context is not None]
     asked = inquiry.prompt_tokens
     return min(asked, max(bounds)) if bounds and len(bounds) == len(contexts) else asked
@@ -38,7 +38,7 @@ def prompt_at_most(inquiry: Inquiry) -> int:
 
 def completion_at_most(inquiry: Inquiry) -> int:
     """The tokens of the longest response that any component may give, over all choices."""
-    return max(most_tokens(inquiry.payload, u.sampling) for u in inquiry.possible())
+    return max(most_tokens(inquiry.payload, u.sampling) for u in inquiry.possible)
 
 
 def spent(ending: Ending) -> int:

@@ -44,14 +44,13 @@ class Inquiry:
     """A checked request of a client, with everything on which the choice of a component depends.
 
     `nonce` keys the draw: a new one for each request, a repeated one, or that which was drawn
-    `ahead`. `user` is the user that
-    the client named, by their hash in the journal, and `assignment` the user's arm if it decides
-    this request. `needs` are the capabilities that it needs. `distribution` is that of the arm or
-    of the blend among the components that have them, by the seats of the conversation if it has
-    any, or gives probability 1 to the component that the client named; `reserve` is the same
-    without seats. `request_id` comes from the client or the proxy in front;
-    `response_id` identifies the response to the client. `prompt_tokens` is an estimate from the
-    request; `size_bytes` is the size of its body.
+    `ahead`. `user` is the user that the client named, by their hash in the journal, and
+    `assignment` the user's arm if it decides this request. `needs` are the capabilities that it
+    needs. `distribution` is that of the arm or of the blend among the components that have them, by
+    the seats of the conversation if it has any, or gives probability 1 to the component that the
+    client named; `reserve` is the same without seats. `request_id` comes from the client or the
+    proxy in front; `response_id` identifies the response to the client. `prompt_tokens` is an
+    estimate from the request; `size_bytes` is the size of its body.
     """
 
     blend: Blend
@@ -77,6 +76,7 @@ class Inquiry:
         seed = self.blend.config.selection.seed
         return selection.uniform(seed, self.turn.conversation, self.turn.number, nonce)
 
+    @cached_property
     def possible(self) -> list[Upstream]:
         """The components that may answer this request."""
         chances = self.reserve.by_component

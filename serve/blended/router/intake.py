@@ -68,7 +68,7 @@ def _response_id(identity: Identity | None, prefix: str, started_at: float, key_
 
 def _check_possible(inquiry: Inquiry) -> None:
     """Refuse what some component that may be drawn would not keep."""
-    payload, possible = inquiry.payload, inquiry.possible()
+    payload, possible = inquiry.payload, inquiry.possible
     fields.check_passed(payload, FIELDS[inquiry.path], [u.passthrough for u in possible])
     requests.check_choices(payload, [u.sampling.n for u in possible])
     remote_dialects.check(payload, possible)

@@ -141,7 +141,7 @@ def looks_ahead(inquiry: Inquiry) -> bool:
     if not config.selection.look_ahead or inquiry.path != CHAT:
         return False
     is_of_blend = inquiry.payload.get("model") == config.name
-    return is_of_blend and any(upstream.reads_ahead for upstream in inquiry.possible())
+    return is_of_blend and any(upstream.reads_ahead for upstream in inquiry.possible)
 
 
 def _continues(ending: Ending) -> bool:

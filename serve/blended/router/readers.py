@@ -61,7 +61,7 @@ class Readers:
                     self._count(component, "tokens", _computed(answer))
         except (Unanswered, ApiError) as exc:
             if isinstance(exc, Unanswered):
-                self._availability.full(upstream)
+                self._availability.declined(upstream)
             self._count(component, "dropped", 1)
 
     @contextmanager

@@ -22,7 +22,7 @@ class SelectionDistribution:
     components: tuple[str, ...]
     probabilities: tuple[float, ...]
 
-    @property
+    @cached_property
     def by_component(self) -> dict[str, float]:
         """The probabilities by component."""
         return dict(zip(self.components, self.probabilities, strict=True))

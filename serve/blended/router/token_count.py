@@ -17,7 +17,7 @@ async def counted(session: aiohttp.ClientSession, inquiry: Inquiry) -> int:
     is the answer, because any of them may get the request. Where no component can count, the answer
     is the router's estimate, which is too high for most vocabularies.
     """
-    counting = [upstream for upstream in inquiry.possible() if upstream.tokenize_url is not None]
+    counting = [upstream for upstream in inquiry.possible if upstream.tokenize_url is not None]
     if not counting:
         return inquiry.prompt_tokens
     return max(await asyncio.gather(*(_count(session, inquiry, one) for one in counting)))

@@ -2,111 +2,29 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
-from blended.autoscaling.policy import replicas
 from blended.config import gpu_shares
 from blended.config.loading import load
 from cluster.capacity import plan, profile_files
 from cluster.capacity.queueing import (
     ComponentQueue,
-    Curve,
-    Lengths,
-    LinearTime,
     ServiceLevel,
-    Spread,
-    SteadyState,
 )
-from cluster.manifests import Document
-from loadtests.studies.plans import cases
+from tests.cluster.capacity.sites import (
+    BLEND,
+    LENGTHS,
+    LEVEL,
+    curve,
+    furnished,
+    planned,
+    profile,
+    run,
+)
 
 ROOT = Path(__file__).parents[3]
-
-BLEND = """\
-# The blend of this test.
-name: pair
-components:
-  - id: small          # one GPU
-    kind: vllm
-    engine: {model: e/small, accelerator: L40S}
-    replicas: &few {min: 1, max: 2}
-  - id: large          # two GPUs
-    kind: vllm
-    engine: {model: e/large, accelerator: H100, tensor_parallel_size: 2}
-    replicas: *few
-  - {id: far, kind: remote, base_url: "https://api.example.com/v1", model: m}
-selection:
-  weights: {small: 2, large: 1, far: 1}
-"""
-LENGTHS = Lengths(200, 100)
-LEVEL = ("--prompt", "200", "--response", "100", "--ttft", "0.8", "--itl", "0.06")
-
-
-def curve(slow: float) -> Curve:
-    """What the points of `profile` lie on."""
-    return Curve(
-        ttft=LinearTime(0.05 * slow, 0.005 * slow, 0.0002 * slow),
-        ttft_p99=LinearTime(0.08 * slow, 0.008 * slow, 0.0003 * slow),
-        itl=LinearTime(0.01 * slow, 0.0005 * slow),
-        itl_p99=LinearTime(0.012 * slow, 0.0006 * slow),
-        most=64,
-    )
-
-
-def profile(component: Any, slow: float = 1) -> Document:
-    """A profile whose points lie on a curve."""
-    found = curve(slow)
-    points = [
-        {
-            "running": running,
-            "prompt": prompt,
-            "response": 100,
-            "responses": 50,
-            "ttft_s": {
-                "mean": found.ttft.at(running, prompt),
-                "p99": found.ttft_p99.at(running, prompt),
-            },
-            "itl_s": {
-                "mean": found.itl.at(running, prompt),
-                "p99": found.itl_p99.at(running, prompt),
-            },
-            "per_s": running / found.response_s(running, Lengths(prompt, 100)),
-        }
-        for running in (1, 8, 64)
-        for prompt in (100.0, 300.0)
-    ]
-    serves = profile_files.served(component)
-    return {"component": component.id, "made_by": {}, "serves": serves, "points": points}
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Path:
-    """A folder with the blend and the profiles of its components."""
-    return furnished(tmp_path, BLEND)
-
-
-def furnished(folder: Path, blend: str) -> Path:
-    """The folder with such a blend in it, and with profiles."""
-    (folder / "blend.yaml").write_text(blend)
-    small, large, _ = load(str(folder / "blend.yaml")).components
-    for component, slow in ((small, 1.0), (large, 2.0)):
-        (folder / f"{component.id}.json").write_text(json.dumps(profile(component, slow)))
-    return folder
-
-
-def run(site: Path, *options: str) -> int:
-    """The command, on the blend and profiles of a site."""
-    return plan.main([str(site / "blend.yaml"), "--profiles", str(site), *LEVEL, *options])
-
-
-def planned(site: Path, capsys: pytest.CaptureFixture[str], *options: str) -> Document:
-    """Its JSON."""
-    assert run(site, "--json", *options) == 0
-    found: Document = json.loads(capsys.readouterr().out)
-    return found
 
 
 def test_a_profile_gives_back_the_curve_that_it_lies_on(site: Path) -> None:
@@ -332,87 +250,6 @@ def test_a_preset_is_not_written(site: Path, capsys: pytest.CaptureFixture[str])
 
     assert plan.main(options) == 2
     assert "'demo' is a preset; copy it to a file" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("spread", ["least", "hash"])
-def test_a_large_rate_takes_few_steps(spread: Spread) -> None:
-    """Of thousands of numbers of replicas some dozens are looked at, from the fluid limit on."""
-    counts: list[int] = []
-
-    class Counting(ComponentQueue):
-        def load(self, rate: float, replicas: int) -> SteadyState:
-            counts.append(replicas)
-            return super().load(rate, replicas)
-
-    queue = Counting(curve(1), LENGTHS, ServiceLevel(0.8, 0.06), spread)
-    found = queue.replicas(100_000)
-
-    assert found > 2_000
-    assert len(counts) < 60
-    assert queue.load(100_000, found).missed <= 0.01 < queue.load(100_000, found - 1).missed
-
-
-def test_capacity_ends_where_another_replica_adds_what_the_last_one_did(
-    site: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Autoscaling goes on by the last step, and asks for hardly more replicas than planned."""
-    for found in planned(site, capsys, "--rate", "5000")["components"].values():
-        assert len(found["capacity"]) == 101 < found["max_replicas"]
-        by_policy = replicas(found["rate"], found["capacity"])
-        assert found["max_replicas"] <= by_policy <= 1.002 * found["max_replicas"]
-
-
-def test_the_verified_plans_are_what_they_were() -> None:
-    """The numbers of replicas with which ten service levels were measured."""
-    blend, demands = cases.read()
-    curves = cases.curves(blend)
-    runs = json.loads((ROOT / "loadtests/results/plans.json").read_text())["runs"]
-    measured = [run["replicas"] for run in runs if not run["is_fewer"]]
-    found = [cases.expect(blend, case, curves).replicas(is_fewer=False) for case in demands]
-
-    assert len(measured) == 10
-    assert found == measured
-
-
-def test_a_plan_that_takes_a_while_says_what_it_does(capsys: pytest.CaptureFixture[str]) -> None:
-    """Nothing within two seconds."""
-    clock = iter([0.0, 1.9, 2.1])
-    progress = plan.Progress(lambda: next(clock))
-    for what in ("component 'a', 1 of 2", "component 'b', 2 of 2"):
-        progress(what)
-
-    assert capsys.readouterr().err == "Planning component 'b', 2 of 2 …\n"
-
-
-DAY = ",".join(["4"] * 16 + ["40"] * 8)
-
-
-@pytest.mark.parametrize(("name", "begins"), [("day.svg", b"<?xml"), ("day.png", b"\x89PNG")])
-def test_a_day_is_drawn(site: Path, name: str, begins: bytes) -> None:
-    """The rate, and a line for each component with its fewest and most replicas."""
-    assert run(site, "--rate", DAY, "--picture", str(site / name)) == 0
-    picture = (site / name).read_bytes()
-
-    assert picture.startswith(begins)
-    if name.endswith("svg"):
-        text = picture.decode()
-        for words in ("pair: responses per second", "small, 2 to ", "large, ", "GPUs at the peak"):
-            assert words in text
-
-
-@pytest.mark.parametrize(
-    ("options", "expected"),
-    [
-        (("--rate", "5", "--picture", "x.svg"), "give --rate with 24 numbers and commas"),
-        (("--rate", DAY, "--picture", "x.doc"), "name a file ending in .svg or .png"),
-    ],
-)
-def test_what_cannot_be_drawn_is_refused(
-    site: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], expected: str
-) -> None:
-    """With the remedy."""
-    assert run(site, *options) == 2
-    assert expected in capsys.readouterr().err
 
 
 SHARED = BLEND.replace("L40S}", "H100, gpu_fraction: 0.3, replica_group: card}").replace(
