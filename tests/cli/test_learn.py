@@ -86,18 +86,18 @@ def test_it_is_read_on_the_terminal(journal: str) -> None:
 
 
 def test_engine_seconds_count_the_gpus_of_a_blend(journal: str, tmp_path: Path) -> None:
-    """Of one replica of each component, two for the first."""
+    """Of one replica of each component: two, a share of one, and none, which counts as one."""
     blend = tmp_path / "blend.yaml"
     engine = "engine: {model: a/b, accelerator: L40S, max_model_len: 1024"
     blend.write_text(
         "name: friends\ncomponents:\n"
         f"  - {{id: one, kind: vllm, {engine}, tensor_parallel_size: 2}}}}\n"
-        f"  - {{id: two, kind: vllm, {engine}}}}}\n"
+        f"  - {{id: two, kind: vllm, {engine}, gpu_fraction: 0.3}}}}\n"
         "  - {id: three, kind: simulated}\n"
     )
     without, with_gpus = reported(journal), reported(journal, "--blend", str(blend))
 
-    for name, factor in {"one alone": 2, "two alone": 1, "three alone": 1}.items():
+    for name, factor in {"one alone": 2, "two alone": 0.3, "three alone": 1}.items():
         seconds = [found["mixes"][name]["engine_s"]["value"] for found in (without, with_gpus)]
         assert seconds[1] == pytest.approx(factor * seconds[0])
 

@@ -1,6 +1,5 @@
 """`blended experiment components`: what each component does to what comes next."""
 
-import json
 import time
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -24,7 +23,7 @@ def components(
         str | None, typer.Option(help="The component to compare with; an arm's first without it.")
     ] = None,
     journal: Address = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document, no tables.")] = False,
+    as_json: layout.AsJson = False,
     until: Annotated[
         datetime | None, typer.Option(parser=past, metavar="TIME", help="Now without it.")
     ] = None,
@@ -33,7 +32,7 @@ def components(
     now = time.time() if until is None else until.timestamp()
     found = _compared(name, against, journal, now)
     if as_json:
-        typer.echo(json.dumps(found))
+        layout.show_json(found)
         return
     _show(found)
 
@@ -54,14 +53,7 @@ def _compared(name: str, against: str | None, url: str | None, now: float) -> di
             raise ConfigError(f"No arm of '{name}' draws among several components.")
         end = min(now, definition.end + definition.day_s)
         with progress() as done:
-            decisions = read(
-                store,
-                definition.start,
-                end,
-                done,
-                definition.day_s,
-                name,
-            )
+            decisions = read(store, definition.start, end, done, definition.day_s, name)
     compared = [compare(decisions, arm.id, arm.probabilities, against) for arm in arms]
     return document(definition, compared, decisions.left_out, end - definition.day_s)
 

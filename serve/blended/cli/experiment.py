@@ -1,6 +1,5 @@
 """`blended experiment`: the users' arms, the number of users needed, and the results."""
 
-import json
 import time
 from collections import Counter
 from datetime import UTC, datetime
@@ -153,7 +152,7 @@ def report(
 
         write(html, page(found))
     if as_json:
-        typer.echo(json.dumps(found))
+        layout.show_json(found)
         return
     experiment_report.show(console, found)
     if html is not None:

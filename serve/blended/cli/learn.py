@@ -1,6 +1,5 @@
 """`blended learn`: what the draws in the journal tell about other mixes of components."""
 
-import json
 import time
 from datetime import datetime
 from pathlib import Path
@@ -9,10 +8,11 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from blended.cli import layout
 from blended.cli import learn_tables as shown
 from blended.cli.opened_journal import Address, opened, progress
 from blended.cli.times import past
-from blended.config import BlendConfig, VllmComponent, loading
+from blended.config import BlendConfig, loading
 
 app = typer.Typer(
     help="What the journal tells about other mixes of components.", no_args_is_help=True
@@ -42,7 +42,7 @@ def report(
         str | None, typer.Option(help="The blend's file or preset, for the GPUs of each component.")
     ] = None,
     journal: Address = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document, no tables.")] = False,
+    as_json: layout.AsJson = False,
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the report as a page, too.")
     ] = None,
@@ -58,7 +58,7 @@ def report(
 
         write(html, page(found))
     if as_json:
-        typer.echo(json.dumps(found))
+        layout.show_json(found)
         return
     shown.show(console, found)
     if html is not None:
@@ -67,7 +67,7 @@ def report(
 
 def _learned(
     mixes: dict[str, dict[str, float]],
-    gpus: dict[str, int] | None,
+    gpus: dict[str, float] | None,
     since: float,
     now: float,
     url: str | None,
@@ -107,10 +107,5 @@ def _mix(text: str) -> dict[str, float]:
     return shares
 
 
-def _gpus(blend: BlendConfig) -> dict[str, int]:
-    engines = {c.id: c.engine for c in blend.components if isinstance(c, VllmComponent)}
-    return {
-        name: engine.tensor_parallel_size
-        for name, engine in engines.items()
-        if engine.accelerator != "cpu"
-    }
+def _gpus(blend: BlendConfig) -> dict[str, float]:
+    return {name: hardware.gpus for name, hardware in blend.hardware.items() if hardware.gpus}

@@ -72,12 +72,12 @@ def learn(
     decisions: Decisions,
     first: FirstDays,
     mixes: Mapping[str, Mix],
-    gpus: Mapping[str, int] | None = None,
+    gpus: Mapping[str, float] | None = None,
 ) -> Learned:
     """Everything from the decisions and the first days of users.
 
     `mixes` are looked at beside the uniform one and each component alone. `gpus` are those of one
-    replica of a component.
+    replica of a component, or its share of one; a component that has none counts as one.
 
     Raises:
         NotEnoughData: no response was drawn among several components and answered.
@@ -151,9 +151,9 @@ def _shares(decisions: Decisions) -> dict[str, float]:
     }
 
 
-def _priced(decisions: Decisions, gpus: Mapping[str, int]) -> Decisions:
+def _priced(decisions: Decisions, gpus: Mapping[str, float]) -> Decisions:
     """With engine seconds times the GPUs of a replica of the component that answered."""
-    factors = np.array([max(1, gpus.get(d.component or "", 1)) for d in decisions.drawings])
+    factors = np.array([gpus.get(d.component or "", 1.0) for d in decisions.drawings])
     sums = decisions.sums.copy()
     sums[:, SUMS.index(COST.name)] *= factors[decisions.drawing]
     return replace(decisions, sums=sums)
