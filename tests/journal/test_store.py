@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pytest
@@ -314,6 +315,22 @@ def test_a_database_that_others_write_to_is_unavailable(url: str, opened: Opened
     with other._database.writing():
         assert store.find(response().response_id, response().started_at)
     store.add([response(2)])
+
+
+def test_a_file_that_another_process_begins_is_opened_after_it(
+    tmp_path: Path, opened: Opened
+) -> None:
+    """SQLite refuses at once to begin a log beside somebody's first write."""
+    other = sqlite3.connect(tmp_path / "new.db", check_same_thread=False, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    ends = Timer(0.3, other.close)
+    ends.start()
+
+    store = opened(f"sqlite:///{tmp_path / 'new.db'}")
+    store.migrate()
+    ends.join()
+
+    assert count(store, responses) == 0
 
 
 def test_a_lost_connection_is_replaced(postgresql: str, opened: Opened) -> None:

@@ -1,5 +1,7 @@
 """Connections to the journal's database, SQLite or PostgreSQL, and their errors."""
 
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +22,7 @@ from blended.errors import BlendedError, ConfigError
 from blended.journal.sqlite_file import Identity, SqliteFile
 
 _CONNECT_S, _SILENCE_S = 5, 10
+_RETRY_S = 0.01
 _WRITES = "blended_writes"
 # Where a connection's entry in the pool keeps what it has opened.
 _IDENTITY, _FILES = "blended_identity", "blended_files"
@@ -195,7 +198,7 @@ def _sqlite(address: URL, patience_s: float, file: SqliteFile) -> Engine:
     def prepare(connection: Any, entry: Any) -> None:
         connection.isolation_level = None  # transactions begin below, not in the driver
         for setting in (*_SETTINGS, "schema_version"):
-            connection.execute(f"PRAGMA {setting}").fetchall()
+            _set(connection, setting, time.monotonic() + patience_s)
         entry.info[_FILES] = file.files(entry.info[_IDENTITY])
 
     @event.listens_for(engine, "checkout")
@@ -210,6 +213,18 @@ def _sqlite(address: URL, patience_s: float, file: SqliteFile) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def _set(connection: sqlite3.Connection, setting: str, give_up_at: float) -> None:
+    # SQLite itself does not wait for others that open the file before it begins a log.
+    while True:
+        try:
+            connection.execute(f"PRAGMA {setting}").fetchall()
+            return
+        except sqlite3.OperationalError as exc:
+            if exc.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > give_up_at:
+                raise
+            time.sleep(_RETRY_S)
 
 
 def _is_refusal(exc: Exception) -> bool:
