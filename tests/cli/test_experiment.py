@@ -79,8 +79,8 @@ def test_a_preview_shows_who_gets_what(blend: Path, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("at", "said"),
     [
-        ("2026-11-30", "'try' enrols nobody at 2026-11-30 00:00 UTC: begins on 2026-12-01 00:00"),
-        ("2026-12-31", "'try' enrols nobody at 2026-12-31 00:00 UTC: ended on 2026-12-31 00:00 "),
+        ("2026-11-30", "'try' enrols nobody at 2026-11-30 00:00 UTC: it begins on 2026-12-01"),
+        ("2026-12-31", "'try' enrols nobody at 2026-12-31 00:00 UTC: it ended on 2026-12-31"),
         ("2026-12-05", "No experiment enrols the 10.0% of all users in the holdout."),
     ],
 )

@@ -10,7 +10,7 @@ from blended.experiments.assignment import is_held_out, is_in_slice
 def of_everybody(experiments: Iterable[Experiment], holdout: float, at: float) -> list[str]:
     """A sentence for each experiment that does not run at a time, in Unix seconds."""
     sentences = [
-        f"'{e.name}' enrols nobody at {_shown(at)}: {reason}."
+        f"'{e.name}' enrols nobody at {_shown(at)}: it {reason}."
         for e in experiments
         if (reason := _not_running(e, at))
     ]
