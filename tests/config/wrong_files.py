@@ -291,10 +291,6 @@ WRONG = {
         "sampling: {temperature: {min: -1}}",
         "sampling.temperature: min -1 is too low; write 0 or more",
     ),
-    "a response as long as the context": simulated(
-        "context_tokens: 1024, sampling: {max_tokens: {max: 1024}}",
-        "sampling.max_tokens: max 1024 leaves no token of the context of 1024 for the prompt",
-    ),
     "capacity of the router": service(
         "router: {replicas: {capacity: [1]}}",
         "router.replicas.capacity: a list is not valid: it cannot be set here; remove the key",

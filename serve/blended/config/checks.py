@@ -93,7 +93,6 @@ def _bounds(index: int, component: Mapping[str, Any]) -> Iterator[Inconsistency]
     sampling = component.get("sampling")
     if not isinstance(sampling, Mapping):
         return
-    context = _context(component)
     for name, stated in sampling.items():
         bound = {"default": stated} if is_number(stated) else stated
         if not isinstance(bound, Mapping):
@@ -102,8 +101,6 @@ def _bounds(index: int, component: Mapping[str, Any]) -> Iterator[Inconsistency]
         given = [(key, bound[key]) for key in keys if is_number(bound.get(key))]
         path = ("components", index, "sampling", str(name))
         yield from _outside(path, dict(given), *_RANGES.get(str(name), (-inf, inf)))
-        if name == "max_tokens":
-            yield from _no_room(path, dict(given), context)
         for (low, a), (high, b) in pairwise(given):
             if a > b:
                 message = f"{low} {a} is above {high} {b}; keep min <= default <= max"
@@ -119,24 +116,6 @@ def _outside(
             yield path, value, error(f"{key} {value} is too low; write {lowest} or more")
         elif value > highest:
             yield path, value, error(f"{key} {value} is too high; write {highest} or less")
-
-
-def _context(component: Mapping[str, Any]) -> float:
-    """The tokens of prompt and response together; infinite where they are not stated."""
-    engine = component.get("engine")
-    stated = engine.get("max_model_len") if isinstance(engine, Mapping) else None
-    context = component.get("context_tokens", stated)
-    return context if is_number(context) else inf
-
-
-def _no_room(path: Path, given: Mapping[str, float], context: float) -> Iterator[Inconsistency]:
-    for key, tokens in given.items():
-        if tokens >= context:
-            message = (
-                f"{key} {tokens} leaves no token of the context of {context} for the prompt; "
-                "write less"
-            )
-            yield path, tokens, error(message)
 
 
 def _replicas(path: Path, given: Any, defaults: Replicas) -> Iterator[Inconsistency]:
