@@ -1,0 +1,228 @@
+"""What a reward model has to show before it is kept, on users that it was not fitted to.
+
+    gates = judge(Scored.of(pairs, scores))
+    all(gate.passed for gate in gates)
+
+Users are the unit of all errors. Intervals are of 95 %, for one look.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blended.experiments.moments import Moments
+from blended.learning.estimates import Value, ratio
+from blended.reward.examples import Pair
+from blended.reward.features import length
+
+# The lower end of the interval of the AUC within components.
+LEAST_AUC = 0.52
+MOST_LENGTH = 0.2
+# How far the share of pairs that go as the scores say may be from the expected one.
+MOST_MISS = 0.05
+# How far a week's mean score may be from that of all, in standard deviations of scores.
+MOST_DRIFT = 0.3
+_WEEK_S = 7 * 86_400.0
+_Z = 1.96
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One figure, with its interval if it has one, and whether it is good enough."""
+
+    name: str
+    value: float | None
+    low: float | None
+    high: float | None
+    passed: bool
+    sentence: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Pairs of a journal with their scores, all of shape (n,); users and components as numbers.
+
+    `component` is that of both answers, or -1 where there are two. `gain` is the score of the kept
+    answer minus that of the rejected one, `longer` the same of words, `mean` the mean score.
+    """
+
+    user: NDArray[np.int64]
+    component: NDArray[np.int64]
+    components: tuple[str, ...]
+    gain: Floats
+    longer: Floats
+    mean: Floats
+    week: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, pairs: Sequence[Pair], scores: NDArray[Any]) -> "Scored":
+        """From the scores of the rejected and the kept answers, shape (n, 2)."""
+        _, user = np.unique([pair.user for pair in pairs], return_inverse=True)
+        components = tuple(sorted({pair.kept.component for pair in pairs}))
+        both = [components.index(p.kept.component) if p.is_within else -1 for p in pairs]
+        words = [[length(answer.text) for answer in (p.rejected, p.kept)] for p in pairs]
+        at = np.array([pair.at for pair in pairs])
+        return cls(
+            user,
+            np.array(both, dtype=np.int64),
+            components,
+            np.asarray(scores[:, 1] - scores[:, 0], dtype=float),
+            np.array([kept - rejected for rejected, kept in words], dtype=float),
+            np.asarray(scores.mean(axis=1), dtype=float),
+            ((at - at.min()) // _WEEK_S).astype(np.int64),
+        )
+
+    @property
+    def won(self) -> Floats:
+        """1 where the kept answer has the higher score, 0 where the other has, 1/2 for a tie."""
+        return (np.sign(self.gain) + 1) / 2
+
+    def mean_of(self, values: Floats, rows: NDArray[np.bool_]) -> Value:
+        """The mean of the chosen pairs' values, with users as clusters."""
+        users, place = np.unique(self.user[rows], return_inverse=True)
+        sums = np.bincount(place, values[rows], len(users)), np.bincount(place, None, len(users))
+        return ratio(Moments.of(("sum", "pairs"), np.column_stack(sums)), "sum", "pairs")
+
+
+def judge(scored: Scored) -> tuple[Gate, ...]:
+    """All gates, in the order in which people should read them."""
+    within = scored.component >= 0
+    return (
+        _auc_within(scored, within),
+        _auc_overall(scored),
+        _length(scored, within),
+        _calibration(scored),
+        _drift(scored),
+    )
+
+
+def _auc_within(scored: Scored, within: NDArray[np.bool_]) -> Gate:
+    name = "auc_within_component"
+    found = scored.mean_of(scored.won, within)
+    if not found.is_known:
+        return _unknown(
+            name,
+            f"Only {found.users} users have kept one answer of a component and rejected another "
+            "one of it to the same history; 20 are needed.",
+        )
+    low, high = found.interval(always_valid=False)
+    passed = low >= LEAST_AUC
+    end = (
+        "It tells good answers of one component from bad ones."
+        if passed
+        else f"The lower end of its interval must be {LEAST_AUC} or more: this model knows at best "
+        "who wrote an answer, not which answer is good."
+    )
+    return Gate(
+        name,
+        found.value,
+        low,
+        high,
+        passed,
+        f"Of two answers of one component to one history, the kept one has the higher score in "
+        f"{found.value:.1%} of {within.sum():,} pairs. {end}",
+    )
+
+
+def _auc_overall(scored: Scored) -> Gate:
+    """For contrast: a model that knows only who wrote an answer may be good at this."""
+    found = scored.mean_of(scored.won, np.ones(len(scored.gain), dtype=bool))
+    low, high = found.interval(always_valid=False)
+    return Gate(
+        "auc_overall",
+        found.value,
+        low,
+        high,
+        True,
+        f"Whichever components wrote them, it is {found.value:.1%} of {len(scored.gain):,} pairs; "
+        "nothing depends on this figure.",
+    )
+
+
+def _length(scored: Scored, within: NDArray[np.bool_]) -> Gate:
+    """The correlation of both differences in a pair: about 0, as the order of a pair is nothing."""
+    gain, longer = scored.gain[within], scored.longer[within]
+    size = float(np.sqrt((gain**2).sum() * (longer**2).sum()))
+    found = float((gain * longer).sum()) / size if size else 0.0
+    passed = abs(found) < MOST_LENGTH
+    end = (
+        "" if passed else f"; it must be less than {MOST_LENGTH}, else the model chooses by length"
+    )
+    return Gate(
+        "length",
+        found,
+        None,
+        None,
+        passed,
+        f"Between two answers of one component, the differences in score and in words have a "
+        f"correlation of {found:+.2f}{end}.",
+    )
+
+
+def _calibration(scored: Scored) -> Gate:
+    """The higher score should win as often as the difference says: 1 / (1 + exp(-|difference|))."""
+    expected = 1 / (1 + np.exp(-np.abs(scored.gain)))
+    missed = {
+        name: scored.mean_of(scored.won - expected, scored.component == place)
+        for place, name in enumerate(scored.components)
+    }
+    known = {name: value for name, value in missed.items() if value.is_known}
+    if not known:
+        return _unknown("calibration", "No component has enough users with such pairs.")
+    worst, value = max(known.items(), key=lambda item: abs(item[1].value) - _Z * item[1].se)
+    low, high = value.interval(always_valid=False)
+    passed = low <= MOST_MISS and high >= -MOST_MISS
+    end = "" if passed else f"; {MOST_MISS * 100:.0f} points at most are right"
+    return Gate(
+        "calibration",
+        value.value,
+        low,
+        high,
+        passed,
+        f"The answer with the higher score is kept {value.value * 100:+.1f} points more often than "
+        f"the scores say, of '{worst}', the worst of {len(known)} components{end}.",
+    )
+
+
+def _drift(scored: Scored) -> Gate:
+    spread = float(scored.mean.std()) or 1.0
+    apart = (scored.mean - scored.mean.mean()) / spread
+    weeks = {int(week): scored.mean_of(apart, scored.week == week) for week in set(scored.week)}
+    known = {week: value for week, value in weeks.items() if value.is_known}
+    if len(known) < 2:
+        return Gate("drift", None, None, None, True, "There are not two weeks to compare.")
+    week, value = max(known.items(), key=lambda item: abs(item[1].value) - _Z * item[1].se)
+    low, high = value.interval(always_valid=False)
+    passed = low <= MOST_DRIFT and high >= -MOST_DRIFT
+    end = (
+        ""
+        if passed
+        else f"; {MOST_DRIFT} at most are right: answers have changed, begin later (--since)"
+    )
+    return Gate(
+        "drift",
+        value.value,
+        low,
+        high,
+        passed,
+        f"Of {len(known)} weeks the mean score of week {week + 1} is furthest from that of all: by "
+        f"{value.value:+.2f} standard deviations{end}.",
+    )
+
+
+def _unknown(name: str, sentence: str) -> Gate:
+    return Gate(name, None, None, None, False, sentence)
+
+
+def refused(gates: Iterable[Gate]) -> list[str]:
+    """The sentences of the gates that refuse."""
+    return [gate.sentence for gate in gates if not gate.passed]
