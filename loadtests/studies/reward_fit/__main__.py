@@ -1,9 +1,9 @@
 """What is fitted to retries with a planted preference: python -m loadtests.studies.reward_fit
 
-Writes journals of simulated users, fits the small reward model to each by `blended reward fit`'s own
-code, and holds its gates against what is known: in one world users prefer some words, in the others
-only who wrote an answer matters, or only how long it is. Prints a table and, last, one line of JSON;
-`--save` writes it to a file.
+Writes journals of simulated users, fits the small reward model to each with the code of `blended
+reward fit`, and holds its gates against what is known: in one world users prefer some words, in
+others only who wrote an answer matters, or only how long it is. Prints a table and, last, one line
+of JSON; `--save` writes it to a file.
 """
 
 import argparse
