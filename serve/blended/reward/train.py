@@ -32,6 +32,7 @@ from blended.reward.features import length
 from blended.reward.gates import Gate, Scored, judge
 from blended.reward.reading import read
 from blended.reward.transcript import TOKENS
+from blended.timestamps import in_utc
 
 _WORDS_UNIT = 25.0
 _BESIDE_LR = 1e-2
@@ -186,6 +187,7 @@ def main() -> None:
     """Read, train, judge; the last line is one JSON document."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--journal", help="its address, if not BLENDED_JOURNAL_URL's")
+    parser.add_argument("--since", type=in_utc, metavar="TIME", help="UTC; all without it")
     parser.add_argument("--base", required=True, help="a model's id or folder, or demo:ember")
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER")
     parser.add_argument("--epochs", type=int, default=Recipe.epochs)
@@ -196,7 +198,8 @@ def main() -> None:
     recipe = Recipe(options.epochs, options.batch, options.lr, seed=options.seed)
     with closing(open_store(os.environ, options.journal)) as store:
         store.open()
-        pairs = read(store, 0.0, time.time()).pairs
+        since = options.since.timestamp() if options.since else 0.0
+        pairs = read(store, since, time.time()).pairs
     found = train(pairs, options.base, options.out, recipe)
     for gate in found:
         print(f"{'passed' if gate.passed else 'REFUSES'}  {gate.name}: {gate.sentence}")
