@@ -27,7 +27,7 @@ _DAYS, _DAY_S, _PAUSE_S = 28, 86_400.0, 30.0
 _COMMON, _OWN, _OWN_SHARE = 300, 20, 0.3
 _SHORTEST, _LONGEST = 6, 30
 # Most answers are kept: an average user has one in four drawn again.
-_KEPT, _HABIT, _PATIENCE = 1.2, 0.7, 4
+_KEPT, _HABIT = 1.2, 0.7
 # Words of an average answer, and the standard deviation.
 _WORDS, _SPREAD = 17.5, 7.2
 _MESSAGES, _TURNS = 40, 6
@@ -69,15 +69,15 @@ class World:
         for _ in range(int(rng.integers(1, _TURNS + 1))):
             message = f"message {rng.integers(_MESSAGES)}"
             messages.append({"role": "user", "content": message})
-            for attempt in range(_PATIENCE):
+            is_kept, attempt = False, 0
+            while not is_kept:
                 component = COMPONENTS[rng.integers(len(COMPONENTS))]
                 text = _answer(component, rng)
                 made.append(chat.record(at, messages, component, text))
-                at += _PAUSE_S
-                keeps = 1 / (1 + np.exp(-self.quality(text, component) - habit - _KEPT))
-                if rng.random() < keeps:
-                    pairs += attempt > 0
-                    break
+                log_odds = self.quality(text, component) + habit + _KEPT
+                is_kept = bool(rng.random() < 1 / (1 + np.exp(-log_odds)))
+                at, attempt = at + _PAUSE_S, attempt + 1
+            pairs += attempt > 1
             messages.append({"role": "assistant", "content": text})
         return made, pairs
 

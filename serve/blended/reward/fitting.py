@@ -24,7 +24,7 @@ from blended.reward.gates import Gate, Scored, judge
 from blended.reward.linear import LinearReward
 
 # Of the penalty on the squares of weights, from which the held-out users choose.
-STRENGTHS = (0.5, 2.0, 8.0)
+STRENGTHS = (0.5, 2.0, 8.0, 32.0)
 _POINT, _POINTS = 0.1, 0.25
 # What is left out of scores is hardly punished: it has to explain all that it can.
 _LOOSE = 1e-3

@@ -111,8 +111,9 @@ def _auc_within(scored: Scored, within: NDArray[np.bool_]) -> Gate:
     if not found.is_known:
         return _unknown(
             name,
-            f"Only {found.users} users have kept one answer of a component and rejected another "
-            "one of it to the same history; 20 are needed.",
+            f"Too few users have kept one answer of a component and rejected another one of it to "
+            f"the same history: {found.users} users, who tell as much as {found.effective:.0f} with "
+            "equally many; 20 are needed.",
         )
     low, high = found.interval(always_valid=False)
     passed = low >= LEAST_AUC
@@ -172,24 +173,26 @@ def _calibration(scored: Scored) -> Gate:
     """The higher score should win as often as the difference says: 1 / (1 + exp(-|difference|))."""
     expected = 1 / (1 + np.exp(-np.abs(scored.gain)))
     missed = {
-        name: scored.mean_of(scored.won - expected, scored.component == place)
-        for place, name in enumerate(scored.components)
+        place: scored.mean_of(scored.won - expected, scored.component == place)
+        for place in range(len(scored.components))
     }
-    known = {name: value for name, value in missed.items() if value.is_known}
+    known = {place: value for place, value in missed.items() if value.is_known}
     if not known:
-        return _unknown("calibration", "No component has enough users with such pairs.")
+        return _unknown("calibration", "No component has enough users with pairs of its own.")
     worst, value = max(known.items(), key=lambda item: abs(item[1].value) - _Z * item[1].se)
     low, high = value.interval(always_valid=False)
     passed = low <= MOST_MISS and high >= -MOST_MISS
-    end = "" if passed else f"; {MOST_MISS * 100:.0f} points at most are right"
+    said = float(expected[scored.component == worst].mean())
+    end = "" if passed else f"; {MOST_MISS * 100:.0f} points apart are right, but for the error"
     return Gate(
         "calibration",
         value.value,
         low,
         high,
         passed,
-        f"The answer with the higher score is kept {value.value * 100:+.1f} points more often than "
-        f"the scores say, of '{worst}', the worst of {len(known)} components{end}.",
+        f"Of two answers of '{scored.components[worst]}' the one with the higher score is kept in "
+        f"{said + value.value:.1%}, where the scores say {said:.1%}: the worst of {len(known)} "
+        f"components{end}.",
     )
 
 
@@ -199,7 +202,9 @@ def _drift(scored: Scored) -> Gate:
     weeks = {int(week): scored.mean_of(apart, scored.week == week) for week in set(scored.week)}
     known = {week: value for week, value in weeks.items() if value.is_known}
     if len(known) < 2:
-        return Gate("drift", None, None, None, True, "There are not two weeks to compare.")
+        return Gate(
+            "drift", None, None, None, True, "There are no two weeks with enough users to compare."
+        )
     week, value = max(known.items(), key=lambda item: abs(item[1].value) - _Z * item[1].se)
     low, high = value.interval(always_valid=False)
     passed = low <= MOST_DRIFT and high >= -MOST_DRIFT

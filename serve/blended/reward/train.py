@@ -87,8 +87,10 @@ class Classifier:
         ).to(self.net.device)
         is_gpu = self.net.device.type == "cuda"
         with torch.autocast(self.net.device.type, dtype=torch.bfloat16, enabled=is_gpu):
-            logits = self.net(input_ids=read.input_ids, attention_mask=read.attention_mask).logits
-        return logits[:, 0].float()
+            found = self.net(
+                input_ids=read.input_ids, attention_mask=read.attention_mask, use_cache=False
+            )
+        return found.logits[:, 0].float()
 
     @torch.inference_mode()
     def scores(self, pairs: Sequence[Pair], batch: int) -> NDArray[np.float64]:
