@@ -12,9 +12,9 @@ from safetensors import safe_open
 from blended.demo import MODEL_FOLDER, REWARD_MODEL_ID, evaluate, model_path
 from blended.demo.corpus import FACTS
 from blended.journal.records import ResponseRecord
+from blended.reward.classifier import Classifier
 from blended.reward.demo_journal import conversation
 from blended.reward.examples import Answer, Pair
-from blended.reward.train import Classifier
 from blended.reward.transcript import transcript
 from loadtests.studies.reward_fit.demo import best_of
 

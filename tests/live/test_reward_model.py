@@ -13,8 +13,8 @@ import torch
 from blended import demo
 from blended.config import VllmComponent, loading
 from blended.launch import free_ports
+from blended.reward.classifier import Classifier
 from blended.reward.demo_journal import records
-from blended.reward.train import Classifier
 from blended.reward.transcript import TOKENS, transcript
 from loadtests.harness.processes import spawned, wait_until
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from blended.reward.examples import Answer, Pair
-from blended.reward.gates import Gate, Scored, judge, refused
+from blended.reward.gates import Gate, judge, refused
+from blended.reward.scored import Scored
 
 USERS = 300
 

@@ -11,10 +11,11 @@ import torch
 
 from blended.journal.store import Store
 from blended.reward import train
+from blended.reward.classifier import Classifier
 from blended.reward.demo_journal import main as simulate
 from blended.reward.examples import Pair
 from blended.reward.reading import read
-from blended.reward.train import Classifier, Recipe, batches, fit
+from blended.reward.train import Recipe, batches, fit
 from blended.reward.transcript import TOKENS
 
 LATER = 4e9

@@ -22,8 +22,8 @@ from blended.learning.queries import DAY_S
 from blended.reward.demo_journal import write
 from blended.reward.examples import Answer, Examples, Pair
 from blended.reward.fitting import fit
-from blended.reward.gates import Scored
 from blended.reward.reading import read
+from blended.reward.scored import Scored
 from blended.reward.transcript import turns_of
 from loadtests.harness.provenance import made_by
 from loadtests.studies.reward_fit.worlds import START, World

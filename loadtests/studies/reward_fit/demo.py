@@ -19,7 +19,7 @@ import torch
 from blended.demo import MODEL_FOLDER, MODEL_IDS, REWARD_MODEL_ID
 from blended.demo.corpus import FACTS, Message
 from blended.demo.evaluate import UNFINISHED, Probe, Speaker, recall_probe
-from blended.reward.train import Classifier
+from blended.reward.classifier import Classifier
 from blended.reward.transcript import transcript
 from loadtests.harness.provenance import made_by
 

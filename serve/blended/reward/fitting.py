@@ -20,8 +20,9 @@ from scipy.optimize import minimize
 from blended.errors import NotEnoughData
 from blended.reward.examples import FOLDS, HELD_OUT, Answer, Examples, fold
 from blended.reward.features import DIMENSIONS, RELATIONS, features
-from blended.reward.gates import Gate, Scored, judge
+from blended.reward.gates import Gate, judge
 from blended.reward.linear import LinearReward
+from blended.reward.scored import Scored
 
 # Of the penalty on the squares of weights, from which the held-out users choose.
 STRENGTHS = (0.5, 2.0, 8.0, 32.0)
