@@ -18,8 +18,9 @@ HISTORY = [{"role": "user", "content": "Hi!"}]
 
 
 def said(number: int, text: str = "", **fields: Any) -> ResponseRecord:
-    """A finished response with its texts; equal lineages of a user are retries."""
-    values = {"lineage": "history", "content": content(text or f"Answer {number}.")}
+    """A finished response with its texts; those of one user are to one history."""
+    lineage = f"history of {fields.get('user')}"
+    values = {"lineage": lineage, "content": content(text or f"Answer {number}.")}
     return response(number, **(values | fields))
 
 
