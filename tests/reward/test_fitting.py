@@ -78,28 +78,23 @@ def test_equal_examples_give_equal_models(tmp_path: Path) -> None:
 
 def test_length_is_fitted_apart() -> None:
     """Users keep the longer answer, in words that all answers have: nothing is left to score by."""
-    rng = np.random.default_rng(3)
-
-    def answer(size: int) -> Answer:
-        return Answer(f"Assistant: {' '.join(rng.choice(FILLER, size))}", "a")
-
-    made = [
-        Pair(
-            f"user {n % 200}",
-            float(n),
-            answer(int(rng.integers(9, 12))),
-            answer(int(rng.integers(14, 20))),
+    rng, made = np.random.default_rng(3), list[Pair]()
+    for number in range(1_000):
+        short, long = sorted(rng.integers(4, 20, 2))
+        sizes = (
+            (long, short) if rng.random() < 1 / (1 + np.exp((long - short) / 4)) else (short, long)
         )
-        for n in range(600)
-    ]
+        rejected, kept = (
+            Answer(f"Assistant: {' '.join(rng.choice(FILLER, size))}", "a") for size in sizes
+        )
+        made.append(Pair(f"user {number % 200}", float(number), rejected, kept))
 
-    fitted = fit(Examples(tuple(made), (), 600), {})
+    fitted = fit(Examples(tuple(made), (), 1_000), {})
 
     auc, _, length, *_ = fitted.gates
-    assert (auc.value or 0) < 0.75
-    assert abs(length.value or 0) < 0.6
-    short, long = fitted.model.scores([made[0].rejected.text, made[0].kept.text])
-    assert abs(long - short) < 1
+    assert auc.value == pytest.approx(0.5, abs=0.07)
+    assert length.passed
+    assert not auc.passed
 
 
 def test_thumbs_and_what_came_next_are_learnt_from_as_well() -> None:
