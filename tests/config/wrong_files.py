@@ -81,6 +81,11 @@ WRONG = {
         "components[0].engine.model: 'demo:embr' is not valid: there is no such demo model; write "
         "one of demo:ember, demo:flint, demo:willow",
     ),
+    "reward model": Wrong(
+        f"{HEAD}{ENGINE.replace('org/m', 'demo:reward')}}}}}\n",
+        3,
+        "components[0].engine.model: demo:reward scores responses and gives none; write one of",
+    ),
     "negative CPUs": engine("cpus: -1", "cpus: -1 is not valid: write 0 or more"),
     "argument like a token": engine(
         "args: {hf_overides: {}}",

@@ -20,7 +20,7 @@ def test_every_demo_model_has_its_files() -> None:
 def test_unknown_model_is_refused_with_the_known_ones() -> None:
     """A wrong id is answered with a sentence that lists the right ones."""
     with pytest.raises(
-        ValueError, match=r"'oak' does not exist; choose one of ember, flint, willow"
+        ValueError, match=r"'oak' does not exist; choose one of ember, flint, willow, reward"
     ):
         model_path("oak")
 

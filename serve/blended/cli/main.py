@@ -17,7 +17,16 @@ from rich.console import Console
 from rich.markup import escape
 
 from blended import __version__
-from blended.cli import blend_files, experiment, journal, keys, layout, learn, running_tables
+from blended.cli import (
+    blend_files,
+    experiment,
+    journal,
+    keys,
+    layout,
+    learn,
+    reward,
+    running_tables,
+)
 from blended.cli import chat as conversation
 from blended.config import BlendConfig, loading
 from blended.errors import BlendedError, LaunchError
@@ -38,6 +47,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(journal.app, name="journal")
 app.add_typer(experiment.app, name="experiment")
 app.add_typer(learn.app, name="learn")
+app.add_typer(reward.app, name="reward")
 console = Console()
 
 Port = Annotated[int, typer.Option(help="Where the API listens.", min=1024, max=65535)]

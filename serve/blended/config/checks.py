@@ -9,6 +9,7 @@ from itertools import pairwise
 from math import inf
 from typing import Any
 
+from blended import demo
 from blended.config import argument_checks, experiment_checks, gpu_checks, remote_checks
 from blended.config.components import Replicas
 from blended.config.inconsistency import Inconsistency, Path, error, is_number
@@ -42,6 +43,7 @@ def inconsistencies(data: Any) -> list[Inconsistency]:
         found.append((("components",), [], error("a blend needs at least one component")))
     for index, component in rows:
         found += _bounds(index, component)
+        found += _no_chat(index, component)
         found += argument_checks.of_component(index, component)
         found += remote_checks.of_component(index, component)
         found += _replicas(("components", index, "replicas"), component.get("replicas"), Replicas())
@@ -87,6 +89,15 @@ def _weights(rows: list[tuple[int, Mapping[str, Any]]], selection: Any) -> Itera
     if weights and all(is_number(w) and w == 0 for w in weights.values()):
         message = "all weights are 0; give at least one component a weight above 0"
         yield path, dict(weights), error(message)
+
+
+def _no_chat(index: int, component: Mapping[str, Any]) -> Iterator[Inconsistency]:
+    """The demo's reward model has no chat template and no words."""
+    engine = component.get("engine")
+    model = f"demo:{demo.REWARD_MODEL_ID}"
+    if isinstance(engine, Mapping) and engine.get("model") == model:
+        message = f"{model} scores responses and gives none; write one of the demo's chat models"
+        yield ("components", index, "engine", "model"), model, error(message)
 
 
 def _bounds(index: int, component: Mapping[str, Any]) -> Iterator[Inconsistency]:

@@ -1,0 +1,1 @@
+"""Simulated retries for the reward model: `loadtests.studies.reward_fit --help`."""
