@@ -63,8 +63,7 @@ class RewardProcess(RewardModel):
 class LocalReward(RewardProcess):
     """A small model in NumPy on a CPU, as `blended reward fit` writes it.
 
-    `model` is its path on the nodes that hold it, or `demo:reward` for the one that ships with this
-    package.
+    `model` is its path on the nodes that hold it.
     """
 
     kind: Literal["local"]
