@@ -206,7 +206,9 @@ class _SimulatedResponse:
 
     def _said_by(self, choice: _Choice) -> dict[str, Any]:
         tokens = choice.plan.tokens
-        said: dict[str, Any] = {"content": "".join(map(choice.word, range(tokens))).strip()}
+        text = "".join(map(choice.word, range(tokens)))
+        is_continued = self.body.get("continue_final_message")
+        said: dict[str, Any] = {"content": text if is_continued else text.strip()}
         if self.answer is not None:
             said = whole(self.answer.deltas[:tokens])
         [row] = self._document(said, choice.plan.finish_reason, "message")["choices"]

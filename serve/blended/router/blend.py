@@ -165,6 +165,7 @@ def definitions(config: BlendConfig) -> list[Definition]:
             {i: d.by_component for i, d in _distributions(config, experiment).items()},
             gpus,
             config.selection.per_conversation,
+            {arm.id: _candidates(config, arm) for arm in experiment.arms},
         )
         for experiment in config.experiments
     ]
@@ -187,6 +188,11 @@ def _reward(config: BlendConfig, components_url: str, environ: Mapping[str, str]
         tokens=found.tokens,
         version=(found.version or found.engine.model) if isinstance(found, VllmReward) else None,
     )
+
+
+def _candidates(config: BlendConfig, arm: Arm) -> dict[str, BestOf]:
+    found = {component.id: config.best_of(component, arm) for component in config.components}
+    return {name: best_of for name, best_of in found.items() if best_of is not None}
 
 
 def _distributions(config: BlendConfig, experiment: Experiment) -> dict[str, SelectionDistribution]:
