@@ -9,13 +9,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from blended.config import BlendConfig, gpu_shares
+from blended.internal import REWARD
 from blended.router.selection import normalise
+from cluster.capacity import best_of
 from cluster.capacity.queueing import ComponentQueue, Curve, Lengths, ServiceLevel, Spread
 
 # A router's CPU for a response and for each of its tokens (`make bench`, 2 cores of an AMD EPYC:
 # 0.60 ms for one without a stream, 6.36 ms for 64 tokens one by one), and how busy it may be.
 _ROUTER_S_PER_RESPONSE, _ROUTER_S_PER_TOKEN, _ROUTER_BUSY = 0.0006, 0.00009, 0.6
 _FEWEST_ROUTERS = 2
+# How busy a replica of the reward model may be: its requests are short, and none waits for long.
+_REWARD_BUSY = 0.6
 _HOUR_S = 3600.0
 # Beyond so many replicas another one adds about what the last one did, as autoscaling assumes.
 _LISTED = 100
@@ -29,7 +33,8 @@ class Demand:
     """Responses per second, one number or one for each hour of a day; their lengths; the level.
 
     `of_components` are the lengths of components whose requests differ from the others'. The level
-    holds even after the loss of `spare` replicas of each component.
+    holds even after the loss of `spare` replicas of each component. `reward_s` are the seconds of a
+    replica of the reward model that a response of several candidates takes.
 
     Raises:
         ValueError: the level allows no refusal at all, which no number of replicas can keep, or
@@ -41,6 +46,7 @@ class Demand:
     level: ServiceLevel
     spare: int = 1
     of_components: Mapping[str, Lengths] = field(default_factory=dict)
+    reward_s: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 < self.level.goodput < 1:
@@ -80,6 +86,22 @@ class ComponentPlan:
 
 
 @dataclass(frozen=True)
+class RewardPlan:
+    """What the reward model needs: `rate` are the responses of several candidates at the peak.
+
+    The other fields are those of a `ComponentPlan`; without such responses there is no capacity.
+    """
+
+    rate: float
+    min_replicas: int
+    max_replicas: int
+    capacity: tuple[float, ...]
+    gpus: float
+    accelerator: str
+    hourly: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class CapacityPlan:
     """The components by id, the routers, the GPUs, and what 1,000 responses take over all hours.
 
@@ -94,6 +116,7 @@ class CapacityPlan:
     gpu_seconds_per_1000: float
     money_per_1000: float | None
     predicted: tuple[str, ...] = ()
+    reward: RewardPlan | None = None
 
 
 def plan(
@@ -114,13 +137,40 @@ def plan(
         report(f"component '{name}', {len(components) + 1} of {len(curves)}")
         components[name] = _component(blend, name, share[name], curve, demand)
     responses = sum(demand.rates) * _HOUR_S
-    hours_of = _gpu_hours(blend, components)
+    reward = _reward(blend, share, demand)
+    planned: dict[str, ComponentPlan | RewardPlan] = dict(components)
+    if reward is not None:
+        planned[REWARD] = reward
+    hours_of = _gpu_hours(blend, planned)
     return CapacityPlan(
         components=components,
+        reward=reward,
         routers=routers(demand),
-        gpus=_gpus(blend, {name: c.max_replicas for name, c in components.items()}),
+        gpus=_gpus(blend, {name: c.max_replicas for name, c in planned.items()}),
         gpu_seconds_per_1000=1e3 * math.fsum(hours_of.values()) * _HOUR_S / responses,
         money_per_1000=_money(hours_of, responses, prices) if prices else None,
+    )
+
+
+def _reward(blend: BlendConfig, share: Mapping[str, float], demand: Demand) -> RewardPlan | None:
+    """Replicas of the reward model for the responses that have several candidates."""
+    if blend.reward is None:
+        return None
+    part = math.fsum(share[c.id] for c in blend.components if blend.best_of(c) is not None)
+    busy = part * demand.reward_s / _REWARD_BUSY
+    counts = [max(1, math.ceil(rate * busy)) for rate in demand.rates]
+    most, hardware = max(counts) + demand.spare, blend.reward.hardware
+    listed = range(1, min(most, _LISTED + demand.spare) + 1) if demand.reward_s else ()
+    return RewardPlan(
+        rate=part * demand.peak,
+        min_replicas=min(counts) + demand.spare,
+        max_replicas=most,
+        capacity=tuple(
+            round(max(0, n - demand.spare) * _REWARD_BUSY / demand.reward_s, 3) for n in listed
+        ),
+        gpus=round(hardware.gpus * most, 2),
+        accelerator=hardware.accelerator,
+        hourly=tuple(count + demand.spare for count in counts),
     )
 
 
@@ -136,6 +186,7 @@ def _component(
     hardware = blend.hardware[name]
     found = curve.slowed(_neighbours(blend, name))
     lengths = demand.of_components.get(name, demand.lengths)
+    found, lengths = _candidates(blend, name, found, lengths, demand.level)
     queue = ComponentQueue(found, lengths, demand.level, _spread(blend, name))
     counts = [_replicas(name, queue, share * rate) for rate in demand.rates]
     needed, peak = max(counts), share * demand.peak
@@ -156,6 +207,21 @@ def _component(
         hourly=tuple(count + demand.spare for count in counts),
         gpu_s=hardware.gpus * sum(count + demand.spare for count in counts) * _HOUR_S,
     )
+
+
+def _candidates(
+    blend: BlendConfig, name: str, curve: Curve, lengths: Lengths, level: ServiceLevel
+) -> tuple[Curve, Lengths]:
+    """What a replica does where each response has several candidates."""
+    component = next(c for c in blend.components if c.id == name)
+    wanted = blend.best_of(component)
+    if wanted is None or blend.reward is None:
+        return curve, lengths
+    limit = component.sampling.max_tokens.default
+    steps = best_of.steps(
+        lengths.response, wanted, None if limit is None else int(limit), level.goodput
+    )
+    return best_of.with_candidates(curve, lengths, steps, blend.reward.timeout_ms / 1e3)
 
 
 def _spread(blend: BlendConfig, name: str) -> Spread:
@@ -190,7 +256,9 @@ def _gpus(blend: BlendConfig, replicas: Mapping[str, int]) -> int:
     )
 
 
-def _gpu_hours(blend: BlendConfig, components: Mapping[str, ComponentPlan]) -> dict[str, float]:
+def _gpu_hours(
+    blend: BlendConfig, components: Mapping[str, ComponentPlan | RewardPlan]
+) -> dict[str, float]:
     """Hours of whole GPUs over the whole time, by accelerator."""
     found: dict[str, float] = {}
     for accelerator in {c.accelerator for c in components.values()} - {"cpu"}:
