@@ -20,7 +20,7 @@ _TIMEOUT_S = 60.0
 
 @dataclass(frozen=True)
 class Answered:
-    """One request: when it was sent and how long it took, in seconds; what chose, or the failure."""
+    """One request: when it was sent and how long it took, in seconds; what chose, what failed."""
 
     at_s: float
     took_s: float
