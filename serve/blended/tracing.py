@@ -133,13 +133,13 @@ class ResponseTrace:
     @contextmanager
     def read_ahead(self, kind: str, component: str, url: str) -> Iterator[dict[str, str]]:
         """The span in which a component reads ahead after the response; yields its context."""
-        with _quietly(self._to_component("read_ahead", kind, component, url)) as context:
+        with _quietly(self._to_component("read_ahead", kind, component, url), "cut") as context:
             yield context
 
     @contextmanager
     def score(self, url: str) -> Iterator[dict[str, str]]:
         """The span in which the reward model scores candidates; yields its context."""
-        with _quietly(self._to_component("score", "blended", REWARD, url)) as context:
+        with _quietly(self._to_component("score", "blended", REWARD, url), "no_scores") as context:
             yield context
 
     def end(self, record: ResponseRecord) -> None:
@@ -155,9 +155,9 @@ class ResponseTrace:
 
 
 @contextmanager
-def _quietly(span: Span) -> Iterator[dict[str, str]]:
+def _quietly(span: Span, error: str) -> Iterator[dict[str, str]]:
     """A span around the block; an exception's message may quote a conversation: not for a span."""
-    ending = {"error.type": "cut"}
+    ending = {"error.type": error}
     try:
         yield _context_of(span)
         ending = {}

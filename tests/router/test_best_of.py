@@ -1,5 +1,6 @@
 """The drawn component gives several candidates, and the client gets the best of them alone."""
 
+import hashlib
 import json
 import logging
 import math
@@ -95,23 +96,49 @@ async def test_the_mean_quality_rises_by_the_order_statistic(correlation: float)
     assert fmean(found) == pytest.approx(correlation * LARGEST_OF_4, abs=4 * error)
 
 
-async def test_an_arm_has_its_own_number_of_candidates() -> None:
-    """Users of one arm get the best of four, those of the other a single candidate."""
+async def test_an_arm_has_its_own_number_of_candidates(tmp_path: Path) -> None:
+    """Users of one arm get the best of four, those of the other a single candidate.
+
+    Asked for by its own name, the component answers as its own settings say.
+    """
     arms = [{"id": "one", "best_of": 1}, {"id": "four"}]
     times = {"start": "2020-01-01", "end": "2100-01-01"}
     experiment = {"name": "best", "control": "one", "arms": arms, **times}
-    config = choosing(experiments=[experiment])
-    async with rig(config) as r:
-        assert r.api.blend is not None
-        r.api.journal = None
-        from blended.experiments.assignment import Assignment
+    with journal(tmp_path) as kept:
+        async with rig(choosing(experiments=[experiment]), kept) as r:
+            for number in range(20):
+                await r.chat(headers={"X-User-ID": f"user-{number}"})
+                await r.chat("a", headers={"X-User-ID": f"user-{number}"})
+            await eventually(lambda: len(r.records) == 40)
 
-        for arm, expected in (("one", None), ("four", 4)):
-            found = r.api.blend.best_of("a", "blend", Assignment("best", arm))
-            assert (found.k if found else None) == expected
-        # By its own name a component answers as its own settings say.
-        found = r.api.blend.best_of("a", "a", Assignment("best", "one"))
-        assert found is not None
+    found = {(x.model, x.arm, (x.candidates or {"k": 1})["k"]) for x in r.records}
+    assert found == {("blend", "one", 1), ("blend", "four", 4), ("a", None, 4)}
+
+
+BODIES: dict[str, dict[str, Any]] = {
+    "/v1/responses": {"input": "Hello!"},
+    "/v1/messages": {"messages": HELLO, "max_tokens": 50},
+}
+
+
+@pytest.mark.parametrize("path", list(BODIES))
+@pytest.mark.parametrize("stream", [False, True])
+async def test_clients_of_other_apis_get_the_best_candidate(path: str, stream: bool) -> None:
+    """In the words of their API, streamed or not."""
+    async with rig(choosing()) as r:
+        body = {"model": "blend", "stream": stream, **BODIES[path]}
+        response = await r.client.post(path, json=body)
+        await eventually(lambda: len(r.records) == 1)
+
+        assert response.status_code == 200
+        assert response.headers["x-blended-best-of"] == "4; chosen_by=reward"
+        found = r.records[0].candidates
+    assert found is not None
+    best = max(found["scores"])
+    assert f"quality={best:+.6f}" in response.text
+    assert response.text.count("quality=") >= 1
+    for score in found["scores"]:
+        assert (f"quality={score:+.6f}" in response.text) == (score == best)
 
 
 ALONE: dict[str, dict[str, Any]] = {
@@ -209,3 +236,22 @@ async def test_the_next_turn_has_the_chosen_text_alone() -> None:
         found = r.records[1].candidates
         assert found is not None
         assert quality(second) == max(found["scores"])
+
+
+async def test_a_key_pays_for_all_candidates(tmp_path: Path) -> None:
+    """Before they are generated as many as there may be, and afterwards as many as there were."""
+    sha256 = hashlib.sha256(b"limited").hexdigest()
+    keys = tmp_path / "keys.yaml"
+    keys.write_text(f"keys: [{{name: app, sha256: {sha256}, tokens_per_minute: 1000}}]")
+    limited = {"Authorization": "Bearer limited"}
+    async with rig(choosing(api={"keys_file": str(keys)})) as r:
+        answered = await r.chat(headers=limited, max_tokens=200)
+        again = await r.chat(headers=limited, max_tokens=200)
+        too_many = await r.chat(headers=limited, max_tokens=300)
+
+        assert answered.status_code == again.status_code == 200
+        assert too_many.status_code == 429
+        before, after = (int(x.headers["x-ratelimit-remaining-tokens"]) for x in (answered, again))
+        spent = answered.json()["usage"]["total_tokens"]
+    assert before - after >= spent
+    assert 1000 - before >= 4 * 200

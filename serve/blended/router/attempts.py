@@ -4,6 +4,7 @@ import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import aiohttp
 
@@ -162,10 +163,12 @@ async def _ask(
     attempts.search, attempts.judged = best_of.search(inquiry, upstream), None
     if (wanted := attempts.search.best_of) is None:
         return await _answer(stack, session, inquiry, choice, attempts, context)
-    change = best_of.several(wanted, upstream)
-    answer = await _answer(stack, session, inquiry, choice, attempts, context, change)
-    asked = best_of.Asked(stack, session, inquiry, choice, attempts.trace, context)
+    again = partial(_answer, stack, session, inquiry, choice, attempts, context)
+    answer = await again(best_of.several(wanted, upstream))
+    asked = best_of.Asked(session, inquiry, upstream, attempts.trace, again)
+    asked_at = attempts.timing.asked
     answer, attempts.judged = await best_of.chosen(asked, wanted, answer)
+    attempts.timing.asked = asked_at  # the router has waited ever since
     return answer
 
 

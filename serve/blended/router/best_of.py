@@ -7,8 +7,7 @@ response. What a client asks for that candidates cannot give is answered by a si
 """
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -20,11 +19,10 @@ from blended.router import candidates, requests
 from blended.router.blend import Upstream
 from blended.router.body import aside
 from blended.router.candidates import Candidate, Judgement
-from blended.router.failover import Choice
 from blended.router.inquiry import CHAT, Inquiry
-from blended.router.question import Change, question
+from blended.router.question import Change
 from blended.router.scoring import NoScores, Scores, scores
-from blended.router.upstream import Answer, ask
+from blended.router.upstream import Answer
 from blended.router.usage import reported
 from blended.tracing import ResponseTrace
 
@@ -56,22 +54,13 @@ class Search:
 
 @dataclass(frozen=True)
 class Asked:
-    """A request to a component for candidates, and what it takes to go on with it.
+    """A request for candidates, and `ask`, which asks the component again, with another change."""
 
-    `stack` keeps connections open as long as the response lasts, `context` joins them to `trace`.
-    """
-
-    stack: AsyncExitStack
     session: aiohttp.ClientSession
     inquiry: Inquiry
-    choice: Choice
+    upstream: Upstream
     trace: ResponseTrace
-    context: Mapping[str, str]
-
-    @property
-    def upstream(self) -> Upstream:
-        """The component."""
-        return self.inquiry.blend.upstreams[self.choice.component]
+    ask: Callable[[Change], Awaitable[Answer]]
 
     @property
     def is_stream(self) -> bool:
@@ -155,6 +144,7 @@ async def chosen(asked: Asked, best_of: BestOf, answer: Answer) -> tuple[Answer,
     whole = candidates.response(document, best, judged.rejected_tokens)
     if best_of.early is None or not best.is_cut:
         return _answer(whole, answer, asked.is_stream), judged
+    # Templates cut blanks at the end, which the component then writes again.
     begun = candidates.cut(whole, best.text.rstrip())
     rest = await _rest(asked, best_of.early, best.text.rstrip())
     if rest is None:
@@ -199,10 +189,14 @@ async def _scores(asked: Asked, found: Sequence[Candidate]) -> Scores:
 
 async def _rest(asked: Asked, early: int, begun: str) -> Answer | None:
     """The component's answer that goes on with what has `begun`; None if it may not be longer."""
-    inquiry, sampling = asked.inquiry, asked.upstream.sampling
-    limit = requests.token_limit(inquiry.payload, sampling)
+    limit = requests.token_limit(asked.inquiry.payload, asked.upstream.sampling)
     if limit and limit <= early:
         return None
+    return await asked.ask(_going_on(begun, early, limit))
+
+
+def _going_on(begun: str, early: int, limit: int) -> Change:
+    """The change of a component's request that makes it one for the rest of a response."""
 
     def changed(body: requests.Payload) -> requests.Payload:
         found = dict(body)
@@ -210,16 +204,13 @@ async def _rest(asked: Asked, early: int, begun: str) -> Answer | None:
             found[requests.limit_name(body)] = limit - early
         if (least := body.get("min_tokens")) is not None:
             found["min_tokens"] = max(0, least - early)
-        if begun:
+        if begun:  # a template may have no way to go on with nothing
             spoken = {"role": "assistant", "content": begun}
             found["messages"] = [*body["messages"], spoken]
             found |= {"continue_final_message": True, "add_generation_prompt": False}
         return found
 
-    asks = await question(
-        asked.session, inquiry, asked.choice, asked.context, sure=False, change=changed
-    )
-    return await asked.stack.enter_async_context(ask(asked.session, asks))
+    return changed
 
 
 def _answer(whole: dict[str, Any], answer: Answer, is_stream: bool) -> Answer:
