@@ -253,5 +253,6 @@ async def test_a_key_pays_for_all_candidates(tmp_path: Path) -> None:
         assert too_many.status_code == 429
         before, after = (int(x.headers["x-ratelimit-remaining-tokens"]) for x in (answered, again))
         spent = answered.json()["usage"]["total_tokens"]
-    assert before - after >= spent
+    # The limit grows back by 17 tokens a second.
+    assert before - after > spent - 17
     assert 1000 - before >= 4 * 200

@@ -55,7 +55,8 @@ def _argument(name: str) -> str:
 
 
 def _model(name: str) -> str:
-    if name.startswith("demo:") and name.removeprefix("demo:") not in demo.MODEL_IDS:
+    models = (*demo.MODEL_IDS, demo.REWARD_MODEL_ID)
+    if name.startswith("demo:") and name.removeprefix("demo:") not in models:
         known = ", ".join(f"demo:{model}" for model in demo.MODEL_IDS)
         raise ValueError(f"there is no such demo model; write one of {known}")
     if name in demo.MODEL_IDS:

@@ -1,10 +1,14 @@
-"""The demo: three tiny chat models, each with a voice of its own, and the recipe that made them."""
+"""The demo: three tiny chat models, each with a voice of its own, and the recipe that made them.
+
+Beside them is a reward model for their answers, which `python -m blended.reward.train` has made.
+"""
 
 from pathlib import Path
 
 from blended.errors import ConfigError
 
 MODEL_IDS: tuple[str, ...] = ("ember", "flint", "willow")
+REWARD_MODEL_ID = "reward"
 MODEL_FOLDER = Path(__file__).parent / "models"
 CONVERSATION: tuple[str, ...] = (
     "Hi there! My name is Robin.",
@@ -25,16 +29,24 @@ GOING_ON: tuple[str, ...] = (
     "Thank you, goodbye!",
 )
 
-__all__ = ["CONVERSATION", "GOING_ON", "MODEL_FOLDER", "MODEL_IDS", "model_path"]
+__all__ = [
+    "CONVERSATION",
+    "GOING_ON",
+    "MODEL_FOLDER",
+    "MODEL_IDS",
+    "REWARD_MODEL_ID",
+    "model_path",
+]
 
 
 def model_path(model_id: str) -> Path:
-    """The folder with the weights and the tokenizer of a demo model.
+    """The folder with the weights and the tokenizer of a chat model, or of the reward model.
 
     Raises:
         ConfigError: there is no such model.
     """
-    if model_id not in MODEL_IDS:
-        known = ", ".join(MODEL_IDS)
+    models = (*MODEL_IDS, REWARD_MODEL_ID)
+    if model_id not in models:
+        known = ", ".join(models)
         raise ConfigError(f"Demo model {model_id!r} does not exist; choose one of {known}.")
     return MODEL_FOLDER / model_id

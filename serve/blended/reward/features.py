@@ -48,7 +48,12 @@ def features(text: str) -> Features:
         len(words & told) / max(1, len(words)),
         len(words & last) / max(1, len(words | last)),
     )
-    return Features(np.array(sorted(places), dtype=np.int64), relations, len(_words(response.text)))
+    return Features(np.array(sorted(places), dtype=np.int64), relations, length(text))
+
+
+def length(text: str) -> int:
+    """The words of the response at the end of a transcript."""
+    return len(_words(turns_of(text)[-1].text))
 
 
 def _grams(tokens: Sequence[str]) -> Iterator[str]:
