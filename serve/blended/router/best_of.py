@@ -26,6 +26,8 @@ from blended.router.upstream import Answer
 from blended.router.usage import reported
 from blended.tracing import ResponseTrace
 
+# With it vLLM tells the tokens of each candidate.
+_TOKEN_IDS = "return_token_ids"
 # Why a response has a single candidate although its component has several: the field of the
 # request, or the endpoint.
 Alone = Literal[
@@ -33,6 +35,7 @@ Alone = Literal[
     "n",
     "logprobs",
     "tools",
+    "return_token_ids",
     "temperature",
     "continue_final_message",
     "response_format",
@@ -88,6 +91,8 @@ def _alone(inquiry: Inquiry, upstream: Upstream, best_of: BestOf) -> Alone | Non
         return "logprobs"
     if payload.get("tools"):
         return "tools"
+    if payload.get(_TOKEN_IDS):
+        return "return_token_ids"
     # Then all candidates are equal, and vLLM generates no more than one.
     greedy = requests.bounded(payload, "temperature", sampling) == 0
     if greedy or requests.bounded(payload, "top_k", sampling) == 1:
@@ -113,7 +118,7 @@ def several(best_of: BestOf, upstream: Upstream) -> Change:
         found = {k: v for k, v in body.items() if k not in ("stream", "stream_options")}
         found["n"] = best_of.k
         if upstream.dialect == "vllm":  # it counts the tokens of all candidates together only
-            found["return_token_ids"] = True
+            found[_TOKEN_IDS] = True
         if best_of.early is not None:
             found |= _limited(body, best_of.early)
         return found
