@@ -1,13 +1,15 @@
 """Best of several candidates, where all truth is known: python -m loadtests.studies.best_of
 
 Simulated components write the quality of each text into it, and a simulated reward model reads it
-with noise. Four parts, each on a blend that is started for it:
+with noise. Five parts, each but `cost` on a blend that is started for it:
 
 - planted: how much the best of four raises the quality, for a reward model of correlation 0.3 and
   one of 0.8, against the order statistic;
 - waits: the time to the first token with one candidate, with four, and with four that are judged
   after 24 tokens, against the order statistic of lengths;
 - outage: the reward model is killed under load;
+- cost: the floating-point operations of four candidates over those of one response, computed for
+  the paper's models and nothing measured;
 - experiment: users come back because of the quality, in arms of one candidate and of four, and
   `blended experiment report` is asked for the effect.
 
@@ -41,6 +43,7 @@ from loadtests.harness.targets import Place
 from loadtests.harness.timed_client import MeasurementFailed
 from loadtests.studies.best_of import outage, planted, users, waits
 from loadtests.studies.best_of.blends import BEST_OF, EARLY, FOUR, ONE, blend
+from loadtests.studies.blend_cost.flops import PAPER, candidates_flops, response_flops
 
 _CORRELATIONS = (0.3, 0.8)
 _TIMING = waits.Timing(ttft_ms=50, itl_ms=10, tokens=64, reward_ms=5)
@@ -122,6 +125,23 @@ def _outage(job: argparse.Namespace, folder: Path, stack: ExitStack) -> Found:
     return {"timeout_ms": _TIMEOUT_MS, **found}
 
 
+def _cost(job: argparse.Namespace, folder: Path, stack: ExitStack) -> Found:
+    """Of a turn deep in a conversation, whose prompt is in the cache but for what is new."""
+    prompt, uncached, tokens = 1000, 300, 64
+    ratios = {
+        name: candidates_flops(shape, prompt, uncached, [tokens] * 4)
+        / response_flops(shape, prompt, uncached, tokens)
+        for name, shape in PAPER.items()
+    }
+    return {
+        "computed": True,
+        "prompt": prompt,
+        "uncached": uncached,
+        "tokens": tokens,
+        "operations_over_one": {name: round(ratio, 3) for name, ratio in ratios.items()},
+    }
+
+
 def _experiment(job: argparse.Namespace, folder: Path, stack: ExitStack) -> Found:
     cast, correlation = users.Cast(job.users, 3, job.day_s, job.seed), 0.8
     began = (time.time() // cast.day_s + 1 + math.ceil(60 / cast.day_s)) * cast.day_s
@@ -188,6 +208,10 @@ def _is_outage_right(part: Found) -> bool:
     return part["failed"] == 0 and has_failed_open and late <= part["timeout_ms"]
 
 
+def _is_cost_right(part: Found) -> bool:
+    return all(1 < ratio < 4 for ratio in part["operations_over_one"].values())
+
+
 def _is_experiment_right(part: Found) -> bool:
     """Whether the report says that retention rises, and its interval of day 1 holds the truth."""
     found = part["report"]
@@ -198,6 +222,7 @@ _PARTS: dict[str, tuple[Callable[..., Found], Callable[[Found], bool]]] = {
     "planted": (_planted, _is_planted_right),
     "waits": (_waits, _are_waits_right),
     "outage": (_outage, _is_outage_right),
+    "cost": (_cost, _is_cost_right),
     "experiment": (_experiment, _is_experiment_right),
 }
 
