@@ -11,15 +11,14 @@ from dataclasses import dataclass, field
 from blended.config import BlendConfig, gpu_shares
 from blended.internal import REWARD
 from blended.router.selection import normalise
-from cluster.capacity import best_of
+from cluster.capacity import best_of, reward_planning
 from cluster.capacity.queueing import ComponentQueue, Curve, Lengths, ServiceLevel, Spread
+from cluster.capacity.reward_planning import RewardPlan
 
 # A router's CPU for a response and for each of its tokens (`make bench`, 2 cores of an AMD EPYC:
 # 0.60 ms for one without a stream, 6.36 ms for 64 tokens one by one), and how busy it may be.
 _ROUTER_S_PER_RESPONSE, _ROUTER_S_PER_TOKEN, _ROUTER_BUSY = 0.0006, 0.00009, 0.6
 _FEWEST_ROUTERS = 2
-# How busy a replica of the reward model may be: its requests are short, and none waits for long.
-_REWARD_BUSY = 0.6
 _HOUR_S = 3600.0
 # Beyond so many replicas another one adds about what the last one did, as autoscaling assumes.
 _LISTED = 100
@@ -86,22 +85,6 @@ class ComponentPlan:
 
 
 @dataclass(frozen=True)
-class RewardPlan:
-    """What the reward model needs: `rate` are the responses of several candidates at the peak.
-
-    The other fields are those of a `ComponentPlan`; without such responses there is no capacity.
-    """
-
-    rate: float
-    min_replicas: int
-    max_replicas: int
-    capacity: tuple[float, ...]
-    gpus: float
-    accelerator: str
-    hourly: tuple[int, ...]
-
-
-@dataclass(frozen=True)
 class CapacityPlan:
     """The components by id, the routers, the GPUs, and what 1,000 responses take over all hours.
 
@@ -137,7 +120,7 @@ def plan(
         report(f"component '{name}', {len(components) + 1} of {len(curves)}")
         components[name] = _component(blend, name, share[name], curve, demand)
     responses = sum(demand.rates) * _HOUR_S
-    reward = _reward(blend, share, demand)
+    reward = reward_planning.plan(blend, share, demand.rates, demand.spare, demand.reward_s)
     planned: dict[str, ComponentPlan | RewardPlan] = dict(components)
     if reward is not None:
         planned[REWARD] = reward
@@ -149,28 +132,6 @@ def plan(
         gpus=_gpus(blend, {name: c.max_replicas for name, c in planned.items()}),
         gpu_seconds_per_1000=1e3 * math.fsum(hours_of.values()) * _HOUR_S / responses,
         money_per_1000=_money(hours_of, responses, prices) if prices else None,
-    )
-
-
-def _reward(blend: BlendConfig, share: Mapping[str, float], demand: Demand) -> RewardPlan | None:
-    """Replicas of the reward model for the responses that have several candidates."""
-    if blend.reward is None:
-        return None
-    part = math.fsum(share[c.id] for c in blend.components if blend.best_of(c) is not None)
-    busy = part * demand.reward_s / _REWARD_BUSY
-    counts = [max(1, math.ceil(rate * busy)) for rate in demand.rates]
-    most, hardware = max(counts) + demand.spare, blend.reward.hardware
-    listed = range(1, min(most, _LISTED + demand.spare) + 1) if demand.reward_s else ()
-    return RewardPlan(
-        rate=part * demand.peak,
-        min_replicas=min(counts) + demand.spare,
-        max_replicas=most,
-        capacity=tuple(
-            round(max(0, n - demand.spare) * _REWARD_BUSY / demand.reward_s, 3) for n in listed
-        ),
-        gpus=round(hardware.gpus * most, 2),
-        accelerator=hardware.accelerator,
-        hourly=tuple(count + demand.spare for count in counts),
     )
 
 

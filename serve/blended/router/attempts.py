@@ -10,16 +10,16 @@ import aiohttp
 
 from blended.errors import ApiError
 from blended.retry_after import RETRY_AFTER_S
-from blended.router import best_of, complaints
+from blended.router import best_of, complaints, several
 from blended.router.arrivals import Arrivals
 from blended.router.availability import Availability
-from blended.router.best_of import Search
 from blended.router.blame import CONTEXT_EXCEEDED
 from blended.router.blend import Blend, Upstream
 from blended.router.candidates import Judgement
 from blended.router.failover import Choice, Failure, choose
 from blended.router.inquiry import Inquiry
 from blended.router.question import Change, question
+from blended.router.several import Search
 from blended.router.timing import Timing
 from blended.router.upstream import (
     Answer,
@@ -160,11 +160,11 @@ async def _ask(
     context = attempts.trace.headers() if upstream.is_ours else {}
     if inquiry.blend.reward is None:
         return await _answer(stack, session, inquiry, choice, attempts, context)
-    attempts.search, attempts.judged = best_of.search(inquiry, upstream), None
+    attempts.search, attempts.judged = several.search(inquiry, upstream), None
     if (wanted := attempts.search.best_of) is None:
         return await _answer(stack, session, inquiry, choice, attempts, context)
     again = partial(_answer, stack, session, inquiry, choice, attempts, context)
-    answer = await again(best_of.several(wanted, upstream))
+    answer = await again(several.beginnings(wanted, upstream))
     asked = best_of.Asked(session, inquiry, upstream, attempts.trace, again)
     asked_at = attempts.timing.asked
     answer, attempts.judged = await best_of.chosen(asked, wanted, answer)

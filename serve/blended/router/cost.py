@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from blended.router import best_of
+from blended.router import several
 from blended.router.attempts import Attempts
 from blended.router.history import window
 from blended.router.inquiry import CHAT, Inquiry
@@ -45,7 +45,7 @@ def completion_at_most(inquiry: Inquiry) -> int:
     """
     payload = inquiry.payload
     return max(
-        most_tokens(payload, u.sampling) * best_of.search(inquiry, u).k for u in inquiry.possible
+        most_tokens(payload, u.sampling) * several.search(inquiry, u).k for u in inquiry.possible
     )
 
 
