@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from starlette.requests import Request
 
 from blended.journal.store import Store
 from tests.journal.journals import database, journal
@@ -236,6 +237,30 @@ async def test_the_next_turn_has_the_chosen_text_alone() -> None:
         found = r.records[1].candidates
         assert found is not None
         assert quality(second) == max(found["scores"])
+
+
+async def test_with_look_ahead_the_chosen_text_is_read() -> None:
+    """The component of the next turn reads what the client got, as after any response."""
+    readings, got = list[dict[str, Any]](), set[str]()
+    async with rig(choosing("a", "b", selection={"look_ahead": True})) as r:
+        for simulated in r.components.values():
+            plain = simulated._respond
+
+            async def kept(request: Request, kind: str, plain: Any = plain) -> Any:
+                if (body := await request.json()).get("max_tokens") == 1:
+                    readings.append(body)
+                return await plain(request, kind)
+
+            simulated._respond = kept  # type: ignore[method-assign]
+        # The other component is drawn for none of 20 next turns by chance in one of a million.
+        for number in range(20):
+            messages = [{"role": "user", "content": f"Hello {number}!"}]
+            got.add(text_of(await r.chat(messages=messages), False))
+        await eventually(lambda: r.api.look_ahead.under_way == 0)
+
+    assert readings
+    assert all(body["messages"][-2]["content"] in got for body in readings)
+    assert not any("n" in body for body in readings)
 
 
 async def test_a_key_pays_for_all_candidates(tmp_path: Path) -> None:
