@@ -46,8 +46,7 @@ RIGHTS: Document = {"allowPrivilegeEscalation": False, "capabilities": {"drop": 
 
 def drain_s(blend: BlendConfig) -> int:
     """The time in which a terminating pod has to end: the longest shutdown of any replica."""
-    served = (c for c in blend.components if not isinstance(c, RemoteComponent))
-    replicas = (blend.router.replicas, *(component.replicas for component in served))
+    replicas = (blend.router.replicas, *(one.replicas for one in blend.served))
     return round(max(r.graceful_shutdown_timeout_s for r in replicas))
 
 

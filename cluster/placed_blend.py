@@ -4,18 +4,18 @@ from pydantic import ValidationError
 
 from blended.config import (
     AnyComponent,
+    AnyReward,
     BlendConfig,
     RemoteComponent,
-    SimulatedComponent,
+    Served,
     VllmComponent,
+    VllmReward,
 )
 from blended.config.loading import problems
 from blended.errors import ConfigError
 from cluster.settings import ComponentPods, Settings
 
 ROUTER = "router"
-
-Served = VllmComponent | SimulatedComponent
 
 
 def placed(blend: BlendConfig, settings: Settings) -> BlendConfig:
@@ -34,6 +34,7 @@ def placed(blend: BlendConfig, settings: Settings) -> BlendConfig:
     found = blend.model_copy(
         update={
             "components": tuple(_placed(component, settings) for component in blend.components),
+            "reward": None if blend.reward is None else _placed_reward(blend.reward, settings),
             "router": router.model_copy(update=update),
         }
     )
@@ -44,12 +45,13 @@ def placed(blend: BlendConfig, settings: Settings) -> BlendConfig:
 
 
 def by_group(blend: BlendConfig) -> dict[str, list[Served]]:
-    """The components on the cluster by their replica groups, or by their ids without one."""
+    """The components on the cluster, and the reward model, by their replica groups.
+
+    Those without one are by their ids.
+    """
     found: dict[str, list[Served]] = {}
-    for component in blend.components:
-        if not isinstance(component, RemoteComponent):
-            name = component.hardware.replica_group or component.id
-            found.setdefault(name, []).append(component)
+    for one in blend.served:
+        found.setdefault(one.hardware.replica_group or one.id, []).append(one)
     return found
 
 
@@ -62,13 +64,23 @@ def pods_of(component: Served, settings: Settings) -> ComponentPods:
 def _placed(component: AnyComponent, settings: Settings) -> AnyComponent:
     if isinstance(component, RemoteComponent):
         return component
-    pods = pods_of(component, settings)
     name = "engine" if isinstance(component, VllmComponent) else "simulation"
-    update = {
-        "replica_group": component.hardware.replica_group or component.id,
-        "accelerator": pods.accelerator or component.hardware.accelerator,
+    placed = component.hardware.model_copy(update=_place(component, settings))
+    return component.model_copy(update={name: placed})
+
+
+def _placed_reward(reward: AnyReward, settings: Settings) -> AnyReward:
+    place = _place(reward, settings)
+    if isinstance(reward, VllmReward):
+        return reward.model_copy(update={"engine": reward.engine.model_copy(update=place)})
+    return reward.model_copy(update={"replica_group": place["replica_group"]})
+
+
+def _place(one: Served, settings: Settings) -> dict[str, str]:
+    return {
+        "replica_group": one.hardware.replica_group or one.id,
+        "accelerator": pods_of(one, settings).accelerator or one.hardware.accelerator,
     }
-    return component.model_copy(update={name: component.hardware.model_copy(update=update)})
 
 
 def _refuse_unknown(blend: BlendConfig, settings: Settings) -> None:

@@ -1,5 +1,6 @@
 """The groups of equal pods that a blend needs: the head, the router's, one for each component.
 
+A reward model has one like a component.
 Components that share GPUs have one group together, whose pods have one GPU each.
 
 worker_groups.py writes them as groups of a RayCluster, and containers.py their containers.
@@ -11,10 +12,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from blended.components.placement import replica_options, selector
-from blended.config import BlendConfig, SimulatedComponent, VllmComponent, gpu_shares
+from blended.config import (
+    BlendConfig,
+    RewardProcess,
+    Served,
+    SimulatedComponent,
+    VllmComponent,
+    VllmReward,
+    gpu_shares,
+)
 from blended.errors import ConfigError
 from cluster.manifests import quantity
-from cluster.placed_blend import Served, by_group, pods_of
+from cluster.placed_blend import by_group, pods_of
 from cluster.settings import (
     Build,
     ComponentPods,
@@ -27,8 +36,8 @@ from cluster.settings import (
 
 GPU = "nvidia.com/gpu"
 
-# An engine and its model of some million parameters; timing without a model.
-_CPU_ENGINE_MEMORY, _SIMULATED_MEMORY = "6Gi", "2Gi"
+# An engine and its model of some million parameters; a process without an engine.
+_CPU_ENGINE_MEMORY, _PROCESS_MEMORY = "6Gi", "2Gi"
 _GIB = 2**30
 
 
@@ -98,7 +107,7 @@ def _share(component: Served) -> int:
 
 
 def _build(members: Sequence[Served]) -> Build | None:
-    if not any(isinstance(member, VllmComponent) for member in members):
+    if not any(isinstance(member, VllmComponent | VllmReward) for member in members):
         return None
     return "gpu" if members[0].hardware.gpus else "cpu"
 
@@ -147,7 +156,9 @@ def _cpus(members: Sequence[Served]) -> int:
 def _cpus_of(component: Served) -> float:
     hardware = component.hardware
     bundles = replica_options(hardware)["placement_group_bundles"]
-    alone = isinstance(component, SimulatedComponent) and hardware.accelerator == "cpu"
+    alone = (
+        isinstance(component, SimulatedComponent | RewardProcess) and hardware.accelerator == "cpu"
+    )
     return hardware.cpus if alone else math.fsum(bundle["CPU"] for bundle in bundles)
 
 
@@ -158,8 +169,8 @@ def _memory(members: Sequence[Served]) -> str:
 
 
 def _memory_of(component: Served) -> str:
-    if isinstance(component, SimulatedComponent):
-        return _SIMULATED_MEMORY
+    if isinstance(component, SimulatedComponent | RewardProcess):
+        return _PROCESS_MEMORY
     on_cpu = component.engine.accelerator == "cpu"
     return _CPU_ENGINE_MEMORY if on_cpu else weights_memory(component.parameters)
 
@@ -191,5 +202,6 @@ def _max_pods(members: Sequence[Served], pods: ComponentPods, gpus: int) -> int:
 
 
 def _downloads(component: Served) -> bool:
-    model = component.engine.model if isinstance(component, VllmComponent) else "demo:none"
+    has_engine = isinstance(component, VllmComponent | VllmReward)
+    model = component.engine.model if has_engine else "demo:none"
     return not model.startswith(("demo:", "/", ".", "~"))

@@ -19,7 +19,15 @@ from ray.autoscaler._private.kuberay.autoscaling_config import (
 )
 
 from blended import app
-from blended.config import BlendConfig, SimulatedComponent, Simulation, VllmComponent
+from blended.config import (
+    AnyReward,
+    BlendConfig,
+    SimulatedComponent,
+    SimulatedReward,
+    Simulation,
+    VllmComponent,
+    VllmReward,
+)
 from blended.errors import ConfigError
 from blended.launch.node import Further
 from cluster.manifests import Document, at, serve_config
@@ -64,7 +72,8 @@ def rehearsed(rayservice: Document, http_port: int) -> Document:
     except (KeyError, IndexError, TypeError, ValidationError) as exc:
         raise ConfigError(f"The RayService is not one of a blend: {exc}") from exc
     components = [_simulated(c) if isinstance(c, VllmComponent) else c for c in blend.components]
-    found = blend.model_copy(update={"components": tuple(components)})
+    update = {"components": tuple(components), "reward": _simulated_reward(blend.reward)}
+    found = blend.model_copy(update=update)
     # All nodes share one address, so that only one of them can have HAProxy.
     return app.serve_config(found, http_port) | {"proxy_location": "HeadOnly"}
 
@@ -98,6 +107,17 @@ def further(rayservice: Document, gcs_port: int, folder: Path) -> Further:
 def groups_of(labels: Mapping[str, str]) -> list[str]:
     """The groups that a node with these labels is in."""
     return [key.removeprefix("blended/") for key in labels if key.startswith("blended/")]
+
+
+def _simulated_reward(reward: AnyReward | None) -> AnyReward | None:
+    if not isinstance(reward, VllmReward):
+        return reward
+    return SimulatedReward(
+        kind="simulated",
+        timeout_ms=reward.timeout_ms,
+        replicas=reward.replicas,
+        replica_group=reward.engine.replica_group,
+    )
 
 
 def _simulated(component: VllmComponent) -> SimulatedComponent:

@@ -14,9 +14,10 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive
 
 from blended import sse
+from blended.components.reward_model import RewardServer, described, simulated_scorer
 from blended.components.simulated import Simulated
-from blended.config import BlendConfig, SimulatedComponent
-from blended.internal import INTERNAL_KEY_ENV
+from blended.config import BlendConfig, SimulatedComponent, SimulatedReward
+from blended.internal import INTERNAL_KEY_ENV, REWARD_PREFIX
 from blended.journal.journal import Journal
 from blended.journal.records import ResponseRecord
 from blended.router.access.gate import access
@@ -37,12 +38,14 @@ HELLO: list[dict[str, Any]] = [{"role": "user", "content": "Hello!"}]
 class Rig:
     """A running router, the simulated components behind it, and a client with the key.
 
-    `records` is what the router said of each response, `refusals` of requests that got none.
+    `reward` is the reward model, if the blend has a simulated one. `records` is what the router
+    said of each response, `refusals` of requests that got none.
     """
 
     url: str
     api: Api
     components: Mapping[str, Simulated]
+    reward: RewardServer | None
     client: httpx.AsyncClient
     records: list[ResponseRecord]
     refusals: list[tuple[int, str | None]]
@@ -108,6 +111,8 @@ async def rig(config: BlendConfig, journal: Journal | None = None) -> AsyncItera
     simulated = [c for c in config.components if isinstance(c, SimulatedComponent)]
     components = {c.id: Simulated(c.id, c.simulation, INTERNAL_KEY) for c in simulated}
     mounts = [Mount(f"/components/{n}", app=c.application()) for n, c in components.items()]
+    if (reward := _reward(config)) is not None:
+        mounts.append(Mount(REWARD_PREFIX, app=reward.application()))
     records, refusals = list[ResponseRecord](), list[tuple[int, str | None]]()
     api = Api(lambda record, _: records.append(record), lambda *refusal: refusals.append(refusal))
     async with AsyncExitStack() as stack:
@@ -117,7 +122,16 @@ async def rig(config: BlendConfig, journal: Journal | None = None) -> AsyncItera
         headers = {"Authorization": f"Bearer {CLIENT_KEY}"}
         client = httpx.AsyncClient(base_url=url, headers=headers, timeout=30)
         await stack.enter_async_context(client)
-        yield Rig(url, api, components, client, records, refusals)
+        yield Rig(url, api, components, reward, client, records, refusals)
+
+
+def _reward(config: BlendConfig) -> RewardServer | None:
+    """The simulated reward model of a blend."""
+    found = config.reward
+    if not isinstance(found, SimulatedReward):
+        return None
+    score, version = simulated_scorer(found.correlation), described(found.correlation)
+    return RewardServer(score, version, INTERNAL_KEY, wait_s=found.ms / 1e3)
 
 
 async def body_of(receive: Receive) -> bytes:

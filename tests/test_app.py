@@ -23,7 +23,7 @@ def test_ray_accepts_the_config_of_every_preset() -> None:
         document = json.loads(json.dumps(serve_config(load(name), 8000)))
         schema = ServeDeploySchema.model_validate(document)
 
-        assert len(schema.applications) == len(load(name).components) + 1
+        assert len(schema.applications) == len(load(name).served) + 1
 
 
 def test_every_component_is_an_application_under_its_own_prefix() -> None:
@@ -118,3 +118,46 @@ def test_the_router_gets_the_whole_blend(preset: str) -> None:
     (router,) = serve_config(wanted, 8000)["applications"][-1]["deployments"]
 
     assert BlendConfig.model_validate(router["user_config"]["blend"]) == wanted
+
+
+REWARDS: dict[str, dict[str, Any]] = {
+    "vllm": {"kind": "vllm", "engine": {"model": "demo:ember", "args": {"max_num_seqs": 8}}},
+    "local": {"kind": "local", "model": "/models/reward.npz"},
+    "simulated": {"kind": "simulated", "correlation": 0.3},
+}
+
+
+@pytest.mark.parametrize("kind", list(REWARDS))
+def test_a_reward_model_is_an_application_beside_the_components(kind: str) -> None:
+    """Under /reward, in its own group, scaled like a component; Ray's schema reads it."""
+    reward = REWARDS[kind] | {"replicas": {"min": 2, "max": 3}}
+    group = {"replica_group": "scorers"}
+    if kind == "vllm":
+        reward["engine"] = reward["engine"] | group
+    else:
+        reward |= group
+    config = BlendConfig.model_validate({**blend("a").model_dump(mode="json"), "reward": reward})
+    found = apps(config)["reward"]
+
+    ServeDeploySchema.model_validate(json.loads(json.dumps(serve_config(config, 8000))))
+    assert found["route_prefix"] == "/reward"
+    [deployment, *_] = found["deployments"]
+    scaling = deployment["autoscaling_config"]
+    assert (scaling["min_replicas"], scaling["max_replicas"]) == (2, 3)
+    assert scaling["policy"]["policy_kwargs"] == {"component": "reward"}
+    assert config.replica_groups == ("scorers",)
+    if kind == "vllm":
+        assert found["args"]["engine"]["args"] == {"runner": "pooling", "max_num_seqs": 8}
+    else:
+        assert deployment["ray_actor_options"]["label_selector"] == {"blended/scorers": "true"}
+
+
+def test_a_reward_models_settings_restart_nothing() -> None:
+    """How long the router waits, and how much is read, are the router's alone."""
+    base = blend("a").model_dump(mode="json")
+    for reward in REWARDS.values():
+        before, after = (
+            apps(BlendConfig.model_validate({**base, "reward": {**reward, **more}}))["reward"]
+            for more in ({}, {"timeout_ms": 200, "tokens": 64})
+        )
+        assert before == after

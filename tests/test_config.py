@@ -206,7 +206,7 @@ def test_a_date_that_does_not_exist_is_no_yaml() -> None:
 
 def test_a_missing_file_names_the_presets() -> None:
     """A source that is neither preset nor file says which presets there are."""
-    with pytest.raises(ConfigError, match="demo, modern, modern-one-gpu, paper"):
+    with pytest.raises(ConfigError, match="demo, demo-best-of, modern, modern-one-gpu, paper"):
         load("nowhere.yaml")
 
 

@@ -30,6 +30,11 @@ def write(path: Path, plan: CapacityPlan, weights: Mapping[str, float] | None) -
             found = _replicas(plan.components[component["id"]])
             # A new mapping: the existing one may be shared by YAML anchors.
             component["replicas"] = {**component.get("replicas", {}), **found}
+    if plan.reward is not None:
+        reward, found = data["reward"], plan.reward
+        counts = {"min": found.min_replicas, "max": found.max_replicas}
+        capacity = {"capacity": list(found.capacity)} if found.capacity else {}
+        reward["replicas"] = {**reward.get("replicas", {}), **counts, **capacity}
     router = data.setdefault("router", {})
     replicas = router.get("replicas", {})
     most = max(plan.routers, replicas.get("max", 0))

@@ -8,8 +8,9 @@ come from the component that was drawn. A replica takes as many requests as it c
 then asks another replica or component. Users in an experiment have the weights of their arms: give
 the weights over all users with --weights. With --user and --turns the prompts that no cache holds
 are computed from the blend: its members, its seats of a conversation, its look-ahead. A component
-with a gpu_fraction is planned as if all replicas on its card computed all the time. --picture draws
-the rate and the replicas of 24 hours.
+with a gpu_fraction is planned as if all replicas on its card computed all the time. A component
+with best_of shows nothing before its candidates are judged: --ttft then holds for all of that, up
+to the longest of them. --picture draws the rate and the replicas of 24 hours.
 """
 
 import argparse
@@ -26,7 +27,8 @@ from rich.table import Table
 from blended.config import BlendConfig
 from blended.config.loading import load
 from blended.errors import BlendedError, ConfigError
-from cluster.capacity import blend_file, conversation, profile_files
+from blended.internal import REWARD
+from cluster.capacity import blend_file, conversation, profile_files, reward_profile
 from cluster.capacity.conversation import Talk
 from cluster.capacity.planning import CapacityPlan, ComponentPlan, Demand, Report, hours, plan
 from cluster.capacity.queueing import Lengths, ServiceLevel
@@ -71,19 +73,38 @@ def planned(
     """
     lengths = _lengths(blend, options)
     served = [c for c in blend.components if c.id in blend.hardware]
+    reward_s = _reward_s(blend, options)
     found = profile_files.load_all(served, options.profiles, options.blend)
     for name, profile in found.items():
         profile_files.refuse_other_lengths(name, profile, lengths[name])
     try:
         level = ServiceLevel(options.ttft, options.itl, options.goodput)
         whole = next(iter(lengths.values()))
-        demand = Demand(hours(options.rate), whole, level, options.spare, lengths)
+        demand = Demand(hours(options.rate), whole, level, options.spare, lengths, reward_s)
         curves = {name: profile.curve() for name, profile in found.items()}
         prices = _prices(blend, options.price)
         made = plan(blend, curves, demand, prices, report or Progress())
     except ValueError as exc:
         raise ConfigError(f"There is no plan: {exc}") from exc
     return replace(made, predicted=tuple(name for name, p in found.items() if p.predicted))
+
+
+def _reward_s(blend: BlendConfig, options: argparse.Namespace) -> float:
+    """Seconds of a replica of the reward model for a response, by its profile.
+
+    Raises:
+        ConfigError: the profile is missing, or of fewer candidates than some response has.
+    """
+    most = max((b.k for c in blend.components if (b := blend.best_of(c)) is not None), default=0)
+    if not most:
+        return 0.0
+    found = reward_profile.load_profile(blend, options.profiles, options.blend)
+    if most > found.best_of:
+        raise ConfigError(
+            f"The profile of the reward model is of {found.best_of} candidates for a response, and "
+            f"the blend has {most}; measure it with --best-of {most}."
+        )
+    return found.seconds
 
 
 def _lengths(blend: BlendConfig, options: argparse.Namespace) -> dict[str, Lengths]:
@@ -144,6 +165,11 @@ def table(
             _moved(f"{earlier.gpus:g}", f"{c.gpus:g}"),
             f"{c.missed:.2%}",
         )
+    if (reward := found.reward) is not None:
+        replicas = f"{reward.min_replicas} to {reward.max_replicas}"
+        if reward.min_replicas == reward.max_replicas:
+            replicas = str(reward.max_replicas)
+        view.add_row(REWARD, "", f"{reward.rate:.3g}", replicas, "", "", f"{reward.gpus:g}", "")
     return view
 
 

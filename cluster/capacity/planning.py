@@ -9,8 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from blended.config import BlendConfig, gpu_shares
+from blended.internal import REWARD
 from blended.router.selection import normalise
+from cluster.capacity import best_of, reward_planning
 from cluster.capacity.queueing import ComponentQueue, Curve, Lengths, ServiceLevel, Spread
+from cluster.capacity.reward_planning import RewardPlan
 
 # A router's CPU for a response and for each of its tokens (`make bench`, 2 cores of an AMD EPYC:
 # 0.60 ms for one without a stream, 6.36 ms for 64 tokens one by one), and how busy it may be.
@@ -29,7 +32,8 @@ class Demand:
     """Responses per second, one number or one for each hour of a day; their lengths; the level.
 
     `of_components` are the lengths of components whose requests differ from the others'. The level
-    holds even after the loss of `spare` replicas of each component.
+    holds even after the loss of `spare` replicas of each component. `reward_s` are the seconds of a
+    replica of the reward model that a response of several candidates takes.
 
     Raises:
         ValueError: the level allows no refusal at all, which no number of replicas can keep, or
@@ -41,6 +45,7 @@ class Demand:
     level: ServiceLevel
     spare: int = 1
     of_components: Mapping[str, Lengths] = field(default_factory=dict)
+    reward_s: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 < self.level.goodput < 1:
@@ -94,6 +99,7 @@ class CapacityPlan:
     gpu_seconds_per_1000: float
     money_per_1000: float | None
     predicted: tuple[str, ...] = ()
+    reward: RewardPlan | None = None
 
 
 def plan(
@@ -114,11 +120,16 @@ def plan(
         report(f"component '{name}', {len(components) + 1} of {len(curves)}")
         components[name] = _component(blend, name, share[name], curve, demand)
     responses = sum(demand.rates) * _HOUR_S
-    hours_of = _gpu_hours(blend, components)
+    reward = reward_planning.plan(blend, share, demand.rates, demand.spare, demand.reward_s)
+    planned: dict[str, ComponentPlan | RewardPlan] = dict(components)
+    if reward is not None:
+        planned[REWARD] = reward
+    hours_of = _gpu_hours(blend, planned)
     return CapacityPlan(
         components=components,
+        reward=reward,
         routers=routers(demand),
-        gpus=_gpus(blend, {name: c.max_replicas for name, c in components.items()}),
+        gpus=_gpus(blend, {name: c.max_replicas for name, c in planned.items()}),
         gpu_seconds_per_1000=1e3 * math.fsum(hours_of.values()) * _HOUR_S / responses,
         money_per_1000=_money(hours_of, responses, prices) if prices else None,
     )
@@ -136,6 +147,7 @@ def _component(
     hardware = blend.hardware[name]
     found = curve.slowed(_neighbours(blend, name))
     lengths = demand.of_components.get(name, demand.lengths)
+    found, lengths = _candidates(blend, name, found, lengths, demand.level)
     queue = ComponentQueue(found, lengths, demand.level, _spread(blend, name))
     counts = [_replicas(name, queue, share * rate) for rate in demand.rates]
     needed, peak = max(counts), share * demand.peak
@@ -156,6 +168,21 @@ def _component(
         hourly=tuple(count + demand.spare for count in counts),
         gpu_s=hardware.gpus * sum(count + demand.spare for count in counts) * _HOUR_S,
     )
+
+
+def _candidates(
+    blend: BlendConfig, name: str, curve: Curve, lengths: Lengths, level: ServiceLevel
+) -> tuple[Curve, Lengths]:
+    """What a replica does where each response has several candidates."""
+    component = next(c for c in blend.components if c.id == name)
+    wanted = blend.best_of(component)
+    if wanted is None or blend.reward is None:
+        return curve, lengths
+    limit = component.sampling.max_tokens.default
+    steps = best_of.steps(
+        lengths.response, wanted, None if limit is None else int(limit), level.goodput
+    )
+    return best_of.with_candidates(curve, lengths, steps, blend.reward.timeout_ms / 1e3)
 
 
 def _spread(blend: BlendConfig, name: str) -> Spread:
@@ -190,7 +217,9 @@ def _gpus(blend: BlendConfig, replicas: Mapping[str, int]) -> int:
     )
 
 
-def _gpu_hours(blend: BlendConfig, components: Mapping[str, ComponentPlan]) -> dict[str, float]:
+def _gpu_hours(
+    blend: BlendConfig, components: Mapping[str, ComponentPlan | RewardPlan]
+) -> dict[str, float]:
     """Hours of whole GPUs over the whole time, by accelerator."""
     found: dict[str, float] = {}
     for accelerator in {c.accelerator for c in components.values()} - {"cpu"}:

@@ -4,6 +4,9 @@ Starts the blend with that component alone, one replica and one router. One clie
 … clients send requests, each its next one when its response has ended (a closed loop). Prompts have
 two lengths and are in no cache. The last line of the output is the profile, which
 `cluster.capacity.plan` reads from `cluster/capacity/profiles/COMPONENT.json`, or `--out`.
+
+`reward` in place of a component measures the reward model: requests with the texts of `--best-of`
+candidates. A component needs no other profile for them: its candidates are responses at once.
 """
 
 import argparse
@@ -22,7 +25,10 @@ from typing import Any
 from blended.config import BlendConfig
 from blended.config.loading import load
 from blended.errors import BlendedError, ConfigError
+from blended.internal import REWARD
+from cluster.capacity import reward_profile
 from cluster.capacity.profile_files import FOLDER, LoadLevel, Profile, Times, served
+from cluster.capacity.reward_profile import RewardProfile
 from loadtests.harness.percentiles import percentile
 from loadtests.harness.processes import Unavailable
 from loadtests.harness.provenance import made_by
@@ -138,7 +144,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     job = _options(arguments)
     random.seed(job.seed)
     try:
-        found = measure(job)
+        found: Profile | RewardProfile
+        found = reward_profile.measure(job) if job.component == REWARD else measure(job)
     except MeasurementFailed as exc:
         print(f"Not measured: {exc}", file=sys.stderr)
         return 1
@@ -167,11 +174,12 @@ def _shown(found: LoadLevel) -> str:
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m cluster.capacity.profile", description=__doc__)
     add = parser.add_argument
-    add("component", help="its id in the blend")
+    add("component", help="its id in the blend, or reward")
     add("--blend", default="demo", help="a preset's name, or a file")
     add("--clients", type=_counts, default=[1, 2, 4, 8, 16, 32], help="at once: 1,2,4,…")
     add("--words", type=_counts, default=[20, 150], help="of the prompts: two lengths or more")
     add("--response", type=int, default=64, help="tokens of a response")
+    add("--best-of", type=int, default=4, help="candidates of a response, for the reward model")
     add("--seconds", type=float, default=10, help="for each level and length, at least")
     add("--responses", type=int, default=100, help="for each level and length, at least")
     add("--seed", type=int, default=1)

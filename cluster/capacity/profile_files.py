@@ -100,8 +100,8 @@ def served(component: AnyComponent) -> dict[str, Any]:
     """
     if isinstance(component, RemoteComponent):
         raise ConfigError(f"Component '{component.id}' is remote: it has no replicas here.")
-    # A replica's place and Ray's CPU count for it do not change its speed.
-    apart = {"replica_group", "cpus", "seed"}
+    # A replica's place, Ray's CPU count for it and its words do not change its speed.
+    apart = {"replica_group", "cpus", "seed", "quality"}
     found = component.hardware.model_dump(mode="json", exclude=apart, exclude_none=True)
     if "args" in found:
         found["args"] = {name: v for name, v in found["args"].items() if name not in PARSERS}

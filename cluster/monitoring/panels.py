@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from blended.router.metrics import (
+    CANDIDATES,
     DRAWS,
     E2E,
     ITL,
     LOOK_AHEAD,
     LOOK_AHEAD_TOKENS,
     REFUSALS,
+    REJECTED,
     REPLACEMENTS,
     RESPONSES,
     ROUTER,
@@ -146,6 +148,30 @@ def _cost() -> list[DashboardPanel]:
             [
                 (
                     queries.or_zero(queries.per_s(LOOK_AHEAD_TOKENS, WINDOW, ("component",))),
+                    "{{component}} per second",
+                )
+            ],
+        ),
+        DashboardPanel(
+            "Best of several candidates",
+            "Responses with several candidates, by what chose: the reward model, or the first one "
+            "was taken, because the reward model was late, full, unavailable or broken, or because "
+            "the candidates were equal.",
+            "reqps",
+            [
+                (
+                    queries.or_zero(queries.per_s(CANDIDATES, WINDOW, ("chosen_by", "reason"))),
+                    "{{chosen_by}} {{reason}}",
+                )
+            ],
+        ),
+        DashboardPanel(
+            "Tokens of rejected candidates",
+            "Tokens of candidates that were not chosen, which are part of those of responses.",
+            "short",
+            [
+                (
+                    queries.or_zero(queries.per_s(REJECTED, WINDOW, ("component",))),
                     "{{component}} per second",
                 )
             ],

@@ -51,6 +51,7 @@ def deployment_names(application: Document) -> tuple[str, ...] | None:
     names = {
         "build_router": ("Router",),
         "build_simulated": ("Simulated",),
+        "build_reward": ("RewardModel",),
         "build_vllm": (f"LLMServer:{component}", "LLMRouter"),
     }
     return names.get(builder)

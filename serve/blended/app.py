@@ -5,25 +5,30 @@ load Ray, which takes seconds: a process that only describes a blend does not lo
 """
 
 import os
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from blended.autoscaling.rate_board import REPORT_S
 from blended.components.local import build_vllm
 from blended.components.placement import replica_options, selector
+from blended.components.reward_model import RewardServer, Scorer, described, simulated_scorer
 from blended.components.simulated import Simulated
 from blended.config import (
     BlendConfig,
     Engine,
     Replicas,
+    RewardProcess,
     RouterReplicas,
+    Served,
     SimulatedComponent,
     Simulation,
     Tracing,
     VllmComponent,
+    VllmReward,
 )
-from blended.internal import INTERNAL_KEY_ENV, PRIORITY, prefix
+from blended.internal import INTERNAL_KEY_ENV, PRIORITY, REWARD, REWARD_PREFIX, prefix
 from blended.retry_after import RETRY_AFTER_S
 from blended.tracing import environment
 
@@ -32,15 +37,17 @@ if TYPE_CHECKING:
 
 ROUTER_APP = "blended"
 COMPONENT_APP_PREFIX = "component-"
+REWARD_APP = REWARD
 # The deployment beside every engine; HAProxy asks it for the replica of each request.
 PICKER = "LLMRouter"
 SIMULATED = "Simulated"
+REWARD_MODEL = "RewardModel"
 _ROUTER_POLICY = {"policy_function": "blended.autoscaling.policy:router_policy"}
 _COMPONENT_POLICY = "blended.autoscaling.policy:ComponentPolicy"
 # Access logs cost some percent of each request; metrics count requests, failures are logged.
 _LOGGING = {"encoding": "JSON", "enable_access_log": False}
 
-__all__ = ["build_router", "build_simulated", "build_vllm", "serve_config"]
+__all__ = ["build_reward", "build_router", "build_simulated", "build_vllm", "serve_config"]
 
 
 class RouterArgs(BaseModel):
@@ -58,6 +65,20 @@ class SimulatedArgs(BaseModel):
     simulation: Simulation
 
 
+class RewardArgs(BaseModel):
+    """The arguments of the application of a reward model without an engine.
+
+    `model` is the path of a local one; the others are for a simulated one.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["local", "simulated"]
+    model: str = ""
+    correlation: float = 0.0
+    ms: float = 0.0
+
+
 def build_router(args: RouterArgs) -> "Application":
     """Build the router's application, for a Serve config's `import_path`."""
     from blended.router.deployment import ROUTER_DEPLOYMENT
@@ -73,6 +94,14 @@ def build_simulated(args: SimulatedArgs) -> "Application":
     return deployment.bind(args.id, args.simulation)
 
 
+def build_reward(args: RewardArgs) -> "Application":
+    """Build the application of a reward model without an engine, for a Serve config."""
+    from ray import serve
+
+    deployment = serve.deployment(name=REWARD_MODEL)(serve.ingress()(_RewardReplica))
+    return deployment.bind(args)
+
+
 def serve_config(blend: BlendConfig, http_port: int) -> dict[str, Any]:
     """The declarative Serve config of a whole blend, as Serve's REST API and KubeRay take it.
 
@@ -86,6 +115,7 @@ def serve_config(blend: BlendConfig, http_port: int) -> dict[str, Any]:
         "logging_config": _LOGGING,
         "applications": [
             *(_component_app(component, blend) for component in deployed),
+            *_reward_apps(blend),
             _router_app(blend, http_port),
         ],
     }
@@ -94,39 +124,66 @@ def serve_config(blend: BlendConfig, http_port: int) -> dict[str, Any]:
 def _component_app(
     component: VllmComponent | SimulatedComponent, blend: BlendConfig
 ) -> dict[str, Any]:
-    if isinstance(component, VllmComponent):
-        builder = "build_vllm"
-        args = {"engine": _engine(component.engine, blend.selection.look_ahead)}
-        if blend.tracing is not None:
-            args["tracing"] = blend.tracing.model_dump(mode="json", exclude_none=True)
-        engine = {"name": f"LLMServer:{component.id}", **_component_scaling(component)}
-        deployments = [engine, *_pickers(blend)]
-    else:
-        simulation = component.simulation
-        builder = "build_simulated"
-        args = {"simulation": simulation.model_dump(mode="json", exclude_none=True)}
-        deployments = [
-            {
-                "name": SIMULATED,
-                **_component_scaling(component),
-                **_simulated(simulation, f"blended-{component.id}", blend.tracing),
-            }
-        ]
-    return {
+    place = {
         "name": f"{COMPONENT_APP_PREFIX}{component.id}",
         "route_prefix": prefix(component.id),
-        "import_path": f"blended.app:{builder}",
-        "args": {"id": component.id, **args},
-        "deployments": deployments,
+    }
+    if isinstance(component, VllmComponent):
+        # With look-ahead, requests come before what is read ahead.
+        more = {"scheduling_policy": PRIORITY} if blend.selection.look_ahead else {}
+        return place | _engine_app(component, component.engine, more, blend)
+    simulation = component.simulation
+    deployment = {
+        "name": SIMULATED,
+        **_component_scaling(component),
+        **_simulated(simulation, f"blended-{component.id}", blend.tracing),
+    }
+    settings = simulation.model_dump(mode="json", exclude_none=True)
+    return place | {
+        "import_path": "blended.app:build_simulated",
+        "args": {"id": component.id, "simulation": settings},
+        "deployments": [deployment],
     }
 
 
-def _engine(engine: Engine, look_ahead: bool) -> dict[str, Any]:
-    """An engine's settings; with look-ahead, requests come before what is read ahead."""
-    found: dict[str, Any] = engine.model_dump(mode="json", exclude_none=True)
-    if look_ahead:
-        found["args"] = {"scheduling_policy": PRIORITY} | found["args"]
-    return found
+def _reward_apps(blend: BlendConfig) -> list[dict[str, Any]]:
+    """The application of the reward model, if there is one: scaled like a component."""
+    reward, place = blend.reward, {"name": REWARD_APP, "route_prefix": REWARD_PREFIX}
+    if reward is None:
+        return []
+    if isinstance(reward, VllmReward):
+        return [place | _engine_app(reward, reward.engine, {"runner": "pooling"}, blend)]
+    deployment = {
+        "name": REWARD_MODEL,
+        **_component_scaling(reward),
+        **_actor(reward.cpus, f"blended-{REWARD}", blend.tracing, reward.replica_group),
+    }
+    # A change of another setting restarts no replica.
+    apart = {*RewardProcess.model_fields}
+    return [
+        place
+        | {
+            "import_path": "blended.app:build_reward",
+            "args": reward.model_dump(mode="json", exclude=apart),
+            "deployments": [deployment],
+        }
+    ]
+
+
+def _engine_app(
+    served: VllmComponent | VllmReward, engine: Engine, more: dict[str, Any], blend: BlendConfig
+) -> dict[str, Any]:
+    """An application of vLLM, with `more` arguments of the engine where the file has none."""
+    settings = engine.model_dump(mode="json", exclude_none=True)
+    args = {"engine": settings | {"args": more | settings["args"]}}
+    if blend.tracing is not None:
+        args["tracing"] = blend.tracing.model_dump(mode="json", exclude_none=True)
+    deployment = {"name": f"LLMServer:{served.id}", **_component_scaling(served)}
+    return {
+        "import_path": "blended.app:build_vllm",
+        "args": {"id": served.id, **args},
+        "deployments": [deployment, *_pickers(blend)],
+    }
 
 
 def _pickers(blend: BlendConfig) -> list[dict[str, Any]]:
@@ -191,7 +248,7 @@ def _actor(
     return {"ray_actor_options": options}
 
 
-def _component_scaling(component: VllmComponent | SimulatedComponent) -> dict[str, Any]:
+def _component_scaling(component: Served) -> dict[str, Any]:
     """The same policy for every component, because another policy would restart its replicas.
 
     Other arguments of the policy would restart them too, so the router reports the capacity.
@@ -234,3 +291,28 @@ class _SimulatedReplica:
 
     async def __serve_build_asgi_app__(self) -> Any:
         return self._component.application()
+
+
+class _RewardReplica:
+    def __init__(self, args: RewardArgs) -> None:
+        from ray import serve
+
+        replica = serve.get_replica_context().replica_tag
+        score, version = _scorer(args)
+        self._model = RewardServer(
+            score, version, os.environ[INTERNAL_KEY_ENV], replica, args.ms / 1e3
+        )
+
+    async def __serve_build_asgi_app__(self) -> Any:
+        return self._model.application()
+
+
+def _scorer(args: RewardArgs) -> tuple[Scorer, str]:
+    """What scores texts, and its version."""
+    if args.kind == "simulated":
+        return simulated_scorer(args.correlation), described(args.correlation)
+    # Only here: NumPy is nothing that the other builders need.
+    from blended.reward.linear import LinearReward
+
+    model = LinearReward.load(Path(args.model).expanduser())
+    return model.scores, model.version

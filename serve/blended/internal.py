@@ -10,6 +10,9 @@ REPLICA_HEADER = "x-blended-replica"
 # vLLM's scheduling policy that takes the priorities of requests; lower numbers come first.
 PRIORITY = "priority"
 LOWEST_PRIORITY = 1_000_000
+# The reward model's name beside those of components, and its path prefix.
+REWARD = "reward"
+REWARD_PREFIX = f"/{REWARD}"
 
 
 def prefix(component_id: str) -> str:

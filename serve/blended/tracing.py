@@ -17,6 +17,7 @@ from opentelemetry.trace import Span, SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from blended import config
+from blended.internal import REWARD
 from blended.journal.records import ResponseRecord
 
 ENDPOINT_ENV = "OTEL_EXPORTER_OTLP_ENDPOINT"
@@ -132,12 +133,14 @@ class ResponseTrace:
     @contextmanager
     def read_ahead(self, kind: str, component: str, url: str) -> Iterator[dict[str, str]]:
         """The span in which a component reads ahead after the response; yields its context."""
-        span, ending = self._to_component("read_ahead", kind, component, url), {"error.type": "cut"}
-        try:
-            yield _context_of(span)
-            ending = {}
-        finally:  # an exception's message may quote the conversation, and is not for a span
-            _end(span, ending)
+        with _quietly(self._to_component("read_ahead", kind, component, url), "cut") as context:
+            yield context
+
+    @contextmanager
+    def score(self, url: str) -> Iterator[dict[str, str]]:
+        """The span in which the reward model scores candidates; yields its context."""
+        with _quietly(self._to_component("score", "blended", REWARD, url), "no_scores") as context:
+            yield context
 
     def end(self, record: ResponseRecord) -> None:
         """End the spans, with attributes from the response's record."""
@@ -149,6 +152,17 @@ class ResponseTrace:
             _end(self._span, _of_response(record))
         else:
             self._span.end()
+
+
+@contextmanager
+def _quietly(span: Span, error: str) -> Iterator[dict[str, str]]:
+    """A span around the block; an exception's message may quote a conversation: not for a span."""
+    ending = {"error.type": error}
+    try:
+        yield _context_of(span)
+        ending = {}
+    finally:
+        _end(span, ending)
 
 
 def _context_of(span: Span) -> dict[str, str]:
@@ -195,6 +209,7 @@ def _of_request(record: ResponseRecord) -> dict[str, Any]:
 
 
 def _of_response(record: ResponseRecord) -> dict[str, Any]:
+    candidates = record.candidates or {}
     found = {
         "gen_ai.response.id": record.response_id,
         "gen_ai.response.model": record.component,
@@ -205,6 +220,8 @@ def _of_response(record: ResponseRecord) -> dict[str, Any]:
         "gen_ai.usage.output_tokens": record.completion_tokens,
         "blended.state": record.state,
         "blended.replica": record.replica,
+        "blended.candidates": candidates.get("k"),
+        "blended.chosen_by": candidates.get("chosen_by"),
         "error.type": None if record.state in ("finished", "cancelled") else record.state,
     }
     return {name: value for name, value in found.items() if value is not None}

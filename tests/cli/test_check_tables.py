@@ -40,3 +40,29 @@ components:
     assert (a.gpus_per_replica, a.replicas) == (2, (1, 3))
     assert (b.gpus_per_replica, b.replicas) == (0, None)
     assert check_tables.active_parameters([a, b]) is None
+
+
+def test_the_reward_model_and_its_candidates_are_said() -> None:
+    """Its GPUs count among those of the blend; components without candidates are not named."""
+    blend = parse(
+        """
+name: x
+components:
+  - {id: a, kind: simulated, best_of: {k: 4, early: 24}}
+  - {id: b, kind: simulated}
+reward: {kind: vllm, engine: {model: org/rm, accelerator: L4}, replicas: {min: 1, max: 2}}
+""",
+        "x",
+    )
+    found = check_tables.document(blend)
+
+    assert found["gpus"] == [1, 2]
+    assert found["reward"] == {
+        "kind": "vllm",
+        "model": "org/rm",
+        "replicas": [1, 2],
+        "gpus_per_replica": 1,
+        "accelerator": "L4",
+        "candidates": {"a": {"k": 4, "early": 24}},
+    }
+    assert check_tables.document(load("demo"))["reward"] is None

@@ -263,3 +263,28 @@ def test_presets_can_be_rendered(preset: str) -> None:
         if component.parameters is not None:
             group = blend.hardware[component.id].replica_group or component.id
             assert memory[group] > 2 * component.parameters + 20 * GIB
+
+
+def test_a_reward_model_has_a_group_of_its_own() -> None:
+    """An engine on its accelerator, or a process on a CPU; only its own pods hold it."""
+    engine = {"kind": "vllm", "parameters": 6e8, "engine": {"model": "e/rm", "accelerator": "L4"}}
+    for reward, gpus in ((engine, "1"), ({"kind": "local", "model": "/m/reward.npz"}, None)):
+        service = rendered({**BLEND, "reward": reward})
+        group = next(g for g in groups(service) if g.name == "reward")
+        [container] = group.spec["template"]["spec"]["containers"]
+        assert container["resources"]["limits"].get("nvidia.com/gpu") == gpus
+        labels = {"blended/reward": "true"}
+        assert labels.items() <= group.spec["labels"].items()
+        [need] = [n for n in needs(serve_config(service)) if n.name.endswith(("reward", "Model"))]
+        assert all(labels.items() <= selector.items() for selector in need.selectors)
+
+
+def test_a_reward_models_pods_have_settings() -> None:
+    """Under its name, like those of a component."""
+    reward = {"kind": "local", "model": "/m/reward.npz"}
+    settings = {**SETTINGS, "components": {"reward": {"memory": "3Gi"}}}
+    service = rendered({**BLEND, "reward": reward}, settings)
+    group = next(g for g in groups(service) if g.name == "reward")
+
+    [container] = group.spec["template"]["spec"]["containers"]
+    assert container["resources"]["limits"]["memory"] == "3Gi"

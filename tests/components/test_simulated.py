@@ -116,3 +116,18 @@ async def test_it_answers_only_to_the_internal_key(key: str | None) -> None:
         assert responses[0].headers["x-blended-replica"] == "a#1"
     else:
         assert {response.status_code for response in responses} == {401}
+
+
+async def test_a_document_has_as_many_choices_as_were_asked_for() -> None:
+    """Each is generated in a place of its own, and usage counts all of them."""
+    simulation = {"ttft_ms": 0, "itl_ms": 0, "tokens": 6, "quality": True}
+    component = {"id": "a", "kind": "simulated", "simulation": simulation}
+    config = BlendConfig.model_validate({"name": "blend", "components": [component]})
+    async with rig(config) as r:
+        document = (await r.chat(n=3)).json()
+
+        assert r.finished() == 3
+    texts = [choice["message"]["content"] for choice in document["choices"]]
+    assert [choice["index"] for choice in document["choices"]] == [0, 1, 2]
+    assert len(set(texts)) == 3
+    assert document["usage"]["completion_tokens"] == sum(len(text.split()) for text in texts)

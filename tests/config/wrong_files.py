@@ -39,6 +39,43 @@ def service(fields: str, said: str) -> Wrong:
 
 
 WRONG = {
+    # Candidates, and the reward model.
+    "candidates without a model": simulated(
+        "best_of: 4", "best_of: no reward model chooses among the candidates; add 'reward'"
+    ),
+    "an arm's candidates without a model": Wrong(
+        f"{SIMULATED}{EXPERIMENT}arms: [{{id: a}}, {{id: b,\n    best_of: 2}}]}}\n",
+        6,
+        "experiments[0].arms[1].best_of: no reward model chooses among the candidates",
+    ),
+    "no number of candidates": simulated(
+        "best_of: many", "best_of: 'many' is not valid: write a whole number of candidates, or a"
+    ),
+    "early candidates of a remote API": Wrong(
+        f"reward: {{kind: simulated}}\n{HEAD}{REMOTE},\n    best_of: {{k: 4, early: 24}}}}\n",
+        5,
+        "components[0].best_of.early: 'a' is a remote API, which cannot go on with a response",
+    ),
+    "early candidates of a model that thinks": Wrong(
+        f"reward: {{kind: simulated}}\n{HEAD}{ENGINE}, args: {{reasoning_parser: qwen3}}}},\n"
+        "    best_of: {k: 4, early: 24}}\n",
+        5,
+        "components[0].best_of.early: 'a' thinks before it answers",
+    ),
+    "a component called reward": Wrong(
+        "reward: {kind: simulated}\n" + HEAD + "  - {id: reward, kind: simulated}\n",
+        4,
+        "components[0].id: 'reward' is the name of the reward model",
+    ),
+    "a kind of reward model": service("reward: {kind: remote}", "reward: 'remote' is not valid"),
+    "more tokens than the reward model takes": service(
+        "reward: {kind: vllm, tokens: 512, engine: {model: org/m, max_model_len: 256}}",
+        "reward.tokens: the last 512 tokens are scored, and the engine takes 256",
+    ),
+    "a reward model's argument": service(
+        "reward: {kind: vllm, engine: {model: org/m, args: {enforce_eager: 1}}}",
+        "reward.engine.args.enforce_eager: 1 is not valid: write true or false",
+    ),
     # What cannot run.
     "accelerator": engine(
         "accelerator: L4OS", "accelerator: 'L4OS' is not valid: did you mean 'L40S'?"

@@ -42,5 +42,14 @@ def response(number: int = 0, **fields: Any) -> ResponseRecord:
         "needs": ["tools"],
         "left": ["a", "b"],
         "ahead": "6e",
+        "candidates": {
+            "k": 2,
+            "chosen": 1,
+            "chosen_by": "reward",
+            "reason": None,
+            "scores": [-0.5, 0.25],
+            "reward_version": "v1",
+            "rejected_tokens": None,
+        },
     }
     return ResponseRecord(**values | fields)

@@ -214,3 +214,17 @@ def test_a_clock_that_is_set_costs_a_session_at_most_a_gap(store: Store, jump_s:
 
     assert day["responses"] == 10
     assert abs(day["active_s"] + day["waited_s"] - (9 * 60 + 2.5)) <= GAP_S
+
+
+def test_tokens_are_those_that_users_saw(store: Store) -> None:
+    """Those of candidates that were not chosen cost engines, and are nothing that a user read."""
+    judged = {"k": 4, "rejected_tokens": 30}
+    unknown = {"k": 4, "rejected_tokens": None}
+    found = [
+        response(number, user="u", completion_tokens=40, candidates=candidates)
+        for number, candidates in enumerate((None, judged, unknown))
+    ]
+    store.add(found)
+
+    [row] = days(store)
+    assert row["completion_tokens"] == 40 + 10 + 40

@@ -248,3 +248,47 @@ def test_replica_pickers_follow_the_routers_without_a_restart() -> None:
         "The replica pickers of 'a', 'b' are replaced (max_replicas_per_node 1 → 2), the engines "
         "stay.",
     ) in moved
+
+
+REWARD: dict[str, Any] = {"kind": "simulated", "correlation": 0.3}
+
+
+def test_a_reward_model_comes_and_goes() -> None:
+    """Neither touches the components, and both say what becomes of responses."""
+    with_it, without_it = applications(A, reward=REWARD), applications(A)
+
+    [(kind, subject, sentence)] = between(without_it, with_it)
+    assert (kind, subject) == ("added", "reward")
+    assert "until it answers the first candidate is the response" in sentence
+    [(kind, subject, sentence)] = between(with_it, without_it)
+    assert (kind, subject) == ("removed", "reward")
+    assert "one candidate at once" in sentence
+
+
+def test_a_reward_models_changes_are_told_apart() -> None:
+    """Settings hold at once; another model, or another kind, restarts its replicas alone."""
+    before = applications(A, reward=REWARD)
+
+    [(kind, subject, sentence)] = between(before, applications(A, reward=REWARD | {"tokens": 64}))
+    assert (kind, subject) == ("setting", "reward")
+    assert "tokens 256 → 64" in sentence
+    [(kind, subject, sentence)] = between(
+        before, applications(A, reward=REWARD | {"correlation": 0.8})
+    )
+    assert (kind, subject) == ("engine", "reward")
+    assert "correlation 0.3 → 0.8" in sentence
+    replicas = {"replicas": {"min": 1, "max": 3}}
+    [(kind, subject, _)] = between(before, applications(A, reward=REWARD | replicas))
+    assert (kind, subject) == ("replicas", "reward")
+    local = {"kind": "local", "model": "/models/reward.npz"}
+    [(kind, subject, _)] = between(before, applications(A, reward=local))
+    assert (kind, subject) == ("engine", "reward")
+
+
+def test_candidates_are_a_setting() -> None:
+    """They hold at once."""
+    before = applications(A, reward=REWARD)
+    [(kind, subject, sentence)] = between(before, applications(A | {"best_of": 4}, reward=REWARD))
+
+    assert (kind, subject) == ("setting", "a")
+    assert "best_of" in sentence

@@ -244,6 +244,16 @@ def test_operations_are_counted_by_hand() -> None:
     )
 
 
+def test_candidates_share_their_prompt() -> None:
+    """The first costs what a response costs; each other one computes one token of the prompt."""
+    shape = flops.DecoderShape(2, 8, 2, 1, 4, 10, 50, gated=True)
+    one = flops.response_flops(shape, prompt=30, uncached=20, tokens=6)
+    more = flops.response_flops(shape, prompt=30, uncached=1, tokens=4)
+
+    assert flops.candidates_flops(shape, 30, 20, [6]) == one
+    assert flops.candidates_flops(shape, 30, 20, [6, 4, 4]) == one + 2 * more
+
+
 def test_the_papers_models_have_their_published_sizes() -> None:
     """Their shapes give the parameters that the preset states, and GPT-3's 175 billion."""
     for component in load("paper").components:

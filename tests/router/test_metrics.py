@@ -42,7 +42,7 @@ def test_no_tag_grows_with_users() -> None:
 
     assert tags == {
         *("component", "drawn", "arm", "state", "outcome", "how", "kind"),
-        *("status", "code", "turn", "what"),
+        *("status", "code", "turn", "what", "chosen_by", "reason"),
     }
 
 

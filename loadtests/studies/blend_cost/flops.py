@@ -7,7 +7,7 @@ Embeddings are looked up; the output layer is computed for generated tokens alon
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -81,6 +81,19 @@ def response_flops(shape: DecoderShape, prompt: int, uncached: int, tokens: int)
     context = (first + last) * computed // 2
     attention = 4 * shape.layers * shape.heads * shape.head * context
     return 2 * (shape.block_parameters * computed + shape.output_parameters * tokens) + attention
+
+
+def candidates_flops(
+    shape: DecoderShape, prompt: int, uncached: int, lengths: Sequence[int]
+) -> int:
+    """Operations for several candidates of one response, of these lengths.
+
+    The prompt is computed once; each further candidate computes its last token again, from whose
+    logits its own first token is drawn.
+    """
+    first, *others = lengths
+    begun = response_flops(shape, prompt, uncached, first)
+    return begun + sum(response_flops(shape, prompt, 1, tokens) for tokens in others)
 
 
 def mean_flops(shape: DecoderShape, responses: Iterable[ResponseCost]) -> float:

@@ -12,6 +12,7 @@ from blended.config import (
     BlendConfig,
     Engine,
     VllmComponent,
+    VllmReward,
     engine_files,
     gpu_shares,
     model_files,
@@ -67,7 +68,8 @@ def document(blend: BlendConfig) -> dict[str, Any]:
         "components": [asdict(row) for row in found],
         "resident_parameters": resident_parameters(found),
         "active_parameters": active_parameters(found),
-        "gpus": [_gpus(blend, found, 0), _gpus(blend, found, 1)],
+        "reward": _reward(blend),
+        "gpus": [_gpus(blend, 0), _gpus(blend, 1)],
         "notes": [*shares(blend), *engine_files.notes(blend)],
     }
 
@@ -75,7 +77,7 @@ def document(blend: BlendConfig) -> dict[str, Any]:
 def show(console: Console, blend: BlendConfig) -> None:
     """Print the summary for people."""
     found = rows(blend)
-    ends = _gpus(blend, found, 0), _gpus(blend, found, 1)
+    ends = _gpus(blend, 0), _gpus(blend, 1)
     layout.show(
         console,
         ("component", "kind", "model", "share", "parameters", "replicas", "GPUs", "model size"),
@@ -87,7 +89,7 @@ def show(console: Console, blend: BlendConfig) -> None:
             f"{_range(ends)} GPU{'' if ends == (1, 1) else 's'}"
         ),
     )
-    for line in shares(blend):
+    for line in (*shares(blend), *_candidates(blend)):
         layout.say(console, line)
     for note in engine_files.notes(blend):
         layout.say(console, f"Note: {note}")
@@ -112,7 +114,35 @@ def shares(blend: BlendConfig) -> list[str]:
     return [
         f"{name}: {hardware.gpu_fraction:g} of one {hardware.accelerator}, {_cache(found[name])}"
         for name, hardware in blend.hardware.items()
-        if hardware.gpu_fraction is not None
+        if hardware.gpu_fraction is not None and name in found
+    ]
+
+
+def _reward(blend: BlendConfig) -> dict[str, Any] | None:
+    """The reward model, and how many candidates of which component it chooses among."""
+    reward = blend.reward
+    if reward is None:
+        return None
+    candidates = {c.id: best for c in blend.components if (best := blend.best_of(c)) is not None}
+    return {
+        "kind": reward.kind,
+        "model": reward.engine.model if isinstance(reward, VllmReward) else None,
+        "replicas": [reward.replicas.min, reward.replicas.max],
+        "gpus_per_replica": reward.hardware.gpus,
+        "accelerator": reward.hardware.accelerator,
+        "candidates": {i: b.model_dump(exclude_none=True) for i, b in candidates.items()},
+    }
+
+
+def _candidates(blend: BlendConfig) -> list[str]:
+    """A sentence on the reward model."""
+    if (found := _reward(blend)) is None:
+        return []
+    replicas, gpus = _range(tuple(found["replicas"])), found["gpus_per_replica"]
+    among = ", ".join(f"{best['k']} of {name}" for name, best in found["candidates"].items())
+    return [
+        f"reward model ({found['kind']}): {replicas} replica{'' if replicas == '1' else 's'} of "
+        f"{gpus:g} GPUs; candidates for a response: {among or 'one, outside of experiments'}"
     ]
 
 
@@ -170,13 +200,12 @@ def _total(values: list[float | None]) -> float | None:
     return math.fsum(known) if len(known) == len(values) else None
 
 
-def _gpus(blend: BlendConfig, found: list[ComponentRow], end: int) -> int:
+def _gpus(blend: BlendConfig, end: int) -> int:
     """Whole GPUs with the fewest or the most replicas; shares of one group are on the same ones."""
-    engines = {c.id: c.engine for c in blend.components if isinstance(c, VllmComponent)}
-    counts = {row.id: row.replicas[end] for row in found if row.replicas and row.id in engines}
+    engines = [one for one in blend.served if isinstance(one, VllmComponent | VllmReward)]
     return gpu_shares.gpus(
-        (engines[name].replica_group or name, engines[name], count)
-        for name, count in counts.items()
+        (one.engine.replica_group or one.id, one.engine, (one.replicas.min, one.replicas.max)[end])
+        for one in engines
     )
 
 

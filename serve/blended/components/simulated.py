@@ -9,7 +9,8 @@ import math
 import random
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -23,6 +24,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from blended import sse
 from blended.components.internal_key import Guard
 from blended.components.simulated_answers import Spoken, spoken, whole
+from blended.components.simulated_quality import planted
 from blended.config import Simulation
 from blended.disconnect import finishes_before_disconnect
 
@@ -111,8 +113,18 @@ class Simulated:
         # vLLM, too, takes the request's id.
         name = f"{prefix}-{request.headers.get('x-request-id') or uuid.uuid4().hex}"
         answer = spoken(body)
+        count = 1 if body.get("stream") else body.get("n") or 1
+        choices = [self._choice(body, limit, answer) for _ in range(count)]
+        return _SimulatedResponse(self, kind, name, body, choices, answer)
+
+    def _choice(
+        self, body: Mapping[str, Any], limit: int | None, answer: Spoken | None
+    ) -> "_Choice":
+        """The draws for one choice; what goes on with a text has its quality already."""
         schedule = plan(self._simulation, self._rng, limit, answer)
-        return _SimulatedResponse(self, kind, name, body, schedule, answer)
+        is_plain = answer is None and not body.get("continue_final_message")
+        first = planted(self._rng) if self._simulation.quality and is_plain else None
+        return _Choice(schedule, first)
 
     async def slot(self) -> None:
         """Wait until one of the engine's places is free, and take it."""
@@ -141,60 +153,100 @@ class Simulated:
 
 
 @dataclass(frozen=True)
+class _Choice:
+    """The draws for one choice of a response; `first` is its first word, if it is another one."""
+
+    plan: TokenSchedule
+    first: str | None
+
+    def word(self, index: int) -> str:
+        """The token at this place."""
+        return _WORD if index or self.first is None else f" {self.first}"
+
+
+@dataclass(frozen=True)
 class _SimulatedResponse:
+    """A response; a stream has one choice, a document as many as the request asks for."""
+
     component: Simulated
     kind: str
     id: str
     body: dict[str, Any]
-    plan: TokenSchedule
+    choices: list[_Choice]
     answer: Spoken | None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await finishes_before_disconnect(self._generate(send), receive)
+        work = self._stream if self.body.get("stream") else self._whole
+        await finishes_before_disconnect(work(send), receive)
 
-    async def _generate(self, send: Send) -> None:
+    @asynccontextmanager
+    async def _running(self) -> AsyncIterator[None]:
+        """Take one of the engine's places, as every choice does."""
         await self.component.slot()
         finished = False
         try:
-            await (self._stream(send) if self.body.get("stream") else self._whole(send))
+            yield
             finished = True
         finally:
             self.component.leave(finished)
 
     async def _whole(self, send: Send) -> None:
-        async for _ in self._tokens():
-            pass
-        said: dict[str, Any] = {"content": (_WORD * self.plan.tokens).strip()}
-        if self.answer is not None:
-            said = whole(self.answer.deltas[: self.plan.tokens])
-        document = self._document(said, self.plan.finish_reason, "message") | self._usage()
+        async with asyncio.TaskGroup() as group:
+            for choice in self.choices:
+                group.create_task(self._generate(choice))
+        rows = [self._said_by(choice) | {"index": i} for i, choice in enumerate(self.choices)]
+        document = self._document({}, None, "message") | {"choices": rows} | self._usage()
         await _start(send, b"application/json")
         await send({"type": "http.response.body", "body": json.dumps(document).encode()})
 
+    async def _generate(self, choice: _Choice) -> None:
+        async with self._running():
+            async for _ in self._tokens(choice):
+                pass
+
+    def _said_by(self, choice: _Choice) -> dict[str, Any]:
+        tokens = choice.plan.tokens
+        text = "".join(map(choice.word, range(tokens)))
+        is_continued = self.body.get("continue_final_message")
+        said: dict[str, Any] = {"content": text if is_continued else text.strip()}
+        if self.answer is not None:
+            said = whole(self.answer.deltas[:tokens])
+        [row] = self._document(said, choice.plan.finish_reason, "message")["choices"]
+        ids = {"token_ids": [0] * tokens} if self.body.get("return_token_ids") else {}
+        return {**row, **ids}
+
     async def _stream(self, send: Send) -> None:
-        async for index in self._tokens():
+        async with self._running():
+            await self._send_events(send)
+
+    async def _send_events(self, send: Send) -> None:
+        [choice] = self.choices
+        async for index in self._tokens(choice):
             if index == 0:
                 await _start(send, b"text/event-stream")
-            event = {"type": "http.response.body", "body": self._frame(index), "more_body": True}
-            await send(event)
+            frame = self._frame(choice, index)
+            await send({"type": "http.response.body", "body": frame, "more_body": True})
         end = sse.encode_data(sse.DONE)
         if (self.body.get("stream_options") or {}).get("include_usage"):
             usage = self._document({}, None, "delta") | {"choices": []} | self._usage()
             end = sse.encode(usage) + end
         await send({"type": "http.response.body", "body": end})
 
-    async def _tokens(self) -> AsyncIterator[int]:
+    async def _tokens(self, choice: _Choice) -> AsyncIterator[int]:
         """The index of each token at its due time; a late wake-up delays no later token."""
         due, prompt = asyncio.get_running_loop().time(), self._prompt_tokens()
-        for index, lateness in enumerate(self.plan.lateness):
+        for index, lateness in enumerate(choice.plan.lateness):
             due += lateness * self.component.mean_s(index == 0, prompt)
             await asyncio.sleep(due - asyncio.get_running_loop().time())
             yield index
 
-    def _frame(self, index: int) -> bytes:
-        last = index == self.plan.tokens - 1
-        said = {"content": _WORD} if self.answer is None else self.answer.deltas[index]
-        return sse.encode(self._document(said, self.plan.finish_reason if last else None, "delta"))
+    def _frame(self, choice: _Choice, index: int) -> bytes:
+        last = index == choice.plan.tokens - 1
+        said = {"content": choice.word(index)}
+        if self.answer is not None:
+            said = self.answer.deltas[index]
+        end = choice.plan.finish_reason if last else None
+        return sse.encode(self._document(said, end, "delta"))
 
     def _document(
         self, said: dict[str, Any], finish_reason: str | None, field: str
@@ -215,7 +267,8 @@ class _SimulatedResponse:
         return len(json.dumps(self.body.get("messages") or self.body.get("prompt")).split())
 
     def _usage(self) -> dict[str, Any]:
-        prompt, tokens = self._prompt_tokens(), self.plan.tokens
+        prompt = self._prompt_tokens()
+        tokens = sum(choice.plan.tokens for choice in self.choices)
         return {
             "usage": {
                 "prompt_tokens": prompt,

@@ -4,7 +4,8 @@
 """
 
 from blended.config.base import Bound, Frozen, Identifier, Seconds
-from blended.config.blend import BlendConfig
+from blended.config.best_of import BestOf
+from blended.config.blend import BlendConfig, Served
 from blended.config.components import (
     AnyComponent,
     Capability,
@@ -22,12 +23,21 @@ from blended.config.components import (
     VllmComponent,
 )
 from blended.config.experiments import Arm, Experiment, Rehearsal
+from blended.config.reward import (
+    AnyReward,
+    LocalReward,
+    RewardProcess,
+    SimulatedReward,
+    VllmReward,
+)
 from blended.config.service import Api, Journal, RouterReplicas, Selection, Tracing
 
 __all__ = [
     "AnyComponent",
+    "AnyReward",
     "Api",
     "Arm",
+    "BestOf",
     "BlendConfig",
     "Bound",
     "Capability",
@@ -40,16 +50,21 @@ __all__ = [
     "History",
     "Identifier",
     "Journal",
+    "LocalReward",
     "Rehearsal",
     "RemoteComponent",
     "Replicas",
+    "RewardProcess",
     "RouterReplicas",
     "Sampling",
     "Seconds",
     "Selection",
+    "Served",
     "SimulatedComponent",
+    "SimulatedReward",
     "Simulation",
     "Timeouts",
     "Tracing",
     "VllmComponent",
+    "VllmReward",
 ]

@@ -4,19 +4,19 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from blended.config.engine_names import argument_types
-from blended.config.inconsistency import Inconsistency, error, is_number
+from blended.config.inconsistency import Inconsistency, Path, error, is_number
 from blended.config.known_keys import closest
 from blended.config.shown_values import shown
 
 
-def of_component(index: int, component: Mapping[str, Any]) -> Iterator[Inconsistency]:
+def of_component(at: Path, component: Mapping[str, Any]) -> Iterator[Inconsistency]:
     """Every argument with a value that its type has not; none for a component without an engine."""
     engine = component.get("engine") if component.get("kind") == "vllm" else None
     args = engine.get("args") if isinstance(engine, Mapping) else None
     types = argument_types()
     for name, value in args.items() if isinstance(args, Mapping) else ():
         if value is not None and (remedy := _remedy(types.get(name), value)):
-            path = ("components", index, "engine", "args", str(name))
+            path = (*at, "engine", "args", str(name))
             yield path, value, error(f"{shown(value, path)} is not valid: {remedy}")
 
 

@@ -6,11 +6,21 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_core import InitErrorDetails
 
 from blended.config.base import Frozen, Identifier, Json
+from blended.config.best_of import BestOf
 from blended.config.checks import inconsistencies
-from blended.config.components import AnyComponent, Hardware, RemoteComponent
+from blended.config.components import (
+    AnyComponent,
+    Hardware,
+    RemoteComponent,
+    SimulatedComponent,
+    VllmComponent,
+)
 from blended.config.experiment_checks import of_experiments
 from blended.config.experiments import Arm, Experiment
+from blended.config.reward import AnyReward
 from blended.config.service import Api, Journal, Router, Selection, Tracing
+
+Served = VllmComponent | SimulatedComponent | AnyReward
 
 
 class BlendConfig(Frozen):
@@ -25,6 +35,7 @@ class BlendConfig(Frozen):
     name: Identifier
     description: str = ""
     components: tuple[AnyComponent, ...]
+    reward: AnyReward | None = None
     selection: Selection = Selection()
     api: Api = Api()
     journal: Journal = Journal()
@@ -56,10 +67,20 @@ class BlendConfig(Frozen):
         return {c.id: 1.0 if given is None else given.get(c.id, 0.0) for c in self.components}
 
     @property
+    def served(self) -> tuple[Served, ...]:
+        """What has replicas here: the components that are no remote APIs, and the reward model."""
+        ours = [c for c in self.components if not isinstance(c, RemoteComponent)]
+        return (*ours, *(() if self.reward is None else (self.reward,)))
+
+    @property
     def hardware(self) -> dict[str, Hardware]:
-        """The hardware of one replica, for every component that is served here."""
-        served = (c for c in self.components if not isinstance(c, RemoteComponent))
-        return {component.id: component.hardware for component in served}
+        """The hardware of one replica, for everything that is served here."""
+        return {one.id: one.hardware for one in self.served}
+
+    def best_of(self, component: AnyComponent, arm: Arm | None = None) -> BestOf | None:
+        """The candidates of a component's responses, in an arm or without one; None for one."""
+        found = component.best_of if arm is None or arm.best_of is None else arm.best_of
+        return None if self.reward is None or found is None or found.k == 1 else found
 
     @property
     def replica_groups(self) -> tuple[str, ...]:

@@ -10,7 +10,13 @@ from math import inf
 from typing import Any
 
 from blended import demo
-from blended.config import argument_checks, experiment_checks, gpu_checks, remote_checks
+from blended.config import (
+    argument_checks,
+    best_of_checks,
+    experiment_checks,
+    gpu_checks,
+    remote_checks,
+)
 from blended.config.components import Replicas
 from blended.config.inconsistency import Inconsistency, Path, error, is_number
 from blended.config.service import RouterReplicas
@@ -44,10 +50,15 @@ def inconsistencies(data: Any) -> list[Inconsistency]:
     for index, component in rows:
         found += _bounds(index, component)
         found += _no_chat(index, component)
-        found += argument_checks.of_component(index, component)
         found += remote_checks.of_component(index, component)
-        found += _replicas(("components", index, "replicas"), component.get("replicas"), Replicas())
-    found += gpu_checks.of_components(rows)
+    served: list[tuple[Path, Mapping[str, Any]]] = [(("components", i), c) for i, c in rows]
+    if (reward := best_of_checks.member(data)) is not None:
+        served.append(reward)
+    for path, one in served:
+        found += argument_checks.of_component(path, one)
+        found += _replicas((*path, "replicas"), one.get("replicas"), Replicas())
+    found += gpu_checks.of_components(served)
+    found += best_of_checks.of_data(data, rows)
     router = data.get("router")
     if isinstance(router, Mapping):
         found += _replicas(("router", "replicas"), router.get("replicas"), RouterReplicas())

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from blended.config.base import Bound, Frozen, Identifier, Json, Seconds
+from blended.config.best_of import BestOf
 from blended.config.engine_names import AcceleratorName, EngineArgument, ModelName
 
 
@@ -184,6 +185,9 @@ class Component(Frozen):
     as `ignore_eos`. A client may send one if every component that may be drawn lists it. Of them
     `cache_salt` stays the router's: a remote component that lists it gets the salts of
     `api.cache_salt`, as every vLLM component does.
+
+    With `best_of` the component generates several candidates for each of its responses, and the
+    blend's `reward` model chooses one.
     """
 
     id: Identifier
@@ -196,6 +200,7 @@ class Component(Frozen):
     health: Health = Health()
     capabilities: tuple[Capability, ...] | None = None
     passthrough: tuple[RequestField, ...] = ()
+    best_of: BestOf | None = None
 
 
 class VllmComponent(Component):
@@ -244,7 +249,8 @@ class Simulation(Hardware):
     times; beyond `concurrency` responses at once the others wait, as they would in an engine. The
     means grow by so much with each response that runs on the replica, its own included, and with
     each token of the prompt. With an accelerator it reserves the hardware of an engine, and leaves
-    it idle.
+    it idle. With `quality` each text begins with a number, drawn from the standard normal
+    distribution, which a simulated reward model reads.
     """
 
     ttft_ms: Annotated[float, Field(ge=0, le=600_000)] = 50
@@ -256,6 +262,7 @@ class Simulation(Hardware):
     jitter: Annotated[float, Field(ge=0, le=3)] = 0.2
     concurrency: Annotated[int, Field(ge=1)] = 64
     seed: int = 0
+    quality: bool = False
     cpus: Annotated[float, Field(ge=0)] = 0.1
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from blended.config.base import Frozen, Identifier, Moment, Seconds, Share, Weight
+from blended.config.best_of import BestOf
 
 # Values of records and metrics in place of an arm: for users kept out of every experiment, and for
 # responses without an experiment.
@@ -17,13 +18,15 @@ class Arm(Frozen):
 
     `share` is the part in proportion to the other arms' shares. A component that `weights` does not
     name is never drawn; without weights the arm has the blend's own distribution, and without
-    `per_conversation` the blend's own number of seats.
+    `per_conversation` the blend's own number of seats. `best_of` stands in place of that of every
+    component; 1 means a single candidate.
     """
 
     id: Identifier
     share: Annotated[float, Field(gt=0, le=1e9)] = 1
     weights: Mapping[str, Weight] | None = None
     per_conversation: Annotated[int, Field(ge=1, le=100)] | None = None
+    best_of: BestOf | None = None
 
 
 class Rehearsal(Frozen):

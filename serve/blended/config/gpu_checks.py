@@ -47,9 +47,9 @@ class _Member:
         return found if isinstance(found, Mapping) else {}
 
 
-def of_components(rows: Sequence[tuple[int, Mapping[str, Any]]]) -> Iterator[Inconsistency]:
+def of_components(rows: Sequence[tuple[Path, Mapping[str, Any]]]) -> Iterator[Inconsistency]:
     """Every mistake in the shares of components; `rows` are they, with their places."""
-    members = [member for i, component in rows if (member := _member(i, component)) is not None]
+    members = [member for at, component in rows if (member := _member(at, component)) is not None]
     for member in members:
         if member.share is not None:
             yield from _alone(member)
@@ -62,12 +62,12 @@ def of_components(rows: Sequence[tuple[int, Mapping[str, Any]]]) -> Iterator[Inc
         yield from _together(group, found)
 
 
-def _member(index: int, component: Mapping[str, Any]) -> _Member | None:
+def _member(at: Path, component: Mapping[str, Any]) -> _Member | None:
     key = _HARDWARE.get(str(component.get("kind")))
     hardware = component.get(key) if key else None
     if key is None or not isinstance(hardware, Mapping):
         return None
-    return _Member(str(component.get("id")), ("components", index, key), hardware, component)
+    return _Member(str(component.get("id")), (*at, key), hardware, component)
 
 
 def _alone(member: _Member) -> Iterator[Inconsistency]:

@@ -6,20 +6,22 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
-from blended.config import Experiment, Rehearsal
+from blended.config import BestOf, Experiment, Rehearsal
 
 
 @dataclass(frozen=True)
 class ArmDefinition:
     """An arm: its part of the experiment's users, its selection distribution, and its seats.
 
-    Components that are never drawn are left out, so that a new component changes no arm.
+    Components that are never drawn are left out, so that a new component changes no arm. `best_of`
+    are the candidates of the components that give several, None where none does.
     """
 
     id: str
     share: float
     probabilities: Mapping[str, float]
     per_conversation: int | None = None
+    best_of: Mapping[str, Mapping[str, int]] | None = None
 
 
 @dataclass(frozen=True)
@@ -54,10 +56,12 @@ class Definition:
         distributions: Mapping[str, Mapping[str, float]],
         gpus: Mapping[str, float],
         per_conversation: int | None = None,
+        best_of: Mapping[str, Mapping[str, BestOf]] | None = None,
     ) -> Self:
         """From the configuration; `distributions` are the arms' probabilities by component.
 
-        `per_conversation` are the blend's own seats of a conversation.
+        `per_conversation` are the blend's own seats of a conversation; `best_of` are the candidates
+        by arm and component, of those that give several.
         """
         total = sum(arm.share for arm in experiment.arms)
         rehearsal = experiment.rehearsal
@@ -76,6 +80,7 @@ class Definition:
                     arm.share / total,
                     _drawn(distributions[arm.id]),
                     arm.per_conversation or per_conversation,
+                    _candidates(distributions[arm.id], (best_of or {}).get(arm.id, {})),
                 )
                 for arm in experiment.arms
             ),
@@ -94,8 +99,15 @@ class Definition:
         return cls(**{**values, "arms": arms, "users": tuple(values["users"])})
 
     def to_json(self) -> dict[str, Any]:
-        """The definition as JSON's types."""
-        return asdict(self)
+        """The definition as JSON's types; what only some arms have is left out of the others.
+
+        So a definition without it has the version that it had before there was any.
+        """
+        found = asdict(self)
+        for arm in found["arms"]:
+            if arm["best_of"] is None:
+                del arm["best_of"]
+        return found
 
     @property
     def version(self) -> str:
@@ -119,6 +131,18 @@ class Definition:
 
 def _drawn(distribution: Mapping[str, float]) -> dict[str, float]:
     return {component: p for component, p in distribution.items() if p}
+
+
+def _candidates(
+    distribution: Mapping[str, float], best_of: Mapping[str, BestOf]
+) -> dict[str, dict[str, int]] | None:
+    """The candidates of the components that are drawn."""
+    found = {
+        name: found.model_dump(exclude_none=True)
+        for name, found in best_of.items()
+        if distribution.get(name)
+    }
+    return found or None
 
 
 def refusal(running: Definition, wanted: Definition | None, now: float) -> str | None:

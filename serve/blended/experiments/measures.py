@@ -183,7 +183,7 @@ MEASURES = (
         "completion_tokens",
         "responses",
         "neither",
-        "Tokens of responses, over all responses.",
+        "Tokens of responses, over all responses, without those of candidates that nobody saw.",
         is_guardrail=True,
     ),
     Measure(

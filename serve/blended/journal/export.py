@@ -31,6 +31,17 @@ _NESTED = {
     "failures": pa.list_(pa.struct({"component": pa.string(), "reason": pa.string()})),
     "needs": pa.list_(pa.string()),
     "left": pa.list_(pa.string()),
+    "candidates": pa.struct(
+        {
+            "k": pa.int32(),
+            "chosen": pa.int32(),
+            "chosen_by": pa.string(),
+            "reason": pa.string(),
+            "scores": pa.list_(pa.float64()),
+            "reward_version": pa.string(),
+            "rejected_tokens": pa.int32(),
+        }
+    ),
 }
 
 

@@ -156,7 +156,7 @@ def _asked(since: float, until: float, gap_s: float, day_s: float) -> Select[Any
             first_byte_s().label("ttft_s"),
             column.repetition,
             column.prompt_tokens,
-            column.completion_tokens,
+            (column.completion_tokens - _rejected_tokens()).label("completion_tokens"),
             column.state.in_(ANSWERED).label("is_answered"),
             column.state.in_(FAILED).label("is_failed"),
             feedback.c.kind.is_not(None).label("is_retried"),
@@ -168,6 +168,12 @@ def _asked(since: float, until: float, gap_s: float, day_s: float) -> Select[Any
         .where(column.user.is_not(None), column.started_at >= since - carried_s)
         .where(column.started_at < until + carried_s + gap_s)
     )
+
+
+def _rejected_tokens() -> ColumnElement[int]:
+    """Tokens of candidates that no user has seen."""
+    rejected = responses.c.candidates["rejected_tokens"].as_integer()
+    return func.coalesce(rejected, 0)
 
 
 def _in_sessions(asked: Subquery, gap_s: float, day_s: float, offset_s: float) -> Select[Any]:

@@ -41,6 +41,12 @@ class ResponseRecord:
     kept on request only: the messages, and the texts of the response; only then `repetition` is
     known, how much the response's words are those of the one before it (0 to 1).
 
+    `candidates` are known where the component gave several (`best_of`): how many (`k`), their
+    `scores` by the reward model of version `reward_version`, the place of the `chosen` one from 0,
+    what it was `chosen_by` (`reward`, or `first` without scores, and the `reason`), and the tokens
+    of the others, which are part of the response's (`rejected_tokens`). Their texts are kept with
+    `content` only, as `rejected`.
+
     `arm` is the user's arm in `experiment`, if the experiment decided the distribution. Without an
     experiment it tells whether the user is held out of all.
     """
@@ -82,6 +88,7 @@ class ResponseRecord:
     needs: list[str] | None = None
     left: list[str] | None = None
     ahead: str | None = None
+    candidates: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)

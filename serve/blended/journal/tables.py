@@ -97,6 +97,7 @@ responses = _table(
     Column("needs", _DOCUMENT),
     Column("left", _DOCUMENT),
     Column("ahead", Text),
+    Column("candidates", _DOCUMENT),
     Index("responses_by_user", "user", "started_at"),
     Index("responses_by_lineage", "lineage", "started_at"),
     Index("responses_by_parent", "parent", "started_at"),

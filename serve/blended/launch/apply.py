@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from blended.app import ROUTER_APP, serve_config
-from blended.config import AnyComponent, BlendConfig
+from blended.config import BlendConfig, Served
 from blended.errors import LaunchError
 from blended.experiments.definition import refusal
 from blended.launch import up
@@ -157,10 +157,9 @@ def _refuse_broken_experiments(running: BlendConfig, blend: BlendConfig) -> None
         raise LaunchError("\n".join(filter(None, refusals)))
 
 
-def _leaving_components(plan: ChangePlan) -> list[AnyComponent]:
-    staying = {component.id for component in plan.blend.components}
-    running = _running_blend(plan.running)
-    return [component for component in running.components if component.id not in staying]
+def _leaving_components(plan: ChangePlan) -> list[Served]:
+    staying = {one.id for one in (*plan.blend.components, *plan.blend.served)}
+    return [one for one in _running_blend(plan.running).served if one.id not in staying]
 
 
 def _running_blend(running: Applications) -> BlendConfig:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from blended.app import COMPONENT_APP_PREFIX, PICKER, ROUTER_APP
+from blended.app import COMPONENT_APP_PREFIX, PICKER, REWARD_APP, ROUTER_APP
 from blended.launch.json_diff import Difference, differences, shown
 from blended.router.selection import normalise
 
@@ -28,6 +28,7 @@ Kind = Literal[
 
 # Keys whose changes are shown as changes of the engine or of replicas, not as settings.
 _NO_SETTING = ("id", "kind", "engine", "simulation", "replicas")
+_REWARD_SETTINGS = ("timeout_ms", "tokens", "version")
 # The placement of replicas: a change of it moves them.
 _PLACEMENT = (
     "max_replicas_per_node",
@@ -39,7 +40,9 @@ _PLACEMENT = (
 
 @dataclass(frozen=True)
 class Change:
-    """One change; `subject` is the component's id or the experiment's name, `blend` or `router`."""
+    """One change; `subject` is the component's id, `reward`, `blend` or `router`, or the name of
+    the experiment.
+    """
 
     kind: Kind
     subject: str
@@ -58,6 +61,7 @@ def changes(running: Applications, wanted: Applications) -> tuple[Change, ...]:
         *_settings(old, new),
         *_replicas(running, wanted),
         *(change for i in ids for change in _component(i, running, wanted)),
+        *_reward(running, wanted),
         *_pickers(running, wanted),
         *_pause(running, new),
         *_router(running, wanted),
@@ -112,7 +116,7 @@ def _settings(old: Any, new: Any) -> Iterator[Change]:
         if found:
             sentence = f"The settings of '{i}' change ({shown(found)}), at once."
             yield Change("setting", i, sentence)
-    apart = ("name", "components", "router", "tracing", "experiments")
+    apart = ("name", "components", "reward", "router", "tracing", "experiments")
     found = [
         difference
         for difference in differences(old, new)
@@ -151,6 +155,41 @@ def _component(i: str, running: Applications, wanted: Applications) -> Iterator[
         yield Change("added", i, _addition(i, new, after, _shares(_blend(wanted))[i]))
     elif before is not None and after is not None:
         yield from _engine(i, new["kind"], before, after)
+
+
+def _reward(running: Applications, wanted: Applications) -> Iterator[Change]:
+    before, after = running.get(REWARD_APP), wanted.get(REWARD_APP)
+    old, new = (_blend(apps).get("reward") or {} for apps in (running, wanted))
+    if before is None and after is not None:
+        sentence = (
+            "The reward model is added: its application starts, and until it answers the first "
+            "candidate is the response."
+        )
+        yield Change("added", REWARD_APP, sentence)
+    elif before is not None and after is None:
+        sentence = (
+            "The reward model is removed: responses have one candidate at once, and its "
+            "application is deleted."
+        )
+        yield Change("removed", REWARD_APP, sentence)
+    elif before is not None and after is not None:
+        if found := [d for d in differences(old, new) if d[0][0] in _REWARD_SETTINGS]:
+            sentence = f"The settings of the reward model change ({shown(found)}), at once."
+            yield Change("setting", REWARD_APP, sentence)
+        if found := _restarts(before, after):
+            sentence = (
+                f"The reward model changes ({shown(found)}): its replicas restart, and the first "
+                "candidate is the response where none of them answers."
+            )
+            yield Change("engine", REWARD_APP, sentence)
+
+
+def _restarts(before: Any, after: Any) -> list[Difference]:
+    """The differences that restart the replicas of an application."""
+    if before["import_path"] != after["import_path"]:
+        return [(("kind",), before["import_path"], after["import_path"])]
+    found = [(p[1:] or p, x, y) for p, x, y in differences(before["args"], after["args"])]
+    return found or _actor(before, after)
 
 
 def _pickers(running: Applications, wanted: Applications) -> Iterator[Change]:
@@ -238,7 +277,7 @@ def _components(blend: Any) -> dict[str, Any]:
 
 
 def _deployed(applications: Applications) -> list[str]:
-    return [_id(name) for name in applications if name != ROUTER_APP]
+    return [_id(name) for name in applications if name.startswith(COMPONENT_APP_PREFIX)]
 
 
 def _id(app: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import httpx
 
-from blended.app import COMPONENT_APP_PREFIX, ROUTER_APP
+from blended.app import COMPONENT_APP_PREFIX, REWARD_APP, ROUTER_APP
 from blended.errors import LaunchError
 
 _APPLICATIONS = "/api/serve/applications/"
@@ -117,7 +117,7 @@ class ServeApi:
 
 
 def _is_ours(app: str) -> bool:
-    return app == ROUTER_APP or app.startswith(COMPONENT_APP_PREFIX)
+    return app in (ROUTER_APP, REWARD_APP) or app.startswith(COMPONENT_APP_PREFIX)
 
 
 def _status(app: dict[str, Any]) -> AppStatus:

@@ -9,13 +9,15 @@ from dataclasses import replace
 from glob import glob
 from pathlib import Path
 
-from blended.app import COMPONENT_APP_PREFIX, serve_config
+from blended.app import COMPONENT_APP_PREFIX, REWARD_APP, serve_config
 from blended.components.placement import selector
 from blended.config import (
-    AnyComponent,
     BlendConfig,
-    RemoteComponent,
+    RewardProcess,
+    Served,
+    SimulatedComponent,
     VllmComponent,
+    VllmReward,
     gpu_shares,
 )
 from blended.errors import LaunchError
@@ -174,34 +176,37 @@ def _refuse_missing_gpus(blend: BlendConfig) -> None:
 
 
 def _refuse_missing_folders(blend: BlendConfig) -> None:
-    for component in blend.components:
-        if isinstance(component, VllmComponent):
-            folder = Path(component.engine.model)
+    for one in blend.served:
+        if isinstance(one, VllmComponent | VllmReward):
+            folder = Path(one.engine.model)
             if folder.is_absolute() and not folder.is_dir():
                 raise LaunchError(
-                    f"Component '{component.id}' cannot start: its model '{folder}' is no folder "
+                    f"Component '{one.id}' cannot start: its model '{folder}' is no folder "
                     "of this machine; correct the path, or write the id of a model."
                 )
 
 
-def needed_gpus(blend: BlendConfig, leaving: Iterable[AnyComponent] = ()) -> int:
+def needed_gpus(blend: BlendConfig, leaving: Iterable[Served] = ()) -> int:
     """The GPUs that a blend needs to start, with those of components that are still leaving."""
     # All shares are on the cards of one machine, whatever their groups.
     return gpu_shares.gpus(
-        ("", c.hardware, c.replicas.min)
-        for c in (*blend.components, *leaving)
-        if not isinstance(c, RemoteComponent)
+        ("", one.hardware, one.replicas.min) for one in (*blend.served, *leaving)
     )
 
 
-def reserved_cpus(blend: BlendConfig, leaving: Iterable[AnyComponent] = ()) -> int:
+def reserved_cpus(blend: BlendConfig, leaving: Iterable[Served] = ()) -> int:
     """Ray's logical CPUs that a blend reserves at most, with those of leaving components."""
-    components = [*blend.components, *leaving]
-    engines = [c for c in components if isinstance(c, VllmComponent)]
+    served = [*blend.served, *leaving]
+    reserved = math.fsum(map(_reserved, served))
+    return math.ceil(reserved + blend.router.cpus * blend.router.replicas.max + 1)
+
+
+def _reserved(one: Served) -> float:
+    if isinstance(one, SimulatedComponent):
+        return 1
     # Serve adds one CPU for the replica to the bundle of its engine.
-    reserved = sum((c.engine.cpus + 1) * c.replicas.max for c in engines)
-    simulated = len(components) - len(engines)
-    return math.ceil(reserved + blend.router.cpus * blend.router.replicas.max + simulated + 1)
+    beside = 0 if isinstance(one, RewardProcess) else 1
+    return (one.hardware.cpus + beside) * one.replicas.max
 
 
 def node_labels(blend: BlendConfig) -> dict[str, str]:
@@ -241,11 +246,15 @@ def _engine_cause(app: str, ray_dir: Path, began: float) -> str | None:
 
 
 def short(app: str) -> str:
-    """An application's name for people: its component's id, or `router`."""
+    """An application's name for people: its component's id, `reward`, or `router`."""
+    if app == REWARD_APP:
+        return app
     return app.removeprefix(COMPONENT_APP_PREFIX) if _is_component(app) else "router"
 
 
 def _subject(app: str) -> str:
+    if app == REWARD_APP:
+        return "The reward model"
     return f"Component '{short(app)}'" if _is_component(app) else "The router"
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 
 from blended.config import Capability
 from blended.experiments.assignment import Assignment
+from blended.internal import REWARD
 from blended.router import needs
 from blended.router.blend import Blend
 
@@ -49,6 +50,8 @@ class Arrivals:
     def expected(self, blend: Blend) -> dict[float, dict[str, float]]:
         """Responses per second under the current blend, by the window's seconds and by component.
 
+        The reward model can expect the responses that have several candidates.
+
         An unavailable component keeps its share while others are asked instead, so that its
         replicas are there when it returns. The count of a new window is divided by the window's
         whole length: other router replicas still count the requests that they got before.
@@ -80,10 +83,14 @@ class _Window:
 
 def _expected(blend: Blend, rates: Mapping[_Source, float]) -> dict[str, float]:
     found = dict.fromkeys(blend.upstreams, 0.0)
+    if blend.reward is not None:
+        found[REWARD] = 0.0
     for (model, assignment, needed), rate in rates.items():
         probabilities = _probabilities(blend, model, assignment, needed)
         for component, probability in probabilities.items():
             found[component] += rate * probability
+            if blend.best_of(component, model, assignment) is not None:
+                found[REWARD] += rate * probability
     return found
 
 

@@ -1,22 +1,25 @@
 """Asks components for an answer, each with the history in its form, until one answers."""
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import aiohttp
 
 from blended.errors import ApiError
 from blended.retry_after import RETRY_AFTER_S
-from blended.router import complaints
+from blended.router import best_of, complaints, several
 from blended.router.arrivals import Arrivals
 from blended.router.availability import Availability
 from blended.router.blame import CONTEXT_EXCEEDED
 from blended.router.blend import Blend, Upstream
+from blended.router.candidates import Judgement
 from blended.router.failover import Choice, Failure, choose
 from blended.router.inquiry import Inquiry
-from blended.router.question import question
+from blended.router.question import Change, question
+from blended.router.several import Search
 from blended.router.timing import Timing
 from blended.router.upstream import (
     Answer,
@@ -34,7 +37,8 @@ class Attempts:
     """The state of the search: the components that failed, and the choice that answered, if any.
 
     `timing` and `trace` record every step, `arrivals` records redrawn requests. `asked` is the
-    component that was asked last.
+    component that was asked last. `search` is what candidates it was asked for, None in a blend
+    without a reward model, and `judged` how one of them was chosen.
     """
 
     timing: Timing
@@ -44,6 +48,8 @@ class Attempts:
     choice: Choice | None = None
     replica: str | None = None
     asked: str | None = None
+    search: Search | None = None
+    judged: Judgement | None = None
 
     def __len__(self) -> int:
         return len(self.failures) + (self.choice is not None)
@@ -150,8 +156,32 @@ async def _ask(
     choice: Choice,
     attempts: Attempts,
 ) -> Answer:
-    context = attempts.trace.headers() if inquiry.blend.upstreams[choice.component].is_ours else {}
-    asked = await question(session, inquiry, choice, context, sure=False)
+    upstream = inquiry.blend.upstreams[choice.component]
+    context = attempts.trace.headers() if upstream.is_ours else {}
+    if inquiry.blend.reward is None:
+        return await _answer(stack, session, inquiry, choice, attempts, context)
+    attempts.search, attempts.judged = several.search(inquiry, upstream), None
+    if (wanted := attempts.search.best_of) is None:
+        return await _answer(stack, session, inquiry, choice, attempts, context)
+    again = partial(_answer, stack, session, inquiry, choice, attempts, context)
+    answer = await again(several.beginnings(wanted, upstream))
+    asked = best_of.Asked(session, inquiry, upstream, attempts.trace, again)
+    asked_at = attempts.timing.asked
+    answer, attempts.judged = await best_of.chosen(asked, wanted, answer)
+    attempts.timing.asked = asked_at  # the router has waited ever since
+    return answer
+
+
+async def _answer(
+    stack: AsyncExitStack,
+    session: aiohttp.ClientSession,
+    inquiry: Inquiry,
+    choice: Choice,
+    attempts: Attempts,
+    context: Mapping[str, str],
+    change: Change | None = None,
+) -> Answer:
+    asked = await question(session, inquiry, choice, context, sure=False, change=change)
     attempts.timing.ask()
     try:
         return await stack.enter_async_context(ask(session, asked))
@@ -159,7 +189,7 @@ async def _ask(
         # The history was estimated to fit: now count its tokens.
         if complaint.code != CONTEXT_EXCEEDED:
             raise
-        counted = await question(session, inquiry, choice, context, sure=True)
+        counted = await question(session, inquiry, choice, context, sure=True, change=change)
         if counted.body == asked.body:
             raise
     attempts.timing.ask()

@@ -3,10 +3,13 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import get_args
 
 from blended.config import (
     AnyComponent,
+    Arm,
+    BestOf,
     BlendConfig,
     Capability,
     Dialect,
@@ -18,11 +21,20 @@ from blended.config import (
     Sampling,
     Timeouts,
     VllmComponent,
+    VllmReward,
 )
 from blended.errors import ConfigError
 from blended.experiments.assignment import Assignment, assign
 from blended.experiments.definition import Definition
-from blended.internal import INTERNAL_KEY_ENV, INTERNAL_PORT_ENV, PRIORITY, prefix
+from blended.internal import (
+    INTERNAL_KEY_ENV,
+    INTERNAL_PORT_ENV,
+    PRIORITY,
+    REWARD,
+    REWARD_PREFIX,
+    prefix,
+)
+from blended.router.scoring import Reward
 from blended.router.selection import SelectionDistribution, normalise
 
 CLIENT_KEY_ENV = "BLENDED_API_KEY"
@@ -73,7 +85,7 @@ class Blend:
     """Everything that the router needs to answer, replaced as a whole when the config changes.
 
     `arms` are the selection distributions by experiment and arm. `since` is when this router took
-    the blend, in Unix seconds.
+    the blend, in Unix seconds. `reward` chooses among candidates, if there is a reward model.
     """
 
     config: BlendConfig
@@ -81,6 +93,7 @@ class Blend:
     distribution: SelectionDistribution
     arms: Mapping[str, Mapping[str, SelectionDistribution]]
     since: int
+    reward: Reward | None = None
 
     def drawable(self) -> list[Upstream]:
         """The components that some request for the blend may be given, arms included."""
@@ -93,12 +106,29 @@ class Blend:
         """The number of seats in a conversation with `model`, None without seats."""
         if model != self.config.name:
             return None
-        whole = self.config.selection.per_conversation
+        whole, arm = self.config.selection.per_conversation, self._arm(assignment)
+        return whole if arm is None else arm.per_conversation or whole
+
+    def best_of(
+        self, component: str, model: object, assignment: Assignment | None
+    ) -> BestOf | None:
+        """The candidates of a component's responses to requests for `model`; None for one."""
+        if self.reward is None:
+            return None
+        arm = self._arm(assignment) if model == self.config.name else None
+        return self.config.best_of(self._components[component], arm)
+
+    @cached_property
+    def _components(self) -> dict[str, AnyComponent]:
+        return {component.id: component for component in self.config.components}
+
+    def _arm(self, assignment: Assignment | None) -> Arm | None:
+        """The arm's settings; None if no experiment decides, or it is gone."""
         if assignment is None or assignment.experiment is None:
-            return whole
-        experiment = next(e for e in self.config.experiments if e.name == assignment.experiment)
-        arm = next(arm for arm in experiment.arms if arm.id == assignment.arm)
-        return arm.per_conversation or whole
+            return None
+        found = (e for e in self.config.experiments if e.name == assignment.experiment)
+        arms = (arm for experiment in found for arm in experiment.arms)
+        return next((arm for arm in arms if arm.id == assignment.arm), None)
 
     def assignment(
         self, model: object, user: str | None, at: float, since: float | None
@@ -122,7 +152,8 @@ def resolve(config: BlendConfig, components_url: str, environ: Mapping[str, str]
         components_url = f"http://127.0.0.1:{port}"
     upstreams = {c.id: _upstream(c, components_url, environ) for c in config.components}
     arms = {e.name: _distributions(config, e) for e in config.experiments}
-    return Blend(config, upstreams, normalise(config.weights), arms, int(time.time()))
+    distribution, reward = normalise(config.weights), _reward(config, components_url, environ)
+    return Blend(config, upstreams, distribution, arms, int(time.time()), reward)
 
 
 def definitions(config: BlendConfig) -> list[Definition]:
@@ -134,9 +165,34 @@ def definitions(config: BlendConfig) -> list[Definition]:
             {i: d.by_component for i, d in _distributions(config, experiment).items()},
             gpus,
             config.selection.per_conversation,
+            {arm.id: _candidates(config, arm) for arm in experiment.arms},
         )
         for experiment in config.experiments
     ]
+
+
+def _reward(config: BlendConfig, components_url: str, environ: Mapping[str, str]) -> Reward | None:
+    found = config.reward
+    if found is None:
+        return None
+    if not (key := environ.get(INTERNAL_KEY_ENV)):
+        raise ConfigError(
+            f"The reward model needs the key in the environment variable {INTERNAL_KEY_ENV} of the "
+            "router, which is not set; set it on the nodes before Ray starts."
+        )
+    return Reward(
+        base_url=f"{components_url}{REWARD_PREFIX}",
+        model=REWARD,
+        key=key,
+        timeout_s=found.timeout_ms / 1e3,
+        tokens=found.tokens,
+        version=(found.version or found.engine.model) if isinstance(found, VllmReward) else None,
+    )
+
+
+def _candidates(config: BlendConfig, arm: Arm) -> dict[str, BestOf]:
+    found = {component.id: config.best_of(component, arm) for component in config.components}
+    return {name: best_of for name, best_of in found.items() if best_of is not None}
 
 
 def _distributions(config: BlendConfig, experiment: Experiment) -> dict[str, SelectionDistribution]:

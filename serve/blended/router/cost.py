@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+from blended.router import several
+from blended.router.attempts import Attempts
 from blended.router.history import window
 from blended.router.inquiry import CHAT, Inquiry
 from blended.router.requests import Payload, most_tokens, prompts
@@ -37,22 +39,35 @@ def prompt_at_most(inquiry: Inquiry) -> int:
 
 
 def completion_at_most(inquiry: Inquiry) -> int:
-    """The tokens of the longest response that any component may give, over all choices."""
-    return max(most_tokens(inquiry.payload, u.sampling) for u in inquiry.possible)
+    """The tokens of the longest response that any component may give, over all choices.
+
+    They are those of all candidates, where a component gives several.
+    """
+    payload = inquiry.payload
+    return max(
+        most_tokens(payload, u.sampling) * several.search(inquiry, u).k for u in inquiry.possible
+    )
 
 
 def spent(ending: Ending) -> int:
     """A response's cost, as its component reports it.
 
-    A stream that was cut costs the prompt and at least the tokens that passed. A response in one
-    document whose client left costs the most it could, because its progress is unknown. A request
-    that no component answered costs nothing.
+    A stream that was cut costs the prompt and at least the tokens that passed, and those of all
+    candidates. A response in one document, or of candidates, whose client left before it was there
+    costs the most it could, because its progress is unknown. A request that no component answered
+    costs nothing.
     """
     inquiry, attempts = ending.inquiry, ending.attempts
     if (total := reported(ending.passage.usage, "total_tokens")) is not None:
         return total
+    passed = ending.passage.events + ((attempts.judged and attempts.judged.generated) or 0)
     if ending.state == "cancelled" and attempts.asked is not None:
-        is_stream = bool(inquiry.payload.get("stream"))
-        passed = ending.passage.events if is_stream else completion_at_most(inquiry)
-        return prompt_at_most(inquiry) + passed
-    return prompt_at_most(inquiry) + ending.passage.events if attempts.choice is not None else 0
+        is_document = not inquiry.payload.get("stream") or _is_searching(attempts)
+        return prompt_at_most(inquiry) + (completion_at_most(inquiry) if is_document else passed)
+    return prompt_at_most(inquiry) + passed if attempts.choice is not None else 0
+
+
+def _is_searching(attempts: Attempts) -> bool:
+    """Whether candidates are being generated, or judged."""
+    search = attempts.search
+    return search is not None and search.k > 1 and attempts.judged is None

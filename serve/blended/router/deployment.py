@@ -64,8 +64,8 @@ class Router:
         blend = self._api.blend
         if blend is None:
             return {}
-        served = (c for c in blend.config.components if not isinstance(c, config.RemoteComponent))
-        capacities = {c.id: c.replicas.capacity for c in served if c.replicas.capacity}
+        served = blend.config.served
+        capacities = {one.id: one.replicas.capacity for one in served if one.replicas.capacity}
         return metrics(capacities, self._api.arrivals.expected(blend))
 
     async def _access(self, api: config.Api) -> Access:

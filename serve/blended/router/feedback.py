@@ -14,6 +14,7 @@ LONGEST_COMMENT = 10_000
 # The fields that show which component answered, or could have answered.
 _REVEALING = (
     "arm",
+    "candidates",
     "component",
     "distribution",
     "drawn",

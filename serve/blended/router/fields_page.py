@@ -52,6 +52,12 @@ request carries its whole conversation. Tools are functions that the client runs
 refused by their names. Reasoning comes as reasoning items and as thinking blocks. Errors have the
 shape of the client's API. The count of tokens is the largest of the components that may be drawn,
 each by its own chat template, or an estimate where none of them can count.
+
+**Best of several candidates.** Where components have `best_of`, the header `X-Blended-Best-Of` says
+how many candidates a response was chosen from, and by what (`4; chosen_by=reward`, or `first` where
+the reward model gave no scores), or why there was one alone (`1; reason=tools`): see
+[best-of.md](best-of.md). `completion_tokens` counts all candidates, and
+`completion_tokens_details.rejected_tokens` those that were not chosen.
 """
 _ENDPOINTS_HEAD = ("| endpoint | what it does | needs |", "|---|---|---|")
 _ORDER: tuple[Handling, ...] = ("passed", "moved", "read", "dropped", "refused")

@@ -121,6 +121,19 @@ LOOK_AHEAD_TOKENS = Metric(
     "Prompt tokens that a component computed reading ahead.",
     ("component",),
 )
+CANDIDATES = Metric(
+    "blended_best_of",
+    "counter",
+    "Responses with several candidates, by what chose: `reward`, or `first`, because the reward "
+    "model was late, full, unavailable or broken, or because the candidates were equal.",
+    ("component", "chosen_by", "reason"),
+)
+REJECTED = Metric(
+    "blended_rejected_tokens",
+    "counter",
+    "Tokens of candidates that were not chosen, part of those of responses.",
+    ("component",),
+)
 SHARE = Metric(
     "blended_share",
     "gauge",
@@ -162,6 +175,8 @@ METRICS = (
     ROUTER,
     LOOK_AHEAD,
     LOOK_AHEAD_TOKENS,
+    CANDIDATES,
+    REJECTED,
     SHARE,
     GPUS,
     AVAILABLE,
@@ -196,6 +211,9 @@ class Telemetry:
         self._attempted(record, component)
         for kind, tokens in _tokens(record).items():
             self._count(TOKENS, component, kind, by=tokens)
+        if (found := record.candidates) is not None:
+            self._count(CANDIDATES, component, found["chosen_by"], found["reason"] or NONE)
+            self._count(REJECTED, component, by=found["rejected_tokens"] or 0)
         if record.ttft_s is not None:
             self._observe(TTFT, record.ttft_s, component, arm, turn_range(record.turn))
         if record.itl_mean_s is not None:

@@ -158,6 +158,11 @@ _DURATION: Json = {"type": "string", "pattern": "^([0-9]+m)?[0-9]+s$"}
 
 _ANSWER_HEADERS = {
     "x-blended-attempts": _header("How often a component was asked until one answered.", _COUNT),
+    "x-blended-best-of": _header(
+        "How many candidates the response was chosen from, and by what (`4; chosen_by=reward`, or "
+        "`first`); or why there was one where several are configured (`1; reason=tools`).",
+        _TEXT,
+    ),
     "x-blended-component": _header("The component that answered, where that is revealed.", _TEXT),
     "x-blended-intended": _header("The component drawn first, where that is revealed.", _TEXT),
     "x-blended-propensity": _header("How likely the component was, where revealed.", _SHARE),

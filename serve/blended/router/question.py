@@ -1,7 +1,7 @@
 """From a client's request to that for one component: its history, window, fields and dialect."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -17,6 +17,9 @@ from blended.router.history import legal_form, window
 from blended.router.inquiry import CHAT, FIELDS, Inquiry
 from blended.router.remote_dialects import DIALECTS
 from blended.router.upstream import Question
+
+# Changes the body of a component's request, in the words of vLLM.
+Change = Callable[[requests.Payload], requests.Payload]
 
 # What a response may take of a context where nothing limits it: at most so many tokens, and half.
 _UNLIMITED_TOKENS, _UNLIMITED_SHARE = 512, 0.5
@@ -45,13 +48,16 @@ async def question(
     choice: Choice,
     context: Mapping[str, str],
     sure: bool,
+    change: Change | None = None,
 ) -> Question:
-    """The request to the component that was chosen.
+    """The request to the component that was chosen, with the `change` of its body.
 
     Unless `sure`, a history that is estimated to fit is not counted.
     """
     upstream = inquiry.blend.upstreams[choice.component]
     body = await _body(session, inquiry, upstream, sure)
+    if change is not None:
+        body = change(body)
     conversation = inquiry.turn.conversation
     named = f"{conversation}-neighbour" if choice.neighbour else conversation
     return await _posted(inquiry, upstream, body, named, context)

@@ -181,15 +181,32 @@ def response_tokens(body: Payload) -> int:
     return int(limit)
 
 
+def limit_name(body: Payload) -> str:
+    """The field that limits a response's tokens in a request or body."""
+    return _MAX_TOKENS_ALIAS if body.get(_MAX_TOKENS_ALIAS) is not None else "max_tokens"
+
+
+def bounded(payload: Payload, name: str, sampling: Sampling) -> Any:
+    """A sampling parameter as a component gets it; None if neither side sets it."""
+    body = {name: payload.get(name)}
+    _apply(body, name, getattr(sampling, name))
+    return body[name]
+
+
+def token_limit(payload: Payload, sampling: Sampling) -> int:
+    """The token limit that a component gets for one choice of its response; 0 if there is none."""
+    body = {name: payload.get(name) for name in ("max_tokens", _MAX_TOKENS_ALIAS)}
+    _apply(body, "max_tokens", sampling.max_tokens)
+    return response_tokens(body)
+
+
 def most_tokens(payload: Payload, sampling: Sampling) -> int:
     """The most tokens that a component generates for a request, over all choices.
 
     0 for each choice that has no limit.
     """
-    body = {name: payload.get(name) for name in ("max_tokens", _MAX_TOKENS_ALIAS, "n")}
-    for name in ("max_tokens", "n"):
-        _apply(body, name, getattr(sampling, name))
-    return response_tokens(body) * (body["n"] or 1) * len(prompts(payload))
+    choices = bounded(payload, "n", sampling) or 1
+    return token_limit(payload, sampling) * choices * len(prompts(payload))
 
 
 def prompts(payload: Payload) -> list[Any]:
@@ -199,8 +216,8 @@ def prompts(payload: Payload) -> list[Any]:
 
 
 def _apply(body: Payload, name: str, bound: Bound) -> None:
-    if name == "max_tokens" and body.get(_MAX_TOKENS_ALIAS) is not None:
-        name = _MAX_TOKENS_ALIAS
+    if name == "max_tokens":
+        name = limit_name(body)
     value = body.get(name)
     if value is None:
         value = bound.default

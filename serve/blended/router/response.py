@@ -36,6 +36,7 @@ _STREAM_HEADERS = [
     (b"x-accel-buffering", b"no"),
 ]
 _JSON = (b"content-type", b"application/json")
+BEST_OF = b"x-blended-best-of"
 
 
 @dataclass(frozen=True)
@@ -207,6 +208,7 @@ class RelayedResponse:
         choice = self.attempts.choice
         if answer is not None:
             headers.append((b"x-blended-attempts", b"%d" % len(self.attempts)))
+            headers += self._best_of()
         if answer is not None and self._shown_model() is None and choice is not None:
             headers.append((b"x-blended-component", choice.component.encode()))
             headers.append((b"x-blended-intended", self.inquiry.first_draw.component.encode()))
@@ -214,6 +216,15 @@ class RelayedResponse:
             if answer.replica is not None:
                 headers.append((b"x-blended-replica", answer.replica.encode("latin-1")))
         await send({"type": "http.response.start", "status": 200, "headers": headers})
+
+    def _best_of(self) -> Headers:
+        """How many candidates there were, and what chose; or why there was one alone."""
+        search, judged = self.attempts.search, self.attempts.judged
+        if judged is not None:
+            return [(BEST_OF, f"{judged.k}; chosen_by={judged.chosen_by}".encode())]
+        if search is not None and search.alone is not None:
+            return [(BEST_OF, f"1; reason={search.alone}".encode())]
+        return []
 
     def _shown_model(self) -> str | None:
         reveal = self.inquiry.blend.config.api.reveal_component

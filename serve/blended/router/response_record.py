@@ -63,6 +63,7 @@ def response_record(ending: Ending, is_kept: bool, keeps_content: bool = False) 
         needs=list(inquiry.needs),
         left=list(choice.left) if choice else None,
         ahead=inquiry.ahead.nonce if inquiry.ahead else None,
+        candidates=attempts.judged.record() if attempts.judged else None,
     )
 
 
@@ -96,4 +97,6 @@ def _tokens(ending: Ending) -> tuple[int | None, int | None, int | None]:
 def _content(ending: Ending) -> dict[str, Any]:
     payload = ending.inquiry.payload
     asked = "messages" if ending.inquiry.path == CHAT else "prompt"
-    return {asked: payload[asked], "response": texts(ending.passage.kept)}
+    judged = ending.attempts.judged
+    rejected = {"rejected": list(judged.rejected)} if judged else {}
+    return {asked: payload[asked], "response": texts(ending.passage.kept), **rejected}

@@ -19,11 +19,11 @@ def texts(kept: Iterable[bytes]) -> list[str]:
             if isinstance(choice, Mapping):
                 index = choice.get("index")
                 index = index if isinstance(index, int) else place
-                found[index] = found.get(index, "") + _text(choice)
+                found[index] = found.get(index, "") + text_of(choice)
     return [found[index] for index in sorted(found)]
 
 
-def _text(choice: Mapping[str, Any]) -> str:
+def text_of(choice: Mapping[str, Any]) -> str:
     """A choice's text, which some components send as a list of parts."""
     messages = (choice.get("delta"), choice.get("message"), choice)
     part = next(message for message in messages if isinstance(message, Mapping))
