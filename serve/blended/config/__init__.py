@@ -22,6 +22,7 @@ from blended.config.components import (
     VllmComponent,
 )
 from blended.config.experiments import Arm, Experiment, Rehearsal
+from blended.config.policies import Policy
 from blended.config.service import Api, Journal, RouterReplicas, Selection, Tracing
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "History",
     "Identifier",
     "Journal",
+    "Policy",
     "Rehearsal",
     "RemoteComponent",
     "Replicas",

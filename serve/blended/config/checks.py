@@ -9,7 +9,13 @@ from itertools import pairwise
 from math import inf
 from typing import Any
 
-from blended.config import argument_checks, experiment_checks, gpu_checks, remote_checks
+from blended.config import (
+    argument_checks,
+    experiment_checks,
+    gpu_checks,
+    policy_checks,
+    remote_checks,
+)
 from blended.config.components import Replicas
 from blended.config.inconsistency import Inconsistency, Path, error, is_number
 from blended.config.service import RouterReplicas
@@ -51,6 +57,7 @@ def inconsistencies(data: Any) -> list[Inconsistency]:
         found += _replicas(("router", "replicas"), router.get("replicas"), RouterReplicas())
     ids = [c["id"] for _, c in rows if isinstance(c.get("id"), str)]
     found += experiment_checks.of_data(data, ids)
+    found += policy_checks.of_data(data, ids)
     return found
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from blended.config.base import Frozen, Identifier, Moment, Seconds, Share, Weight
+from blended.config.policies import Policy
 
 # Values of records and metrics in place of an arm: for users kept out of every experiment, and for
 # responses without an experiment.
@@ -17,13 +18,15 @@ class Arm(Frozen):
 
     `share` is the part in proportion to the other arms' shares. A component that `weights` does not
     name is never drawn; without weights the arm has the blend's own distribution, and without
-    `per_conversation` the blend's own number of seats.
+    `per_conversation` the blend's own number of seats. A `policy` draws among the components with a
+    weight; an arm without weights and without a policy has the blend's own.
     """
 
     id: Identifier
     share: Annotated[float, Field(gt=0, le=1e9)] = 1
     weights: Mapping[str, Weight] | None = None
     per_conversation: Annotated[int, Field(ge=1, le=100)] | None = None
+    policy: Policy | None = None
 
 
 class Rehearsal(Frozen):

@@ -13,13 +13,20 @@ from blended.config import Experiment, Rehearsal
 class ArmDefinition:
     """An arm: its part of the experiment's users, its selection distribution, and its seats.
 
-    Components that are never drawn are left out, so that a new component changes no arm.
+    Components that are never drawn are left out, so that a new component changes no arm. Where a
+    `policy` draws, by its name and version, the distribution is what it falls back to.
     """
 
     id: str
     share: float
     probabilities: Mapping[str, float]
     per_conversation: int | None = None
+    policy: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON's types; a version stays as it was before there were policies."""
+        values = asdict(self)
+        return {name: v for name, v in values.items() if name != "policy" or v is not None}
 
 
 @dataclass(frozen=True)
@@ -54,10 +61,12 @@ class Definition:
         distributions: Mapping[str, Mapping[str, float]],
         gpus: Mapping[str, float],
         per_conversation: int | None = None,
+        policies: Mapping[str, str] | None = None,
     ) -> Self:
         """From the configuration; `distributions` are the arms' probabilities by component.
 
-        `per_conversation` are the blend's own seats of a conversation.
+        `per_conversation` are the blend's own seats of a conversation, `policies` those of arms
+        that have one.
         """
         total = sum(arm.share for arm in experiment.arms)
         rehearsal = experiment.rehearsal
@@ -76,6 +85,7 @@ class Definition:
                     arm.share / total,
                     _drawn(distributions[arm.id]),
                     arm.per_conversation or per_conversation,
+                    (policies or {}).get(arm.id),
                 )
                 for arm in experiment.arms
             ),
@@ -95,7 +105,7 @@ class Definition:
 
     def to_json(self) -> dict[str, Any]:
         """The definition as JSON's types."""
-        return asdict(self)
+        return {**asdict(self), "arms": tuple(arm.to_json() for arm in self.arms)}
 
     @property
     def version(self) -> str:

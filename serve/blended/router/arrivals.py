@@ -1,7 +1,8 @@
 """The responses per second that each component can expect, from the requests at this replica.
 
 Requests are counted by model and arm, not by the component drawn. So each component's share follows
-from the weights, and after a change of weights it is known before the first draw.
+from the weights, and after a change of weights it is known before the first draw. Where a policy
+drew, it follows from the probabilities that it gave.
 """
 
 import time
@@ -12,9 +13,10 @@ from blended.config import Capability
 from blended.experiments.assignment import Assignment
 from blended.router import needs
 from blended.router.blend import Blend
+from blended.router.selection import SelectionDistribution
 
-# The requested model, the arm of the user, and the needs of the request.
-_Source = tuple[str, Assignment | None, tuple[Capability, ...]]
+# The requested model, the arm of the user, and the needs of the request; or what a policy gave it.
+_Source = tuple[str, Assignment | None, tuple[Capability, ...]] | SelectionDistribution
 # The part of the window in which a rush is seen.
 _RECENT = 1 / 6
 
@@ -37,6 +39,7 @@ class Arrivals:
         model: str,
         assignment: Assignment | None = None,
         needed: tuple[Capability, ...] = (),
+        by_policy: SelectionDistribution | None = None,
     ) -> None:
         """Count a request for the blend or for one component.
 
@@ -44,7 +47,7 @@ class Arrivals:
         """
         now = self._clock()
         for window in self._windows.values():
-            window.add(now, (model, assignment, needed))
+            window.add(now, by_policy or (model, assignment, needed))
 
     def expected(self, blend: Blend) -> dict[float, dict[str, float]]:
         """Responses per second under the current blend, by the window's seconds and by component.
@@ -80,17 +83,18 @@ class _Window:
 
 def _expected(blend: Blend, rates: Mapping[_Source, float]) -> dict[str, float]:
     found = dict.fromkeys(blend.upstreams, 0.0)
-    for (model, assignment, needed), rate in rates.items():
-        probabilities = _probabilities(blend, model, assignment, needed)
-        for component, probability in probabilities.items():
-            found[component] += rate * probability
+    for source, rate in rates.items():
+        for component, probability in _probabilities(blend, source).items():
+            if component in found:
+                found[component] += rate * probability
     return found
 
 
-def _probabilities(
-    blend: Blend, model: str, assignment: Assignment | None, needed: tuple[Capability, ...]
-) -> Mapping[str, float]:
+def _probabilities(blend: Blend, source: _Source) -> Mapping[str, float]:
     """The probability of each component now; if the arm or component is gone, the blend's."""
+    if isinstance(source, SelectionDistribution):
+        return source.by_component
+    model, assignment, needed = source
     if model in blend.upstreams:
         return {model: 1.0}
     arms = blend.arms.get(assignment.experiment or "", {}) if assignment else {}

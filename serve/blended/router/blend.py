@@ -1,5 +1,6 @@
 """The blend of a router replica: its configuration with addresses and keys filled in."""
 
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,6 +8,7 @@ from typing import get_args
 
 from blended.config import (
     AnyComponent,
+    Arm,
     BlendConfig,
     Capability,
     Dialect,
@@ -14,6 +16,7 @@ from blended.config import (
     Experiment,
     Health,
     History,
+    Policy,
     RemoteComponent,
     Sampling,
     Timeouts,
@@ -22,8 +25,12 @@ from blended.config import (
 from blended.errors import ConfigError
 from blended.experiments.assignment import Assignment, assign
 from blended.experiments.definition import Definition
+from blended.folders import state_dir
 from blended.internal import INTERNAL_KEY_ENV, INTERNAL_PORT_ENV, PRIORITY, prefix
+from blended.learning import policy as fitted
 from blended.router.selection import SelectionDistribution, normalise
+
+logger = logging.getLogger(__name__)
 
 CLIENT_KEY_ENV = "BLENDED_API_KEY"
 
@@ -72,8 +79,9 @@ class Upstream:
 class Blend:
     """Everything that the router needs to answer, replaced as a whole when the config changes.
 
-    `arms` are the selection distributions by experiment and arm. `since` is when this router took
-    the blend, in Unix seconds.
+    `arms` are the selection distributions by experiment and arm. `policies` are those that draw
+    in place of such distributions, None for one that could not be read. `since` is when this
+    router took the blend, in Unix seconds.
     """
 
     config: BlendConfig
@@ -81,6 +89,7 @@ class Blend:
     distribution: SelectionDistribution
     arms: Mapping[str, Mapping[str, SelectionDistribution]]
     since: int
+    policies: Mapping[Policy, fitted.Policy | None]
 
     def drawable(self) -> list[Upstream]:
         """The components that some request for the blend may be given, arms included."""
@@ -93,12 +102,18 @@ class Blend:
         """The number of seats in a conversation with `model`, None without seats."""
         if model != self.config.name:
             return None
-        whole = self.config.selection.per_conversation
+        whole, arm = self.config.selection.per_conversation, self._arm(assignment)
+        return (arm.per_conversation if arm else None) or whole
+
+    def policy_of(self, assignment: Assignment | None) -> Policy | None:
+        """The policy that draws for the arm that decides a request, if one does."""
+        return self.config.policy_of(self._arm(assignment))
+
+    def _arm(self, assignment: Assignment | None) -> Arm | None:
         if assignment is None or assignment.experiment is None:
-            return whole
+            return None
         experiment = next(e for e in self.config.experiments if e.name == assignment.experiment)
-        arm = next(arm for arm in experiment.arms if arm.id == assignment.arm)
-        return arm.per_conversation or whole
+        return next(arm for arm in experiment.arms if arm.id == assignment.arm)
 
     def assignment(
         self, model: object, user: str | None, at: float, since: float | None
@@ -110,7 +125,7 @@ class Blend:
 
 
 def resolve(config: BlendConfig, components_url: str, environ: Mapping[str, str]) -> Blend:
-    """Fill in addresses and keys.
+    """Fill in addresses, keys and policies.
 
     `components_url` is Serve's address, without a path; a node's routers use a port of their own
     for it, if the environment names one.
@@ -122,7 +137,8 @@ def resolve(config: BlendConfig, components_url: str, environ: Mapping[str, str]
         components_url = f"http://127.0.0.1:{port}"
     upstreams = {c.id: _upstream(c, components_url, environ) for c in config.components}
     arms = {e.name: _distributions(config, e) for e in config.experiments}
-    return Blend(config, upstreams, normalise(config.weights), arms, int(time.time()))
+    policies = {policy: _usable(policy) for policy in config.policies}
+    return Blend(config, upstreams, normalise(config.weights), arms, int(time.time()), policies)
 
 
 def definitions(config: BlendConfig) -> list[Definition]:
@@ -134,6 +150,7 @@ def definitions(config: BlendConfig) -> list[Definition]:
             {i: d.by_component for i, d in _distributions(config, experiment).items()},
             gpus,
             config.selection.per_conversation,
+            _policies(config, experiment),
         )
         for experiment in config.experiments
     ]
@@ -141,6 +158,20 @@ def definitions(config: BlendConfig) -> list[Definition]:
 
 def _distributions(config: BlendConfig, experiment: Experiment) -> dict[str, SelectionDistribution]:
     return {arm.id: normalise(config.arm_weights(arm)) for arm in experiment.arms}
+
+
+def _policies(config: BlendConfig, experiment: Experiment) -> dict[str, str]:
+    given = {arm.id: config.policy_of(arm) for arm in experiment.arms}
+    return {arm: policy.reference for arm, policy in given.items() if policy is not None}
+
+
+def _usable(policy: Policy) -> fitted.Policy | None:
+    """A policy from its file; None for one that is of no use here, and the log says why."""
+    try:
+        return fitted.usable(state_dir() / fitted.FOLDER, policy)
+    except ConfigError as exc:
+        logger.error("%s Until then the weights decide.", exc)
+        return None
 
 
 def _upstream(component: AnyComponent, components_url: str, environ: Mapping[str, str]) -> Upstream:
