@@ -37,7 +37,8 @@ HELLO: list[dict[str, Any]] = [{"role": "user", "content": "Hello!"}]
 class Rig:
     """A running router, the simulated components behind it, and a client with the key.
 
-    `records` is what the router said of each response, `refusals` of requests that got none.
+    `records` is what the router said of each response, `refusals` of requests that got none,
+    `policies` of draws by policies.
     """
 
     url: str
@@ -46,6 +47,7 @@ class Rig:
     client: httpx.AsyncClient
     records: list[ResponseRecord]
     refusals: list[tuple[int, str | None]]
+    policies: list[tuple[str, str]]
 
     async def chat(self, model: str = "blend", **fields: Any) -> httpx.Response:
         """Post one chat request; `fields` are added to a minimal body or replace parts of it."""
@@ -109,7 +111,12 @@ async def rig(config: BlendConfig, journal: Journal | None = None) -> AsyncItera
     components = {c.id: Simulated(c.id, c.simulation, INTERNAL_KEY) for c in simulated}
     mounts = [Mount(f"/components/{n}", app=c.application()) for n, c in components.items()]
     records, refusals = list[ResponseRecord](), list[tuple[int, str | None]]()
-    api = Api(lambda record, _: records.append(record), lambda *refusal: refusals.append(refusal))
+    asked = list[tuple[str, str]]()
+    api = Api(
+        lambda record, _: records.append(record),
+        lambda *refusal: refusals.append(refusal),
+        on_policy=lambda *came: asked.append(came),
+    )
     async with AsyncExitStack() as stack:
         components_url = await stack.enter_async_context(serving(Starlette(routes=mounts)))
         api.use(resolve(config, components_url, ENVIRON), access(config.api, ENVIRON), journal)
@@ -117,7 +124,7 @@ async def rig(config: BlendConfig, journal: Journal | None = None) -> AsyncItera
         headers = {"Authorization": f"Bearer {CLIENT_KEY}"}
         client = httpx.AsyncClient(base_url=url, headers=headers, timeout=30)
         await stack.enter_async_context(client)
-        yield Rig(url, api, components, client, records, refusals)
+        yield Rig(url, api, components, client, records, refusals, asked)
 
 
 async def body_of(receive: Receive) -> bytes:

@@ -1,6 +1,7 @@
 """What a blend will deploy: components, parameters resident and active, GPUs, memory."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,6 +17,9 @@ from blended.config import (
     gpu_shares,
     model_files,
 )
+from blended.errors import ConfigError
+from blended.folders import state_dir
+from blended.learning.policy import FOLDER, usable
 from blended.router.selection import normalise
 
 _BYTES = {"float32": 4, "float": 4, "fp8": 1}
@@ -68,7 +72,7 @@ def document(blend: BlendConfig) -> dict[str, Any]:
         "resident_parameters": resident_parameters(found),
         "active_parameters": active_parameters(found),
         "gpus": [_gpus(blend, found, 0), _gpus(blend, found, 1)],
-        "notes": [*shares(blend), *engine_files.notes(blend)],
+        "notes": [*shares(blend), *engine_files.notes(blend), *policies(blend)],
     }
 
 
@@ -89,7 +93,7 @@ def show(console: Console, blend: BlendConfig) -> None:
     )
     for line in shares(blend):
         layout.say(console, line)
-    for note in engine_files.notes(blend):
+    for note in (*engine_files.notes(blend), *policies(blend)):
         layout.say(console, f"Note: {note}")
 
 
@@ -114,6 +118,22 @@ def shares(blend: BlendConfig) -> list[str]:
         for name, hardware in blend.hardware.items()
         if hardware.gpu_fraction is not None
     ]
+
+
+def policies(blend: BlendConfig) -> Iterator[str]:
+    """What policies could not do as things are here, in sentences."""
+    drawn = {name for name, weight in blend.weights.items() if weight > 0}
+    for wanted in blend.policies:
+        try:
+            found = usable(state_dir() / FOLDER, wanted)
+        except ConfigError as exc:
+            yield f"{exc} Every node that holds a router needs it; without it the weights decide."
+            continue
+        if unknown := drawn - set(found.components):
+            yield (
+                f"the policy '{found.reference}' does not know '{min(unknown)}', which has a "
+                "weight: the weights decide. Fit a policy to draws of all components."
+            )
 
 
 def _cache(tokens: int | None) -> str:

@@ -9,7 +9,6 @@ import re
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import pairwise
 from typing import Any, Self
 
 import numpy as np
@@ -70,9 +69,14 @@ def words(text: str) -> list[str]:
 
 def rows(spoken: Sequence[str]) -> Ints:
     """The rows of words and of pairs of neighbours, in any order, each as often as it comes."""
-    pairs = (f"{one} {other}" for one, other in pairwise(spoken))
-    hashed = [zlib.crc32(term.encode("utf-8", "surrogatepass")) for term in (*spoken, *pairs)]
-    return np.array(hashed, dtype=np.int64) % ROWS
+    encoded = [word.encode("utf-8", "surrogatepass") for word in spoken]
+    hashed = [zlib.crc32(word) for word in encoded]
+    # The hash of "one other" goes on from that of "one".
+    pairs = [
+        zlib.crc32(other, zlib.crc32(b" ", one))
+        for one, other in zip(hashed, encoded[1:], strict=False)
+    ]
+    return np.array(hashed + pairs, dtype=np.int64) % ROWS
 
 
 def scale(terms: int) -> float:
@@ -109,5 +113,5 @@ def before_message(known: Array, components: Sequence[str]) -> Array:
 def of_words(table: Array, spoken: Sequence[str]) -> Array:
     """What the words of a message add to each head: of a table (ROWS, N), shape (N,)."""
     found = rows(spoken)
-    added: Array = table[found].sum(axis=0) / scale(len(found))
+    added: Array = np.add.reduce(table[found], axis=0) / scale(len(found))
     return added

@@ -10,9 +10,11 @@ where s is rounded to 64ths. So the floor holds exactly, and records have few di
 import base64
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import mul
 from pathlib import Path
 from typing import Any
 
@@ -78,15 +80,32 @@ class Policy:
     def distribution(self, facts: Facts, added: Array, among: Sequence[str]) -> dict[str, float]:
         """The probability of each of some components for one request.
 
+        The same as `rewards` and `probabilities`, without NumPy: for a few numbers it is faster.
+
         Raises:
             ValueError: the policy does not know one of them, or a reward is no number.
         """
-        if unknown := set(among) - set(self.components):
-            raise ValueError(f"{self.reference} does not know '{min(unknown)}'.")
-        places = [self.components.index(name) for name in among]
-        known = np.array([features.vector(facts, self.components)])
-        chances = self.probabilities(self.rewards(known, added)[:, places])[0]
-        return dict(zip(among, chances.tolist(), strict=True))
+        known, words = features.vector(facts, self.components), added.tolist()
+        scores = list[float]()
+        for name in among:
+            place = self._places.get(name)
+            if place is None:
+                raise ValueError(f"{self.reference} does not know '{name}'.")
+            score = sum(map(mul, self._heads[place], known)) + words[place]
+            scores.append(1 / (1 + math.exp(-score)) / self.temperature)
+        highest = max(scores)
+        grown = [math.exp(score - highest) for score in scores]
+        chances = _floored([share / sum(grown) for share in grown], self.floor)
+        return dict(zip(among, chances, strict=True))
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {name: place for place, name in enumerate(self.components)}
+
+    @cached_property
+    def _heads(self) -> list[list[float]]:
+        found: list[list[float]] = self.facts.tolist()
+        return found
 
     def to_json(self) -> dict[str, Any]:
         """The policy as JSON's types; numbers of 16 bits are enough for its tables."""
@@ -127,6 +146,19 @@ def floored(shares: Array, floor: float) -> Array:
     steps += rank < missing[:, None]
     chances: Array = floor + (1 - shares.shape[1] * floor) * steps / _STEPS
     return chances
+
+
+def _floored(shares: list[float], floor: float) -> list[float]:
+    """The same for one request."""
+    exact = [share * _STEPS for share in shares]
+    if not math.isfinite(sum(exact)):
+        raise ValueError("A policy's scores are no numbers.")
+    steps = [math.floor(share) for share in exact]
+    by_loss = sorted(range(len(steps)), key=lambda place: steps[place] - exact[place])
+    for place in by_loss[: _STEPS - sum(steps)]:
+        steps[place] += 1
+    left = 1 - len(shares) * floor
+    return [floor + left * step / _STEPS for step in steps]
 
 
 def rounded(table: Array) -> Array:

@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from blended import config
 from blended.experiments.moments import Array
 from blended.learning.features import Facts
 from blended.learning.policy import Policy
@@ -34,43 +35,56 @@ def decided(
     Whatever a policy does, the request is answered. The time-out is looked at between reading the
     words and predicting, of which neither takes long.
     """
-    began, policy = clock(), inquiry.blend.policy_of(inquiry.assignment)
-    inquiry = replace(inquiry, facts=facts)
+    policy = inquiry.blend.policy_of(inquiry.assignment)
     if policy is None:
-        return inquiry
-    predicting = inquiry.blend.policies[policy]
-    if predicting is None:
-        on_policy(policy.reference, "missing")
-        return inquiry
-    try:
-        added = predicting.added(spoken)
-        if clock() - began > policy.timeout_ms / 1000:
-            on_policy(policy.reference, "late")
-            return inquiry
-        drawn = _drawn(inquiry, predicting, facts, added)
-    except Exception as exc:  # whatever it is, the weights can decide
-        logger.error("the policy %s failed", policy.reference, exc_info=exc)
-        on_policy(policy.reference, "failed")
-        return inquiry
-    on_policy(policy.reference, "used")
-    return drawn
+        return replace(inquiry, facts=facts)
+    found, outcome = _tried(inquiry, policy, facts, spoken, clock)
+    on_policy(policy.reference, outcome)
+    if found is None:
+        return replace(inquiry, facts=facts)
+    by = policy.reference
+    return replace(inquiry, facts=facts, distribution=found, reserve=found, policy=by)
 
 
 def expected(inquiry: Inquiry, before: str) -> Inquiry:
-    """The inquiry of a turn whose message is not known yet, by the rest of what a policy knows.
+    """The inquiry of a turn whose message is not known yet, by the rest of what its policy knows.
 
-    `before` gave the last response.
+    `before` gave the last response, which the policy drew.
     """
     policy = inquiry.blend.policy_of(inquiry.assignment)
-    predicting = inquiry.blend.policies[policy] if policy else None
-    if predicting is None or inquiry.policy is None:
+    predicting = inquiry.blend.policies[policy] if policy and inquiry.policy else None
+    if predicting is None:
         return inquiry
     facts = Facts(inquiry.turn.number, before=before)
-    return _drawn(inquiry, predicting, facts, np.zeros(len(predicting.components)))
+    found = _distribution(inquiry, predicting, facts, np.zeros(len(predicting.components)))
+    return replace(inquiry, distribution=found, reserve=found)
 
 
-def _drawn(inquiry: Inquiry, policy: Policy, facts: Facts, added: Array) -> Inquiry:
-    """The inquiry with the policy's distribution, among the components that have what is needed."""
+def _tried(
+    inquiry: Inquiry,
+    policy: config.Policy,
+    facts: Facts,
+    spoken: Sequence[str],
+    clock: Callable[[], float],
+) -> tuple[SelectionDistribution | None, Outcome]:
+    """What a policy gives, or why it gives nothing."""
+    began, predicting = clock(), inquiry.blend.policies[policy]
+    if predicting is None:
+        return None, "missing"
+    try:
+        added = predicting.added(spoken)
+        if clock() - began > policy.timeout_ms / 1000:
+            return None, "late"
+        return _distribution(inquiry, predicting, facts, added), "used"
+    except Exception as exc:  # whatever it is, the weights can decide
+        logger.error("the policy %s failed", policy.reference, exc_info=exc)
+        return None, "failed"
+
+
+def _distribution(
+    inquiry: Inquiry, policy: Policy, facts: Facts, added: Array
+) -> SelectionDistribution:
+    """A policy's probabilities of the components that have a weight and what is needed."""
     blend, model = inquiry.blend, inquiry.payload["model"]
     weights = models.distribution(blend, model, inquiry.assignment)
     among = [name for name, weight in weights.by_component.items() if weight > 0]
@@ -79,4 +93,4 @@ def _drawn(inquiry: Inquiry, policy: Policy, facts: Facts, added: Array) -> Inqu
         weights.components, tuple(chances.get(name, 0.0) for name in weights.components)
     )
     able, _ = needs.drawn_among(model, whole, inquiry.needs, blend.upstreams)
-    return replace(inquiry, distribution=able, reserve=able, policy=policy.reference)
+    return able
