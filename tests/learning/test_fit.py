@@ -75,7 +75,7 @@ def test_what_cannot_be_fitted_is_said() -> None:
 
     with pytest.raises(ConfigError, match="no reward 'thumbs'"):
         fit(rows, "p", "thumbs", FLOOR)
-    with pytest.raises(ConfigError, match="less than 0.333"):
+    with pytest.raises(ConfigError, match=r"less than 0\.333"):
         fit(rows, "p", REWARD, 0.4)
     with pytest.raises(NotEnoughData, match="needs 20 for each component"):
         fit(few, "p", REWARD, FLOOR)

@@ -92,7 +92,7 @@ def test_without_any_the_reason_is_said(store: Store) -> None:
 
 
 def test_no_user_is_in_two_parts(store: Store) -> None:
-    """Of those that a policy learns from, that choose it, and that judge it: six, two, two tenths."""
+    """Six tenths to learn from, two that choose the policy, and two that judge it."""
     store.add([record(number) for number in range(500)])
     found = rows(store)
     parts = [found.train(), found.choose(), found.held_out()]

@@ -29,7 +29,7 @@ NAMES = ("a", "b", "c")
 REWARD = "two_more"
 _LENGTH, _TELLING = 12, 4
 _OWN, _COMMON = 30, 300
-_LOW, _HIGH = 0.4, 0.8
+_LOW, _HIGH = 0.35, 0.7
 
 
 @dataclass(frozen=True)

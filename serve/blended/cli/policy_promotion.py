@@ -1,5 +1,6 @@
 """Writes a policy's name and version into a blend's text, which keeps everything else."""
 
+from difflib import SequenceMatcher
 from io import StringIO
 from typing import Any
 
@@ -7,6 +8,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
+from blended import config
 from blended.config import BlendConfig, loading
 from blended.errors import ConfigError
 from blended.learning.policy import Policy
@@ -23,26 +25,57 @@ def promoted(text: str, policy: Policy, place: str | None, source: str) -> str:
     writer.preserve_quotes, writer.width = True, 10**6
     writer.indent(*_indents(text))
     root = writer.load(text)
-    if _dumped(writer, root) != text:
+    before = _dumped(writer, root)
+    if place is None:
+        _of_blend(root, policy)
+    else:
+        _arm(root, place)["policy"] = policy.reference
+    edited = _with_changes(text, before, _dumped(writer, root))
+    if edited is None or not _has(loading.parse(edited, source), policy, place):
         raise ConfigError(
             f"'{source}' is written in a way that only a person can edit; write "
             f"`policy: {policy.reference}` there by hand."
         )
-    if place is None:
-        selection = root.setdefault("selection", CommentedMap())
-        if selection is None:
-            selection = root["selection"] = CommentedMap()
-        given = selection.get("policy")
-        into = given if isinstance(given, CommentedMap) else CommentedMap()
-        into["name"] = policy.name
-        into["version"] = DoubleQuotedScalarString(policy.version)
-        into["floor"] = policy.floor
-        selection["policy"] = into
-    else:
-        _arm(root, place)["policy"] = policy.reference
-    edited = _dumped(writer, root)
-    loading.parse(edited, source)
     return edited
+
+
+def _of_blend(root: CommentedMap, policy: Policy) -> None:
+    if root.get("selection") is None:
+        root["selection"] = CommentedMap()
+    given = root["selection"].get("policy")
+    into = given if isinstance(given, CommentedMap) else CommentedMap()
+    # Twelve digits would be a number.
+    version = DoubleQuotedScalarString(policy.version)
+    into |= {"name": policy.name, "version": version, "floor": policy.floor}
+    root["selection"]["policy"] = into
+
+
+def _arm(root: CommentedMap, place: str) -> CommentedMap:
+    name, _, arm = place.partition("/")
+    for experiment in root.get("experiments") or ():
+        for found in experiment["arms"] if experiment["name"] == name else ():
+            if found["id"] == arm:
+                return found
+    raise ConfigError(f"There is no arm '{place}'; write EXPERIMENT/ARM as the file names them.")
+
+
+def _with_changes(text: str, before: str, after: str) -> str | None:
+    """The text with the lines that differ between two versions of it; None if they do not fit."""
+    own, old, new = (version.splitlines(keepends=True) for version in (text, before, after))
+    if len(own) != len(old):
+        return None
+    edited = list[str]()
+    for tag, first, last, begin, end in SequenceMatcher(None, old, new, False).get_opcodes():
+        edited += own[first:last] if tag == "equal" else new[begin:end]
+    return "".join(edited)
+
+
+def _has(blend: BlendConfig, policy: Policy, place: str | None) -> bool:
+    given: config.Policy | None = blend.selection.policy
+    if place is not None:
+        arms = {f"{e.name}/{arm.id}": arm for e in blend.experiments for arm in e.arms}
+        given = arms[place].policy
+    return given is not None and given.reference == policy.reference
 
 
 def _dumped(writer: YAML, root: Any) -> str:
@@ -58,15 +91,6 @@ def _check(blend: BlendConfig, policy: Policy) -> None:
             f"The policy '{policy.reference}' does not know '{min(unknown)}', which has a weight; "
             "fit a policy to draws of all components."
         )
-
-
-def _arm(root: Any, place: str) -> Any:
-    name, _, arm = place.partition("/")
-    for experiment in root.get("experiments") or ():
-        for found in experiment["arms"] if experiment["name"] == name else ():
-            if found["id"] == arm:
-                return found
-    raise ConfigError(f"There is no arm '{place}'; write EXPERIMENT/ARM as the file names them.")
 
 
 def _indents(text: str) -> tuple[int, int, int]:
