@@ -178,6 +178,8 @@ def _show(found: Mapping[str, Any]) -> None:
     layout.show(console, ("drawn by", "SNIPS", "doubly robust, 95 %"), rows, title)
     mix = ", ".join(f"{name} {share:.0%}" for name, share in found["best_mix"].items())
     layout.say(console, f"The best mix is {mix}; intervals are {found['interval']}.")
+    shares = ",".join(f"{name}={share:.3f}" for name, share in found["shares"].items())
+    layout.say(console, f"On average the policy draws by {shares}.")
     layout.say(console, f"The policy's gain over it: {_interval(found['gain'], '+')}.")
     layout.say(
         console,

@@ -22,7 +22,7 @@ class Evaluation:
     """Values on users whom the policy has not met.
 
     `static` is the mix that gives the best component all that the floor leaves, and `gain` what the
-    policy is worth beyond it. `agreement` is how often a draw before the message is known, as look-
+    policy is worth beyond it. `shares` are its mean probabilities. `agreement` is how often a draw before the message is known, as look-
     ahead makes it, names the component that answers.
     """
 
@@ -35,6 +35,7 @@ class Evaluation:
     mean_weight: Value
     mean_square: float
     static: dict[str, float]
+    shares: dict[str, float]
     agreement: float
 
     @property
@@ -88,6 +89,7 @@ def evaluated(policy: Policy, rows: Rows) -> Evaluation:
         mean_weight=found.mean_weight(POLICY),
         mean_square=found.mean_square(POLICY),
         static=dict(zip(rows.components, static.tolist(), strict=True)),
+        shares=dict(zip(rows.components, _shares(policy, held).tolist(), strict=True)),
         agreement=agreement(policy, held),
     )
 
@@ -100,6 +102,11 @@ def best_mix(policy: Policy, met: Rows) -> Array:
     mix = np.full(n, policy.floor)
     mix[int(np.argmax(value))] = 1 - (n - 1) * policy.floor
     return mix
+
+
+def _shares(policy: Policy, rows: Rows) -> Array:
+    found: Array = policy.probabilities(predictions(policy, rows)).mean(axis=0)
+    return found
 
 
 def agreement(policy: Policy, rows: Rows) -> float:
@@ -130,6 +137,7 @@ def document(found: Evaluation) -> dict[str, Any]:
             for name, (snips, robust) in found.values.items()
         },
         "best_mix": found.static,
+        "shares": found.shares,
         "gain": _number(found.gain),
         "mean_weight": _number(found.mean_weight),
         "mean_square_of_weights": found.mean_square,
