@@ -83,6 +83,18 @@ async def test_router_replicas_share_what_they_recall(redis: RedisServer) -> Non
         assert (second.before is not None) == is_shared
 
 
+async def test_what_another_version_has_kept_costs_no_answer() -> None:
+    """It is not understood, and so not known."""
+    async with rig(recalling()) as r:
+        await talk(r, 1)
+        assert r.api.access is not None
+        store = r.api.access.store
+        [name] = store._values._kept  # type: ignore[union-attr]  # no front door writes nonsense
+        for nonsense in ("", "[]", "{}", '{"turn": 1}'):
+            await store.put(name, nonsense, 60)
+            assert await talk(r, 2) == [Facts(2, 1)]
+
+
 async def test_without_a_store_nothing_is_known_and_nothing_fails() -> None:
     """The store is away."""
     async with rig(recalling(api={"shared_store": "redis://127.0.0.1:1"})) as r:

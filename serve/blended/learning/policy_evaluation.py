@@ -22,8 +22,8 @@ class Evaluation:
     """Values on users whom the policy has not met.
 
     `static` is the mix that gives the best component all that the floor leaves, and `gain` what the
-    policy is worth beyond it. `shares` are its mean probabilities. `agreement` is how often a draw before the message is known, as look-
-    ahead makes it, names the component that answers.
+    policy is worth beyond it. `shares` are its mean probabilities. `agreement` is how often a draw
+    before the message is known, as look-ahead makes it, names the component that answers.
     """
 
     policy: Policy

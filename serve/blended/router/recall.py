@@ -6,9 +6,6 @@ was known at its draw, so that a policy is fitted to what the router will know.
 
 import hashlib
 import json
-from collections.abc import Mapping
-from typing import Any
-
 from blended.learning import features
 from blended.learning.features import Facts
 from blended.router.inquiry import CHAT, Inquiry
@@ -37,8 +34,10 @@ async def facts(
     if is_repeatable or not turn.is_one_persons:
         return Facts(turn.number, words)
     found = await store.ask(lambda: _get(store, _name(inquiry)))
-    last = found[0] if found else None
-    return _recalled(turn.number, words, last, inquiry.started_at)
+    try:
+        return _recalled(turn.number, words, found[0] if found else None, inquiry.started_at)
+    except (ValueError, LookupError, TypeError):  # another version of this router wrote it
+        return Facts(turn.number, words)
 
 
 async def remember(store: SharedStore, ending: Ending) -> None:
@@ -61,7 +60,8 @@ def words_of(inquiry: Inquiry) -> list[str]:
     return features.words(features.last_message(inquiry.payload["messages"]))
 
 
-def _recalled(turn: int, words: int, last: Mapping[str, Any] | None, at: float) -> Facts:
+def _recalled(turn: int, words: int, kept: str | None, at: float) -> Facts:
+    last = None if kept is None else json.loads(kept)
     if last is None or last["turn"] not in (turn, turn - 1):
         return Facts(turn, words)
     is_retried = last["turn"] == turn
@@ -84,7 +84,6 @@ async def _put(store: SharedStore, name: str, value: str) -> bool:
     return True
 
 
-async def _get(store: SharedStore, name: str) -> tuple[Any]:
+async def _get(store: SharedStore, name: str) -> tuple[str | None]:
     """A tuple, because None alone would mean that the store does not answer."""
-    value = await store.get(name)
-    return (None if value is None else json.loads(value),)
+    return (await store.get(name),)
