@@ -6,6 +6,7 @@ was known at its draw, so that a policy is fitted to what the router will know.
 
 import hashlib
 import json
+
 from blended.learning import features
 from blended.learning.features import Facts
 from blended.router.inquiry import CHAT, Inquiry
