@@ -229,9 +229,9 @@ class Api:
                 journal.append(record)
             ending.attempts.trace.end(record)
             self._on_end(record, ending.attempts.trace.id)
-            await recall.remember(access.store, ending)
             self.look_ahead.used(ending)
             if ending.inquiry.blend is self.blend:  # a new blend may have another store, or none
+                await recall.remember(access.store, ending)
                 self.look_ahead.begin(self._connections(), access.store, ending)
         finally:
             await access.limiter.settle(charge, cost.spent(ending))
