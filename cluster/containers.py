@@ -14,6 +14,7 @@ from blended.internal import INTERNAL_KEY_ENV
 from blended.journal.from_config import URL_ENV
 from blended.journal.identity import SECRET_ENV
 from blended.launch.environment import PRIVACY_ENV, SERVE_ENV, haproxy_env
+from blended.learning.policy import FOLDER
 from blended.router.blend import CLIENT_KEY_ENV
 from blended.tracing import ENDPOINT_ENV
 from cluster.manifests import Document
@@ -24,9 +25,12 @@ HTTP_PORT = 8000
 _HAPROXY = "/usr/local/bin/blended-haproxy"
 KEYS = "blended-keys"
 KEYS_FILE = "blended-keys-file"
+POLICIES = "blended-policies"
 COLLECTOR = "blended-collector"
 
 _STATE = "/var/lib/blended"
+# The volumes that are only read.
+_READ = ("keys", "policies")
 _MODELS = "/models"
 _HEAD_PORTS = {
     "gcs-server": 6379,
@@ -67,7 +71,7 @@ def container(blend: BlendConfig, group: PodGroup, image: str, role: str) -> Doc
         **ready,
         "securityContext": RIGHTS,
         "volumeMounts": [
-            {"name": name, "mountPath": path, **({"readOnly": True} if name == "keys" else {})}
+            {"name": name, "mountPath": path, **({"readOnly": True} if name in _READ else {})}
             for name, path, _ in _volumes(blend, group, role)
         ],
     }
@@ -138,6 +142,9 @@ def _volumes(blend: BlendConfig, group: PodGroup, role: str) -> list[tuple[str, 
         found.append(("models", _MODELS, claim))
     if role == "router":
         found.append(("state", _STATE, {"emptyDir": {}}))
+        # Mounted before there is any: a pod that changes would be replaced.
+        policies = {"configMap": {"name": POLICIES, "optional": True}}
+        found.append(("policies", f"{_STATE}/{FOLDER}", policies))
         if (path := blend.api.keys_file) is not None:
             found.append(("keys", _folder(path), {"secret": {"secretName": KEYS_FILE}}))
     return found

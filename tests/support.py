@@ -39,7 +39,7 @@ class Rig:
     """A running router, the simulated components behind it, and a client with the key.
 
     `reward` is the reward model, if the blend has a simulated one. `records` is what the router
-    said of each response, `refusals` of requests that got none.
+    said of each response, `refusals` of requests that got none, `policies` of draws by policies.
     """
 
     url: str
@@ -49,6 +49,7 @@ class Rig:
     client: httpx.AsyncClient
     records: list[ResponseRecord]
     refusals: list[tuple[int, str | None]]
+    policies: list[tuple[str, str]]
 
     async def chat(self, model: str = "blend", **fields: Any) -> httpx.Response:
         """Post one chat request; `fields` are added to a minimal body or replace parts of it."""
@@ -114,7 +115,12 @@ async def rig(config: BlendConfig, journal: Journal | None = None) -> AsyncItera
     if (reward := _reward(config)) is not None:
         mounts.append(Mount(REWARD_PREFIX, app=reward.application()))
     records, refusals = list[ResponseRecord](), list[tuple[int, str | None]]()
-    api = Api(lambda record, _: records.append(record), lambda *refusal: refusals.append(refusal))
+    asked = list[tuple[str, str]]()
+    api = Api(
+        lambda record, _: records.append(record),
+        lambda *refusal: refusals.append(refusal),
+        on_policy=lambda *came: asked.append(came),
+    )
     async with AsyncExitStack() as stack:
         components_url = await stack.enter_async_context(serving(Starlette(routes=mounts)))
         api.use(resolve(config, components_url, ENVIRON), access(config.api, ENVIRON), journal)
@@ -122,7 +128,7 @@ async def rig(config: BlendConfig, journal: Journal | None = None) -> AsyncItera
         headers = {"Authorization": f"Bearer {CLIENT_KEY}"}
         client = httpx.AsyncClient(base_url=url, headers=headers, timeout=30)
         await stack.enter_async_context(client)
-        yield Rig(url, api, components, reward, client, records, refusals)
+        yield Rig(url, api, components, reward, client, records, refusals, asked)
 
 
 def _reward(config: BlendConfig) -> RewardServer | None:

@@ -5,12 +5,13 @@ profile of one replica of each component (`python -m cluster.capacity.profile`).
 is the percentage of responses whose first token is in time, whose stream is fast enough, and that
 come from the component that was drawn. A replica takes as many requests as it can answer so
 (max_ongoing_requests), queues a few more (max_queued_requests) and refuses the rest; the router
-then asks another replica or component. Users in an experiment have the weights of their arms: give
-the weights over all users with --weights. With --user and --turns the prompts that no cache holds
-are computed from the blend: its members, its seats of a conversation, its look-ahead. A component
-with a gpu_fraction is planned as if all replicas on its card computed all the time. A component
-with best_of shows nothing before its candidates are judged: --ttft then holds for all of that, up
-to the longest of them. --picture draws the rate and the replicas of 24 hours.
+then asks another replica or component. Users in an experiment have the weights of their arms, and
+a policy draws by the request: give the shares over all requests with --weights. With --user and
+--turns the prompts that no cache holds are computed from the blend: its members, its seats of a
+conversation, its look-ahead. A component with a gpu_fraction is planned as if all replicas on its
+card computed all the time. A component with best_of shows nothing before its candidates are judged:
+--ttft then holds for all of that, up to the longest of them. --picture draws the rate and the
+replicas of 24 hours.
 """
 
 import argparse
@@ -179,6 +180,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         blend = load(options.blend)
         before = None
+        if blend.selection.policy is not None and not options.weights:
+            raise ConfigError(
+                f"The policy {blend.selection.policy.reference} draws by the request: give the "
+                "shares that it draws by with --weights; `blended learn evaluate` prints them."
+            )
         if options.weights:
             before, blend = planned(blend, options), weighted(blend, options.weights)
         found = planned(blend, options)

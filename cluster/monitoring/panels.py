@@ -10,6 +10,7 @@ from blended.router.metrics import (
     ITL,
     LOOK_AHEAD,
     LOOK_AHEAD_TOKENS,
+    POLICY,
     REFUSALS,
     REJECTED,
     REPLACEMENTS,
@@ -72,6 +73,13 @@ def _who() -> list[DashboardPanel]:
             "How often each component was drawn first, also if another one answered.",
             "reqps",
             [(queries.or_zero(queries.per_s(DRAWS, WINDOW, ("drawn",))), "{{drawn}}")],
+        ),
+        DashboardPanel(
+            "Draws by policies",
+            "Chats whose probabilities a policy gave (used), and those that the weights decided "
+            "because it was late, failed, or its file was missing.",
+            "reqps",
+            [(queries.or_zero(queries.per_s(POLICY, WINDOW, ("outcome",))), "{{outcome}}")],
         ),
         DashboardPanel(
             "Responses",

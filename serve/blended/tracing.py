@@ -196,6 +196,7 @@ def _of_draw(record: ResponseRecord) -> dict[str, Any]:
         "blended.drawn": record.drawn,
         "blended.uniform": record.uniform,
         "blended.distribution": record.distribution,
+        **({"blended.policy": record.policy} if record.policy else {}),
     }
 
 

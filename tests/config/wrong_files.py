@@ -413,6 +413,31 @@ WRONG = {
         EXPERIMENT.replace("control: a", "control: z") + "arms: [{id: a}, {id: b}]}",
         "experiments[0].control: there is no arm 'z'; the arms are a, b",
     ),
+    # Policies.
+    "policy without a version": service(
+        "selection: {policy: friends-1}",
+        "selection.policy: 'friends-1' is not valid: write name@version, as `blended learn fit`",
+    ),
+    "latest policy": service(
+        "selection: {policy: friends-1@latest}",
+        "selection.policy.version: 'latest' is not valid: write the 12 digits and letters that",
+    ),
+    "policy and seats": service(
+        "selection: {per_conversation: 2, policy: friends-1@0123456789ab}",
+        "selection.policy: a policy gives every response its own probabilities, which the seats of",
+    ),
+    "policy of an arm, and seats": service(
+        EXPERIMENT
+        + "arms: [{id: a}, {id: b, per_conversation: 2, policy: friends-1@0123456789ab}]}",
+        "experiments[0].arms[1].policy: a policy gives every response its own probabilities, which",
+    ),
+    "floor above all": Wrong(
+        SIMULATED.replace("{id: a", "{id: b")
+        + "  - {id: a, kind: simulated}\n  - {id: c, kind: simulated}\n"
+        + "selection: {policy: {name: p, version: 0123456789ab, floor: 0.4}}\n",
+        6,
+        "selection.policy: a floor of 0.4 for each of 3 components leaves nothing to decide; write",
+    ),
     # YAML itself.
     "tab": Wrong("name: x\n\tcomponents: []\n", 2, "this is not valid YAML: a tab; indent with sp"),
     "open list": Wrong("name: x\ncomponents: [\n", 3, "this is not valid YAML: an indentation, a "),

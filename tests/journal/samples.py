@@ -3,6 +3,7 @@
 from typing import Any
 
 from blended.journal.records import ResponseRecord
+from blended.learning.features import Facts
 
 
 def response(number: int = 0, **fields: Any) -> ResponseRecord:
@@ -42,6 +43,8 @@ def response(number: int = 0, **fields: Any) -> ResponseRecord:
         "needs": ["tools"],
         "left": ["a", "b"],
         "ahead": "6e",
+        "policy": "friends-1@0123456789ab",
+        "facts": Facts(1, 7, "a", 2.5, False).to_json(),
         "candidates": {
             "k": 2,
             "chosen": 1,

@@ -195,3 +195,30 @@ def test_records_of_earlier_versions_alone_give_no_report(store: Store) -> None:
 
     with pytest.raises(NotEnoughData, match="are of earlier versions"):
         faults(of_before, store)
+
+
+def test_a_policys_draws_have_their_own_probabilities(store: Store) -> None:
+    """Each is weighed by those that its record has, in values and in gradients."""
+    own = [{"a": 0.1, "b": 0.1, "c": 0.8}, {"a": 0.6, "b": 0.2, "c": 0.2}]
+    store.add(
+        [
+            response(
+                number,
+                user=f"{number:032x}",
+                policy="friends-1@0123456789ab",
+                distribution=f"d{number}",
+                probabilities=given,
+                drawn="a",
+                component="a",
+                left=list(given),
+            )
+            for number, given in enumerate(own)
+        ]
+    )
+    found = decided(store)
+    first = gradient.read(store, 0, LATER, found.components, DAY_S)
+
+    assert sorted(d.probabilities["c"] for d in found.drawings) == [0.2, 0.8]
+    weights = [weight_of_answer(drawing, {"a": 1.0}) or 0 for drawing in found.drawings]
+    assert sorted(weights) == pytest.approx([1 / 0.6, 10])
+    assert sorted(first.scores[:, 0]) == pytest.approx([1 / 0.6 - 1, 9])

@@ -1,6 +1,7 @@
 """What a blend will deploy: components, parameters resident and active, GPUs, memory."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,6 +18,9 @@ from blended.config import (
     gpu_shares,
     model_files,
 )
+from blended.errors import ConfigError
+from blended.folders import state_dir
+from blended.learning.policy import FOLDER, usable
 from blended.router.selection import normalise
 
 _BYTES = {"float32": 4, "float": 4, "fp8": 1}
@@ -70,7 +74,7 @@ def document(blend: BlendConfig) -> dict[str, Any]:
         "active_parameters": active_parameters(found),
         "reward": _reward(blend),
         "gpus": [_gpus(blend, 0), _gpus(blend, 1)],
-        "notes": [*shares(blend), *engine_files.notes(blend)],
+        "notes": [*shares(blend), *engine_files.notes(blend), *policies(blend)],
     }
 
 
@@ -91,7 +95,7 @@ def show(console: Console, blend: BlendConfig) -> None:
     )
     for line in (*shares(blend), *_candidates(blend)):
         layout.say(console, line)
-    for note in engine_files.notes(blend):
+    for note in (*engine_files.notes(blend), *policies(blend)):
         layout.say(console, f"Note: {note}")
 
 
@@ -144,6 +148,22 @@ def _candidates(blend: BlendConfig) -> list[str]:
         f"reward model ({found['kind']}): {replicas} replica{'' if replicas == '1' else 's'} of "
         f"{gpus:g} GPUs; candidates for a response: {among or 'one, outside of experiments'}"
     ]
+
+
+def policies(blend: BlendConfig) -> Iterator[str]:
+    """What policies could not do as things are here, in sentences."""
+    drawn = {name for name, weight in blend.weights.items() if weight > 0}
+    for wanted in blend.policies:
+        try:
+            found = usable(state_dir() / FOLDER, wanted)
+        except ConfigError as exc:
+            yield f"{exc} Every node that holds a router needs it; without it the weights decide."
+            continue
+        if unknown := drawn - set(found.components):
+            yield (
+                f"the policy '{found.reference}' does not know '{min(unknown)}', which has a "
+                "weight: the weights decide. Fit a policy to draws of all components."
+            )
 
 
 def _cache(tokens: int | None) -> str:

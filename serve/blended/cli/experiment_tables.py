@@ -34,6 +34,7 @@ class Preview:
                         "arm": arm.id,
                         "share": arm.share / sum(other.share for other in e.arms),
                         "distribution": dict(_distribution(self.config, arm)),
+                        "policy": _policy(self.config, arm),
                         "made_up_users": self.counts[e.name].get(arm.id, 0),
                     }
                     for arm in e.arms
@@ -59,6 +60,8 @@ def show_preview(console: Console, preview: Preview) -> None:
         for arm in experiment.arms:
             distribution = _distribution(preview.config, arm)
             drawn = ", ".join(f"{c} {p:.1%}" for c, p in distribution.items() if p)
+            if policy := _policy(preview.config, arm):
+                drawn = f"by {policy}; where it fails {drawn}"
             control = " (control)" if arm.id == experiment.control else ""
             count = f"{counts.get(arm.id, 0):,}"
             rows.append([arm.id + control, f"{arm.share / total:.1%}", drawn, count])
@@ -75,6 +78,11 @@ def show_preview(console: Console, preview: Preview) -> None:
 
 def _distribution(config: BlendConfig, arm: Arm) -> Mapping[str, float]:
     return normalise(config.arm_weights(arm)).by_component
+
+
+def _policy(config: BlendConfig, arm: Arm) -> str | None:
+    policy = config.policy_of(arm)
+    return policy.reference if policy else None
 
 
 def show_plan(

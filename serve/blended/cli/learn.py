@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from blended.cli import layout
+from blended.cli import layout, learn_policy
 from blended.cli import learn_tables as shown
 from blended.cli.opened_journal import Address, opened, progress
 from blended.cli.times import past
@@ -18,6 +18,11 @@ app = typer.Typer(
     help="What the journal tells about other mixes of components.", no_args_is_help=True
 )
 console = Console()
+
+
+app.command()(learn_policy.fit)
+app.command()(learn_policy.evaluate)
+app.command()(learn_policy.promote)
 
 
 @app.callback()

@@ -23,6 +23,7 @@ from blended.config.components import (
     VllmComponent,
 )
 from blended.config.experiments import Arm, Experiment, Rehearsal
+from blended.config.policies import Policy
 from blended.config.reward import (
     AnyReward,
     LocalReward,
@@ -51,6 +52,7 @@ __all__ = [
     "Identifier",
     "Journal",
     "LocalReward",
+    "Policy",
     "Rehearsal",
     "RemoteComponent",
     "Replicas",

@@ -17,6 +17,7 @@ from blended.config.components import (
 )
 from blended.config.experiment_checks import of_experiments
 from blended.config.experiments import Arm, Experiment
+from blended.config.policies import Policy
 from blended.config.reward import AnyReward
 from blended.config.service import Api, Journal, Router, Selection, Tracing
 
@@ -65,6 +66,24 @@ class BlendConfig(Frozen):
         """The weight of every component, in the order of the file."""
         given = self.selection.weights
         return {c.id: 1.0 if given is None else given.get(c.id, 0.0) for c in self.components}
+
+    def policy_of(self, arm: Arm | None) -> Policy | None:
+        """The policy that draws for an arm, or for users without one; None where weights do."""
+        if arm is None or (arm.policy is None and arm.weights is None):
+            return self.selection.policy
+        return arm.policy
+
+    @property
+    def policies(self) -> tuple[Policy, ...]:
+        """Every policy that may draw."""
+        arms = (arm for experiment in self.experiments for arm in experiment.arms)
+        given = [self.selection.policy, *(arm.policy for arm in arms)]
+        return tuple(dict.fromkeys(policy for policy in given if policy is not None))
+
+    @property
+    def recalls(self) -> bool:
+        """Whether the router keeps what policies may know of a conversation."""
+        return self.selection.recall or bool(self.policies)
 
     @property
     def served(self) -> tuple[Served, ...]:

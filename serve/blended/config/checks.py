@@ -15,6 +15,7 @@ from blended.config import (
     best_of_checks,
     experiment_checks,
     gpu_checks,
+    policy_checks,
     remote_checks,
 )
 from blended.config.components import Replicas
@@ -64,6 +65,7 @@ def inconsistencies(data: Any) -> list[Inconsistency]:
         found += _replicas(("router", "replicas"), router.get("replicas"), RouterReplicas())
     ids = [c["id"] for _, c in rows if isinstance(c.get("id"), str)]
     found += experiment_checks.of_data(data, ids)
+    found += policy_checks.of_data(data, ids)
     return found
 
 

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from blended.config.base import Frozen, Identifier, Moment, Seconds, Share, Weight
 from blended.config.best_of import BestOf
+from blended.config.policies import Policy
 
 # Values of records and metrics in place of an arm: for users kept out of every experiment, and for
 # responses without an experiment.
@@ -18,8 +19,9 @@ class Arm(Frozen):
 
     `share` is the part in proportion to the other arms' shares. A component that `weights` does not
     name is never drawn; without weights the arm has the blend's own distribution, and without
-    `per_conversation` the blend's own number of seats. `best_of` stands in place of that of every
-    component; 1 means a single candidate.
+    `per_conversation` the blend's own number of seats. A `policy` draws among the components with a
+    weight; an arm without weights and without a policy has the blend's own. `best_of` stands in
+    place of that of every component; 1 means a single candidate.
     """
 
     id: Identifier
@@ -27,6 +29,7 @@ class Arm(Frozen):
     weights: Mapping[str, Weight] | None = None
     per_conversation: Annotated[int, Field(ge=1, le=100)] | None = None
     best_of: BestOf | None = None
+    policy: Policy | None = None
 
 
 class Rehearsal(Frozen):

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field
 
 from blended.config.base import Frozen, Identifier, Seconds, Weight
 from blended.config.components import Replicas
+from blended.config.policies import Policy
 
 _ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://([^\s/:*[]+|\[[0-9a-f:]+\])(:(\*|[0-9]+))?")
 
@@ -41,12 +42,20 @@ class Selection(Frozen):
     With `per_conversation` every conversation has so many seats, each drawn from the distribution,
     and each of its responses is drawn among its seats. The components keep their shares over all
     conversations, while one conversation has fewer components, which read less.
+
+    With a `policy` the probabilities of a chat's response depend on what is known of the request;
+    it divides what the weights leave: a component of weight 0 is never drawn. With `recall` the
+    router keeps in the shared store which component answered last, and when, for as long as a
+    session may pause, and records tell it: a policy is fitted to what the router knew. A policy
+    switches it on. It costs two calls of the store for each response.
     """
 
     weights: Mapping[str, Weight] | None = None
     seed: str = ""
     look_ahead: bool = False
     per_conversation: Annotated[int, Field(ge=1, le=100)] | None = None
+    policy: Policy | None = None
+    recall: bool = False
 
 
 class Api(Frozen):

@@ -53,6 +53,7 @@ _PATTERNS = {
     "^[A-Za-z_][A-Za-z0-9_]*$": "write the name of an environment variable, such as EXAMPLE_KEY",
     "^[A-Za-z_][A-Za-z0-9_]{0,63}$": "write the name of a request's field, such as ignore_eos",
     r"^(memory|rediss?)://\S*$": "write memory:// or redis://host:6379",
+    "^[0-9a-f]{12}$": "write the 12 digits and letters that `blended learn fit` printed, in quotes",
 }
 
 

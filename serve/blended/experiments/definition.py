@@ -13,7 +13,8 @@ from blended.config import BestOf, Experiment, Rehearsal
 class ArmDefinition:
     """An arm: its part of the experiment's users, its selection distribution, and its seats.
 
-    Components that are never drawn are left out, so that a new component changes no arm. `best_of`
+    Components that are never drawn are left out, so that a new component changes no arm. Where a
+    `policy` draws, by its name and version, the distribution is what it falls back to. `best_of`
     are the candidates of the components that give several, None where none does.
     """
 
@@ -21,7 +22,16 @@ class ArmDefinition:
     share: float
     probabilities: Mapping[str, float]
     per_conversation: int | None = None
+    policy: str | None = None
     best_of: Mapping[str, Mapping[str, int]] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON's types, without what only some arms have: versions stay as they once were."""
+        return {
+            name: value
+            for name, value in asdict(self).items()
+            if name not in ("policy", "best_of") or value is not None
+        }
 
 
 @dataclass(frozen=True)
@@ -56,12 +66,13 @@ class Definition:
         distributions: Mapping[str, Mapping[str, float]],
         gpus: Mapping[str, float],
         per_conversation: int | None = None,
+        policies: Mapping[str, str] | None = None,
         best_of: Mapping[str, Mapping[str, BestOf]] | None = None,
     ) -> Self:
         """From the configuration; `distributions` are the arms' probabilities by component.
 
-        `per_conversation` are the blend's own seats of a conversation; `best_of` are the candidates
-        by arm and component, of those that give several.
+        `per_conversation` are the blend's own seats of a conversation, `policies` those of arms
+        that have one, `best_of` the candidates by arm and component, of those that give several.
         """
         total = sum(arm.share for arm in experiment.arms)
         rehearsal = experiment.rehearsal
@@ -80,6 +91,7 @@ class Definition:
                     arm.share / total,
                     _drawn(distributions[arm.id]),
                     arm.per_conversation or per_conversation,
+                    (policies or {}).get(arm.id),
                     _candidates(distributions[arm.id], (best_of or {}).get(arm.id, {})),
                 )
                 for arm in experiment.arms
@@ -99,15 +111,8 @@ class Definition:
         return cls(**{**values, "arms": arms, "users": tuple(values["users"])})
 
     def to_json(self) -> dict[str, Any]:
-        """The definition as JSON's types; what only some arms have is left out of the others.
-
-        So a definition without it has the version that it had before there was any.
-        """
-        found = asdict(self)
-        for arm in found["arms"]:
-            if arm["best_of"] is None:
-                del arm["best_of"]
-        return found
+        """The definition as JSON's types."""
+        return {**asdict(self), "arms": tuple(arm.to_json() for arm in self.arms)}
 
     @property
     def version(self) -> str:

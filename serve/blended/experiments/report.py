@@ -1,7 +1,7 @@
 """A result as a document: what the report shows, as JSON's types."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -11,7 +11,7 @@ from blended.experiments.analysis import ExperimentResult
 from blended.experiments.checked_responses import MOST_USERS
 from blended.experiments.curves import Curve, CurvePoint, RatioLine, RatioPoint
 from blended.experiments.decision import decisions
-from blended.experiments.definition import ArmDefinition
+from blended.experiments.definition import ArmDefinition, Definition
 from blended.experiments.effects import Effect
 from blended.experiments.measures import LABELS, MEASURES
 from blended.experiments.remarks import misfits, notes
@@ -94,7 +94,7 @@ def document(report: Report) -> dict[str, Any]:
         },
         "effects": _effects(result),
         "missing": [*result.missing, *misfits(result)],
-        "notes": [*notes(result), *report.notes],
+        "notes": [*notes(result), *report.notes, *_by_policy(definition)],
         "definitions": definitions(),
         "labels": LABELS,
     }
@@ -114,6 +114,15 @@ def definitions() -> dict[str, str]:
     }
 
 
+def _by_policy(definition: Definition) -> Iterator[str]:
+    for arm in definition.arms:
+        if arm.policy is not None:
+            yield (
+                f"The policy {arm.policy} draws for the arm '{arm.id}': the configured "
+                "probabilities are those that decide where it fails."
+            )
+
+
 def _arm(arm: ArmDefinition, report: Report) -> dict[str, Any]:
     drawn = report.realised[arm.id]
     total = sum(r.drawn for r in drawn.values())
@@ -121,6 +130,7 @@ def _arm(arm: ArmDefinition, report: Report) -> dict[str, Any]:
     return {
         "users": report.result.users[arm.id],
         "share": arm.share,
+        "policy": arm.policy,
         "responses": total,
         "components": {
             component: {

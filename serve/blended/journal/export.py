@@ -31,6 +31,16 @@ _NESTED = {
     "failures": pa.list_(pa.struct({"component": pa.string(), "reason": pa.string()})),
     "needs": pa.list_(pa.string()),
     "left": pa.list_(pa.string()),
+    "facts": pa.struct(
+        {
+            "version": pa.int32(),
+            "turn": pa.int32(),
+            "words": pa.int32(),
+            "before": pa.string(),
+            "pause_s": pa.float64(),
+            "retried": pa.bool_(),
+        }
+    ),
     "candidates": pa.struct(
         {
             "k": pa.int32(),

@@ -34,6 +34,9 @@ class ResponseRecord:
     components that were unavailable or had failed; both are None if no component answered.
     `left` are those that could be drawn then (None, too, in records of earlier versions).
     `failures` are the components that were asked in vain, each with the reason, in order.
+    `policy` is the name and version of the policy that gave the probabilities, None where the
+    weights did; `facts` are what was known of the request then, in the form of
+    learning/features.py, if that is kept.
 
     `ttft_s` runs from the request to the first byte that was sent on, `itl_mean_s` and `itl_p99_s`
     are between the pieces of a stream, `e2e_s` to its end, `router_s` is the part of it that was
@@ -88,6 +91,8 @@ class ResponseRecord:
     needs: list[str] | None = None
     left: list[str] | None = None
     ahead: str | None = None
+    policy: str | None = None
+    facts: dict[str, Any] | None = None
     candidates: dict[str, Any] | None = None
 
 

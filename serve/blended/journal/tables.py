@@ -97,6 +97,8 @@ responses = _table(
     Column("needs", _DOCUMENT),
     Column("left", _DOCUMENT),
     Column("ahead", Text),
+    Column("policy", Text),
+    Column("facts", _DOCUMENT),
     Column("candidates", _DOCUMENT),
     Index("responses_by_user", "user", "started_at"),
     Index("responses_by_lineage", "lineage", "started_at"),

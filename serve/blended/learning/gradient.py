@@ -10,6 +10,7 @@ function, Glynn 1987; REINFORCE, Williams 1992). It holds although the draws als
 responses there are, which a regression on the components' shares does not see.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -110,7 +111,7 @@ def read(
     came = {offset: list[float]() for offset in queries.OFFSETS}
     found = _Scores(store, tuple(components))
     for rows in store.stream(chosen, _ROWS_AT_ONCE):
-        for user, day, offset, version, drawn, responses, active_s in map(tuple, rows):
+        for user, day, offset, version, given, drawn, responses, active_s in map(tuple, rows):
             place = index.setdefault(user, len(index))
             if place == len(joined):
                 joined.append(day)
@@ -118,7 +119,7 @@ def read(
                 for seconds in came.values():
                     seconds.append(0.0)
             if offset == 0:
-                scores[place] += responses * found.of(version, drawn)
+                scores[place] += responses * found.of(version, given, drawn)
             came[offset][place] += active_s
     return _first_days(found.components, np.array(joined), scores, came, today)
 
@@ -149,11 +150,12 @@ class _Scores:
         self._known: dict[tuple[str, str], Array] = {}
         self._logged: dict[str, Mapping[str, float]] = {}
 
-    def of(self, version: str, drawn: str) -> Array:
-        """Shape (N,)."""
+    def of(self, version: str, given: str | None, drawn: str) -> Array:
+        """Shape (N,); `given` are the probabilities as JSON where a policy gave them."""
         if (version, drawn) not in self._known:
             if version not in self._logged:
-                self._logged[version] = queries.distribution(self._store, version)
+                found = json.loads(given or "null")
+                self._logged[version] = queries.distribution(self._store, version, found)
             logged = self._logged[version]
             parts = [
                 (name == drawn) / logged[name] - 1.0 if name in logged and len(logged) > 1 else 0.0

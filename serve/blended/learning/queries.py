@@ -1,5 +1,6 @@
 """The journal's data on draws and on what users did next; the same SQL on either database."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import (
@@ -20,10 +21,11 @@ from sqlalchemy import (
 )
 
 from blended.journal.store import Store
-from blended.journal.tables import feedback, responses
+from blended.journal.tables import contents, feedback, responses
 from blended.learning.rewards import EDITED, QUICK_S, SUMS
 
-# What tells one kind of draw from another; `before` is the component that gave the response before.
+# What tells one kind of draw from another; `before` is the component that gave the response before,
+# `given` are the probabilities where a policy gave them: others are looked up by their version.
 UNIT = (
     "user",
     "model",
@@ -37,10 +39,11 @@ UNIT = (
     "propensity",
     "is_repeated",
     "before",
+    "given",
 )
-_DERIVED = ("is_repeated", "before")
+_DERIVED = ("is_repeated", "before", "given")
 # Those of them that are JSON.
-DOCUMENTS = ("left", "failures")
+DOCUMENTS = ("left", "failures", "given")
 # The days after the first that the gradients look at.
 OFFSETS = (0, 1, 7)
 DAY_S = 86_400.0
@@ -76,6 +79,40 @@ def decisions(since: float, until: float, day_s: float) -> Select[Any]:
     )
 
 
+def each(since: float, until: float, day_s: float) -> Select[Any]:
+    """The responses that started from `since` until before `until`, one by one, in no order.
+
+    With the rewards of rewards.YES_OR_NO as 0 or 1, and what is kept of the texts.
+    """
+    responded = _asked(since, until, day_s).subquery()
+    spoken = _said(since, until, day_s).subquery()
+    asked, said, own, texts = responded.c, spoken.c, responses.c, contents.c
+
+    def same(other: Any) -> ColumnElement[bool]:
+        is_same_time = other.started_at == asked.started_at
+        return and_(is_same_time, other.response_id == asked.response_id)
+
+    return (
+        select(
+            asked.user,
+            asked.drawn,
+            asked.is_repeated,
+            cast(own.probabilities, Text).label("probabilities"),
+            cast(own.facts, Text).label("facts"),
+            (1 - func.coalesce(said.is_changed, 0)).label("kept"),
+            func.coalesce(said.is_continued, 0).label("continued"),
+            case((asked.turns_ahead >= 2, 1), else_=0).label("two_more"),
+            texts.content,
+        )
+        .select_from(
+            responded.join(responses, same(own))
+            .outerjoin(spoken, same(said))
+            .outerjoin(contents, same(texts))
+        )
+        .where(asked.started_at < until)
+    )
+
+
 def _asked(since: float, until: float, day_s: float) -> Select[Any]:
     """The responses, with the number of turns after each in its conversation."""
     column = responses.c
@@ -94,7 +131,8 @@ def _asked(since: float, until: float, day_s: float) -> Select[Any]:
         select(
             *(column[name] for name in UNIT if name not in DOCUMENTS + _DERIVED),
             # Texts are compared faster, and read once for each kind.
-            *(cast(column[name], Text).label(name) for name in DOCUMENTS),
+            *(cast(column[name], Text).label(name) for name in DOCUMENTS if name not in _DERIVED),
+            _given().label("given"),
             column.started_at,
             column.response_id,
             func.coalesce(is_repeated, False).label("is_repeated"),
@@ -157,6 +195,7 @@ def first_days(since: float, until: float, gap_s: float, day_s: float) -> Select
         select(
             column.user,
             column.distribution,
+            _given().label("given"),
             column.drawn,
             joined.label("joined"),
             offset.label("offset"),
@@ -167,17 +206,25 @@ def first_days(since: float, until: float, gap_s: float, day_s: float) -> Select
         .subquery()
         .c
     )
-    unit = (rows.user, rows.joined, rows.offset, rows.distribution, rows.drawn)
+    unit = (rows.user, rows.joined, rows.offset, rows.distribution, rows.given, rows.drawn)
     sums = func.count().label("responses"), func.sum(rows.active_s).label("active_s")
     return select(*unit, *sums).group_by(*unit)
 
 
-def distribution(store: Store, version: str) -> dict[str, float]:
-    """The probabilities above 0 of a version of the selection distribution."""
+def distribution(store: Store, version: str, given: Mapping[str, float] | None) -> dict[str, float]:
+    """The probabilities above 0 of a version of the selection distribution, unless `given`."""
     column = responses.c
-    chosen = select(column.probabilities).where(column.distribution == version).limit(1)
-    [found] = [row[0] for rows in store.stream(chosen, 1) for row in rows]
+    found = given
+    if found is None:
+        chosen = select(column.probabilities).where(column.distribution == version).limit(1)
+        [found] = [row[0] for rows in store.stream(chosen, 1) for row in rows]
     return {name: p for name, p in found.items() if p}
+
+
+def _given() -> ColumnElement[Any]:
+    """The probabilities as a text if a policy gave them."""
+    column = responses.c
+    return case((column.policy.is_not(None), cast(column.probabilities, Text)))
 
 
 def _day(time: ColumnElement[Any], day_s: float) -> ColumnElement[Any]:

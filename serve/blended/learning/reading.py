@@ -152,7 +152,9 @@ class _Collected:
     def _distribution(self, fields: Mapping[str, Any]) -> Mapping[str, float]:
         version = fields["distribution"]
         if version not in self._distributions:
-            self._distributions[version] = queries.distribution(self._store, version)
+            self._distributions[version] = queries.distribution(
+                self._store, version, fields["given"]
+            )
         return self._distributions[version]
 
 

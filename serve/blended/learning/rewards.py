@@ -83,6 +83,8 @@ REWARDS = (
     ),
     _THUMBS,
 )
+# Those that a response gets or not: a policy predicts how likely one is.
+YES_OR_NO = ("kept", "continued", "two_more")
 COST = Reward(
     "engine_s",
     "Engine seconds",

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +22,8 @@ from blended.router import (
     models,
     openapi,
     operations,
+    policies,
+    recall,
     token_count,
 )
 from blended.router.access.gate import ALLOWANCE, KEY, Access, Gate
@@ -39,6 +41,7 @@ from blended.router.intake import inquiry_of
 from blended.router.journal_routes import JournalRoutes
 from blended.router.look_ahead import LookAhead, looks_ahead
 from blended.router.operations import Asked, Operation
+from blended.router.policies import OnPolicy
 from blended.router.readers import Count
 from blended.router.response import Ending, RelayedResponse
 from blended.router.response_record import response_record
@@ -53,7 +56,7 @@ class Api:
 
     `on_end` is called for every response, and for every request that no component answered, with
     the trace's id if any; `on_refusal` for every other error, with HTTP status and error code;
-    `on_look_ahead` for what look-ahead does.
+    `on_look_ahead` for what look-ahead does, `on_policy` for each draw that a policy was asked for.
     """
 
     def __init__(
@@ -61,8 +64,9 @@ class Api:
         on_end: OnEnd,
         on_refusal: OnRefusal = lambda *_: None,
         on_look_ahead: Count = lambda *_: None,
+        on_policy: OnPolicy = lambda *_: None,
     ) -> None:
-        self._on_end, self._on_refusal = on_end, on_refusal
+        self._on_end, self._on_refusal, self._on_policy = on_end, on_refusal, on_policy
         self._session: aiohttp.ClientSession | None = None
         self._changed = asyncio.Event()
         self.availability = Availability()
@@ -176,10 +180,13 @@ class Api:
         charge = await access.limiter.charge(key, cost.at_most(inquiry) if is_limited else 0)
         try:
             inquiry = await self.look_ahead.taken(access.store, inquiry, request.headers)
+            if recall.recalls(inquiry):
+                inquiry = await self._decided(access, inquiry, request.headers)
         except asyncio.CancelledError:  # Ray Serve cancels a request whose client has left
             await access.limiter.settle(charge, 0)
             raise
-        self.arrivals.count(payload["model"], inquiry.assignment, inquiry.needs)
+        by_policy = inquiry.distribution if inquiry.policy else None
+        self.arrivals.count(payload["model"], inquiry.assignment, inquiry.needs, by_policy)
         trace = ResponseTrace.begin(request.headers, operation.name, payload["model"])
         limits = {**request.scope[ALLOWANCE].headers, **charge.headers}
         return RelayedResponse(
@@ -192,6 +199,14 @@ class Api:
             on_end=partial(self._ended, access, charge),
             translation=operation.translation(asked, inquiry.response_id, timing.started_at),
         )
+
+    async def _decided(
+        self, access: Access, inquiry: Inquiry, headers: Mapping[str, str]
+    ) -> Inquiry:
+        """An inquiry with what is known of it, and the distribution by its policy if it has one."""
+        spoken = await aside(inquiry.size_bytes, lambda: recall.words_of(inquiry))
+        known = await recall.facts(access.store, inquiry, spoken, "idempotency-key" in headers)
+        return policies.decided(inquiry, known, spoken, self._on_policy)
 
     def _inquiry(
         self,
@@ -216,6 +231,7 @@ class Api:
             self._on_end(record, ending.attempts.trace.id)
             self.look_ahead.used(ending)
             if ending.inquiry.blend is self.blend:  # a new blend may have another store, or none
+                await recall.remember(access.store, ending)
                 self.look_ahead.begin(self._connections(), access.store, ending)
         finally:
             await access.limiter.settle(charge, cost.spent(ending))

@@ -1,7 +1,8 @@
 """The responses per second that each component can expect, from the requests at this replica.
 
 Requests are counted by model and arm, not by the component drawn. So each component's share follows
-from the weights, and after a change of weights it is known before the first draw.
+from the weights, and after a change of weights it is known before the first draw. Where a policy
+drew, it follows from the probabilities that it gave.
 """
 
 import time
@@ -13,9 +14,10 @@ from blended.experiments.assignment import Assignment
 from blended.internal import REWARD
 from blended.router import needs
 from blended.router.blend import Blend
+from blended.router.selection import SelectionDistribution
 
-# The requested model, the arm of the user, and the needs of the request.
-_Source = tuple[str, Assignment | None, tuple[Capability, ...]]
+# The requested model, the arm of the user, the needs of the request, and what a policy gave it.
+_Source = tuple[str, Assignment | None, tuple[Capability, ...], SelectionDistribution | None]
 # The part of the window in which a rush is seen.
 _RECENT = 1 / 6
 
@@ -38,6 +40,7 @@ class Arrivals:
         model: str,
         assignment: Assignment | None = None,
         needed: tuple[Capability, ...] = (),
+        by_policy: SelectionDistribution | None = None,
     ) -> None:
         """Count a request for the blend or for one component.
 
@@ -45,7 +48,7 @@ class Arrivals:
         """
         now = self._clock()
         for window in self._windows.values():
-            window.add(now, (model, assignment, needed))
+            window.add(now, (model, assignment, needed, by_policy))
 
     def expected(self, blend: Blend) -> dict[float, dict[str, float]]:
         """Responses per second under the current blend, by the window's seconds and by component.
@@ -85,19 +88,22 @@ def _expected(blend: Blend, rates: Mapping[_Source, float]) -> dict[str, float]:
     found = dict.fromkeys(blend.upstreams, 0.0)
     if blend.reward is not None:
         found[REWARD] = 0.0
-    for (model, assignment, needed), rate in rates.items():
-        probabilities = _probabilities(blend, model, assignment, needed)
-        for component, probability in probabilities.items():
+    for source, rate in rates.items():
+        model, assignment, *_ = source
+        for component, probability in _probabilities(blend, source).items():
+            if component not in blend.upstreams:  # gone since a policy gave it
+                continue
             found[component] += rate * probability
             if blend.best_of(component, model, assignment) is not None:
                 found[REWARD] += rate * probability
     return found
 
 
-def _probabilities(
-    blend: Blend, model: str, assignment: Assignment | None, needed: tuple[Capability, ...]
-) -> Mapping[str, float]:
+def _probabilities(blend: Blend, source: _Source) -> Mapping[str, float]:
     """The probability of each component now; if the arm or component is gone, the blend's."""
+    model, assignment, needed, by_policy = source
+    if by_policy is not None:
+        return by_policy.by_component
     if model in blend.upstreams:
         return {model: 1.0}
     arms = blend.arms.get(assignment.experiment or "", {}) if assignment else {}

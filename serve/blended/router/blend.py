@@ -1,5 +1,6 @@
 """The blend of a router replica: its configuration with addresses and keys filled in."""
 
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from blended.config import (
     Experiment,
     Health,
     History,
+    Policy,
     RemoteComponent,
     Sampling,
     Timeouts,
@@ -26,6 +28,7 @@ from blended.config import (
 from blended.errors import ConfigError
 from blended.experiments.assignment import Assignment, assign
 from blended.experiments.definition import Definition
+from blended.folders import state_dir
 from blended.internal import (
     INTERNAL_KEY_ENV,
     INTERNAL_PORT_ENV,
@@ -34,8 +37,11 @@ from blended.internal import (
     REWARD_PREFIX,
     prefix,
 )
+from blended.learning import policy as fitted
 from blended.router.scoring import Reward
 from blended.router.selection import SelectionDistribution, normalise
+
+logger = logging.getLogger(__name__)
 
 CLIENT_KEY_ENV = "BLENDED_API_KEY"
 
@@ -85,7 +91,8 @@ class Blend:
     """Everything that the router needs to answer, replaced as a whole when the config changes.
 
     `arms` are the selection distributions by experiment and arm. `since` is when this router took
-    the blend, in Unix seconds. `reward` chooses among candidates, if there is a reward model.
+    the blend, in Unix seconds. `policies` are those that draw in place of such distributions, None
+    for one that could not be read. `reward` chooses among candidates, if there is a reward model.
     """
 
     config: BlendConfig
@@ -93,6 +100,7 @@ class Blend:
     distribution: SelectionDistribution
     arms: Mapping[str, Mapping[str, SelectionDistribution]]
     since: int
+    policies: Mapping[Policy, fitted.Policy | None]
     reward: Reward | None = None
 
     def drawable(self) -> list[Upstream]:
@@ -108,6 +116,10 @@ class Blend:
             return None
         whole, arm = self.config.selection.per_conversation, self._arm(assignment)
         return whole if arm is None else arm.per_conversation or whole
+
+    def policy_of(self, assignment: Assignment | None) -> Policy | None:
+        """The policy that draws for the arm that decides a request, if one does."""
+        return self.config.policy_of(self._arm(assignment))
 
     def best_of(
         self, component: str, model: object, assignment: Assignment | None
@@ -140,7 +152,7 @@ class Blend:
 
 
 def resolve(config: BlendConfig, components_url: str, environ: Mapping[str, str]) -> Blend:
-    """Fill in addresses and keys.
+    """Fill in addresses, keys and policies.
 
     `components_url` is Serve's address, without a path; a node's routers use a port of their own
     for it, if the environment names one.
@@ -152,8 +164,9 @@ def resolve(config: BlendConfig, components_url: str, environ: Mapping[str, str]
         components_url = f"http://127.0.0.1:{port}"
     upstreams = {c.id: _upstream(c, components_url, environ) for c in config.components}
     arms = {e.name: _distributions(config, e) for e in config.experiments}
+    policies = {policy: _usable(policy) for policy in config.policies}
     distribution, reward = normalise(config.weights), _reward(config, components_url, environ)
-    return Blend(config, upstreams, distribution, arms, int(time.time()), reward)
+    return Blend(config, upstreams, distribution, arms, int(time.time()), policies, reward)
 
 
 def definitions(config: BlendConfig) -> list[Definition]:
@@ -165,6 +178,7 @@ def definitions(config: BlendConfig) -> list[Definition]:
             {i: d.by_component for i, d in _distributions(config, experiment).items()},
             gpus,
             config.selection.per_conversation,
+            _policies(config, experiment),
             {arm.id: _candidates(config, arm) for arm in experiment.arms},
         )
         for experiment in config.experiments
@@ -197,6 +211,20 @@ def _candidates(config: BlendConfig, arm: Arm) -> dict[str, BestOf]:
 
 def _distributions(config: BlendConfig, experiment: Experiment) -> dict[str, SelectionDistribution]:
     return {arm.id: normalise(config.arm_weights(arm)) for arm in experiment.arms}
+
+
+def _policies(config: BlendConfig, experiment: Experiment) -> dict[str, str]:
+    given = {arm.id: config.policy_of(arm) for arm in experiment.arms}
+    return {arm: policy.reference for arm, policy in given.items() if policy is not None}
+
+
+def _usable(policy: Policy) -> fitted.Policy | None:
+    """A policy from its file; None for one that is of no use here, and the log says why."""
+    try:
+        return fitted.usable(state_dir() / fitted.FOLDER, policy)
+    except ConfigError as exc:
+        logger.error("%s Until then the weights decide.", exc)
+        return None
 
 
 def _upstream(component: AnyComponent, components_url: str, environ: Mapping[str, str]) -> Upstream:

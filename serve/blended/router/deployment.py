@@ -35,7 +35,8 @@ class Router:
         # This package's log lines go where Ray Serve's lines go, in the same form.
         logging.getLogger("blended").parent = logging.getLogger("ray.serve")
         self._telemetry = Telemetry()
-        self._api = Api(self._ended, self._telemetry.refused, self._telemetry.looked_ahead)
+        counted = self._telemetry
+        self._api = Api(self._ended, counted.refused, counted.looked_ahead, counted.drew)
         self._granted: config.Api | None = None
         self._kept: config.Journal | None = None
 

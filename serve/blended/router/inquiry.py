@@ -7,6 +7,7 @@ from functools import cached_property
 
 from blended.config import Capability
 from blended.experiments.assignment import Assignment
+from blended.learning.features import Facts
 from blended.router import requests, selection
 from blended.router.blend import Blend, Upstream
 from blended.router.fields import CHAT_FIELDS, COMPLETION_FIELDS
@@ -48,9 +49,11 @@ class Inquiry:
     `assignment` the user's arm if it decides this request. `needs` are the capabilities that it
     needs. `distribution` is that of the arm or of the blend among the components that have them, by
     the seats of the conversation if it has any, or gives probability 1 to the component that the
-    client named; `reserve` is the same without seats. `request_id` comes from the client or the
-    proxy in front; `response_id` identifies the response to the client. `prompt_tokens` is an
-    estimate from the request; `size_bytes` is the size of its body.
+    client named; `reserve` is the same without seats. Both are those of `policy`, a name and
+    version, where one draws; `facts` are what it may know, if that is kept. `request_id` comes
+    from the client or the proxy in front; `response_id` identifies the response to the client.
+    `prompt_tokens` is an estimate from the request; `size_bytes` is the size of its body. The
+    request came at `started_at`, in Unix seconds.
     """
 
     blend: Blend
@@ -69,6 +72,9 @@ class Inquiry:
     needs: tuple[Capability, ...]
     distribution: SelectionDistribution
     reserve: SelectionDistribution
+    started_at: float
+    facts: Facts | None = None
+    policy: str | None = None
 
     def uniform(self, k: int) -> float:
         """The number that decides the k-th draw for this request."""

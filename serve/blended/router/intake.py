@@ -55,6 +55,7 @@ def inquiry_of(
         needs=needed,
         distribution=reserve if seats is None else seated(reserve, seats, seed, turn),
         reserve=reserve,
+        started_at=started_at,
     )
     _check_possible(inquiry)
     return inquiry

@@ -3,7 +3,8 @@
 The draw depends on nothing that the user is about to say, so it can be made before. Its nonce waits
 in the shared store for the first request of that conversation and turn; a retry or an edit finds
 none and gets a new one. A request is drawn from the distribution of its own moment, so that
-look-ahead changes neither the distribution nor the independence of draws.
+look-ahead changes neither the distribution nor the independence of draws. Where a policy draws,
+the component that reads is drawn by what it knows without the user's message.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from dataclasses import replace
 
 import aiohttp
 
+from blended.router import policies
 from blended.router.availability import Availability
 from blended.router.body import aside
 from blended.router.failover import choose
@@ -72,11 +74,12 @@ class LookAhead:
 
         Another response to the same turn, to a retry or an edit, ends what the one before began.
         """
-        inquiry, turn = ending.inquiry, ending.inquiry.turn
-        if not looks_ahead(inquiry) or not _continues(ending):
+        inquiry, turn, choice = ending.inquiry, ending.inquiry.turn, ending.attempts.choice
+        if not looks_ahead(inquiry) or not _continues(ending) or choice is None:
             return
         after = replace(turn, number=turn.number + 1)
         drawn = replace(inquiry, turn=after, nonce=secrets.token_hex(16), ahead=None)
+        drawn = policies.expected(drawn, choice.component)
         name = _name(drawn)
         self._cut(name)
         task = asyncio.create_task(self._prepare(session, store, ending, drawn))

@@ -15,6 +15,7 @@ from blended.config import BlendConfig
 from blended.config.experiments import NO_ARM
 from blended.journal.records import ResponseRecord
 from blended.journal.spool import SpoolStatus
+from blended.router import policies
 from blended.router.blend import Blend
 from blended.router.readers import Outcome
 
@@ -47,8 +48,8 @@ DRAWS = Metric(
     "blended_draws",
     "counter",
     "Responses to the blend's own name, by the component that answered (`none`: nobody did) and "
-    "the one that was drawn first; without those whose needs not every component has, and where "
-    "conversations have seats, those of first turns only.",
+    "the one that was drawn first; without those whose needs not every component has or that a "
+    "policy drew, and where conversations have seats, those of first turns only.",
     ("component", "drawn", "arm"),
 )
 ATTEMPTS = Metric(
@@ -134,10 +135,17 @@ REJECTED = Metric(
     "Tokens of candidates that were not chosen, part of those of responses.",
     ("component",),
 )
+POLICY = Metric(
+    "blended_policy",
+    "counter",
+    "Draws that a policy was asked for, by its name and version: `used`, or why the weights "
+    "decided: `late`, `failed`, or `missing` because its file could not be read.",
+    ("policy", "outcome"),
+)
 SHARE = Metric(
     "blended_share",
     "gauge",
-    "The probability with which the selection distribution draws a component.",
+    "The probability with which the weights draw a component.",
     ("component",),
 )
 GPUS = Metric(
@@ -177,6 +185,7 @@ METRICS = (
     LOOK_AHEAD_TOKENS,
     CANDIDATES,
     REJECTED,
+    POLICY,
     SHARE,
     GPUS,
     AVAILABLE,
@@ -233,6 +242,10 @@ class Telemetry:
         else:
             self._count(LOOK_AHEAD, component or NONE, outcome, by=by)
 
+    def drew(self, policy: str, outcome: policies.Outcome) -> None:
+        """Count what came of a policy."""
+        self._count(POLICY, policy, outcome)
+
     def spooled(self, status: SpoolStatus, before: SpoolStatus | None) -> None:
         """Report the spool's size and age, and the records and texts dropped since `before`."""
         self._gauges[SPOOL_BYTES.name].set(status.bytes)
@@ -281,10 +294,11 @@ class Telemetry:
 def is_by_weight(record: ResponseRecord, blend: BlendConfig) -> bool:
     """Whether a response was drawn by the weights, independently of others.
 
-    Draws among the seats of one conversation depend on its seats, and so on each other.
+    Draws among the seats of one conversation depend on its seats, and so on each other. A policy
+    follows no weights.
     """
     has_seats = blend.selection.per_conversation is not None
-    is_drawn = record.model == blend.name and not record.needs
+    is_drawn = record.model == blend.name and not record.needs and record.policy is None
     return is_drawn and (record.turn <= 1 or not has_seats)
 
 

@@ -63,6 +63,8 @@ def response_record(ending: Ending, is_kept: bool, keeps_content: bool = False) 
         needs=list(inquiry.needs),
         left=list(choice.left) if choice else None,
         ahead=inquiry.ahead.nonce if inquiry.ahead else None,
+        policy=inquiry.policy,
+        facts=inquiry.facts.to_json() if inquiry.facts else None,
         candidates=attempts.judged.record() if attempts.judged else None,
     )
 

@@ -1,4 +1,4 @@
-"""What all router replicas have to know: counts of rate limits, and values that one of them takes.
+"""What all router replicas have to know: counts of rate limits, and values for the next request.
 
 In `memory://` each replica knows only its own; on `redis://` all of them share it.
 """
@@ -7,7 +7,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from limits import RateLimitItem
@@ -30,7 +30,7 @@ _PREFIX = "blended/"
 
 
 class SharedStore:
-    """Sliding windows, by the `limits` library, and values that are taken once.
+    """Sliding windows, by the `limits` library, and values that are read, or taken once.
 
     While the store fails, `ask` answers None: one call a second waits for the store, `timeout_s` at
     most, and other calls do not wait. `clock` gives seconds.
@@ -76,6 +76,10 @@ class SharedStore:
         """Keep a value for so long, in place of another of that name."""
         await self._values.put(name, value, kept_s)
 
+    async def get(self, name: str) -> str | None:
+        """The value of that name."""
+        return await self._values.get(name)
+
     async def take(self, name: str) -> str | None:
         """The value of that name, which is gone from then on: one caller at most gets it."""
         return await self._values.take(name)
@@ -112,7 +116,7 @@ class SharedStore:
         self._fails = True
         logger.warning(
             "The shared store at %s fails (%s); until it answers again, requests are admitted and "
-            "not counted, and nothing is drawn ahead.",
+            "not counted, and nothing is drawn ahead or recalled.",
             self._place,
             reason,
         )
@@ -129,6 +133,10 @@ class _Memory:
         self._forget()
         self._kept.pop(name, None)
         self._kept[name] = self._clock() + kept_s, value
+
+    async def get(self, name: str) -> str | None:
+        self._forget()
+        return self._kept.get(name, (0.0, None))[1]
 
     async def take(self, name: str) -> str | None:
         self._forget()
@@ -150,13 +158,20 @@ class _Redis:
     async def put(self, name: str, value: str, kept_s: int) -> None:
         await self._redis.set(_PREFIX + name, value, ex=kept_s)
 
+    async def get(self, name: str) -> str | None:
+        return _text(await self._redis.get(_PREFIX + name))
+
     async def take(self, name: str) -> str | None:
         # One step on every server; GETDEL is unknown to those before 6.2.
         async with self._redis.pipeline(transaction=True) as both:
             both.get(_PREFIX + name)
             both.delete(_PREFIX + name)
             taken, _ = await both.execute()
-        return taken.decode() if isinstance(taken, bytes) else taken
+        return _text(taken)
+
+
+def _text(found: Any) -> str | None:
+    return found.decode() if isinstance(found, bytes) else found
 
 
 def _pool(url: str, timeout_s: float) -> ConnectionPool | None:

@@ -90,6 +90,19 @@ def test_a_conversation_gives_the_lengths_of_each_component(
     assert ahead["max_ongoing_requests"] > without["max_ongoing_requests"]
 
 
+def test_a_policy_is_planned_by_the_shares_that_it_draws_by(
+    site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The weights are only what it falls back to, and are no plan."""
+    text = (site / "blend.yaml").read_text()
+    (site / "blend.yaml").write_text(text + "  policy: friends-1@0123456789ab\n")
+
+    assert run(site, "--rate", "1") == 2
+    assert "`blended learn evaluate` prints them" in capsys.readouterr().err
+    weights = ",".join(f"{name}=1" for name in load(str(site / "blend.yaml")).weights)
+    assert run(site, "--rate", "1", "--weights", weights) == 0
+
+
 def test_a_day_gives_fewer_replicas_to_its_quiet_hours(
     site: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,0 +1,1 @@
+"""Policies on simulated messages, and on simulated users of a real API."""
