@@ -1,11 +1,8 @@
 """`blended keys`: make, list and remove clients' API keys in a file that holds their hashes."""
 
-import fcntl
 import hashlib
-import os
 import secrets
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +11,7 @@ import typer
 from rich.console import Console
 
 from blended.cli import keys_editing, layout
+from blended.cli.edited_files import locked, replace
 from blended.cli.times import future
 from blended.errors import ConfigError
 from blended.router.access import keys_file
@@ -84,34 +82,8 @@ def _update(file: Path, change: Callable[[str], str], create: bool = False) -> N
     # A link stays a link: the file that it points to is replaced.
     target = file.resolve()
     try:
-        with _locked(target.parent):
+        with locked(target.parent):
             missing = create and not target.exists()
-            _replace(target, change(keys_editing.EMPTY if missing else target.read_text("utf-8")))
+            replace(target, change(keys_editing.EMPTY if missing else target.read_text("utf-8")))
     except (OSError, UnicodeDecodeError) as exc:
         raise ConfigError(f"The keys file '{file}' cannot be changed: {exc}.") from exc
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Let only one command at a time change files here, so that no change is lost."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _replace(target: Path, text: str) -> None:
-    """Write in one step: a router reads the old file or the new one, with unchanged access."""
-    draft = target.with_name(f".{target.name}.new")
-    draft.unlink(missing_ok=True)
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        if target.exists():
-            before = target.stat()
-            os.fchown(file.fileno(), before.st_uid, before.st_gid)
-            os.fchmod(file.fileno(), before.st_mode & 0o777)
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(target)

@@ -52,6 +52,12 @@ def _arms(
             message = f"'{name}' means users outside of every arm; call the arm something else"
             yield (*where, "id"), name, error(message)
         yield from _weights((*where, "weights"), arm.get("weights"), components)
+        if arm.get("adaptive") is True and arm.get("weights") is not None:
+            message = (
+                "an adaptive arm has the blend's weights of the moment; remove its own weights, or "
+                "'adaptive'"
+            )
+            yield (*where, "adaptive"), True, error(message)
 
 
 def _weights(path: Path, weights: Any, components: Sequence[str]) -> Iterator[Inconsistency]:

@@ -17,13 +17,15 @@ class Arm(Frozen):
 
     `share` is the part in proportion to the other arms' shares. A component that `weights` does not
     name is never drawn; without weights the arm has the blend's own distribution, and without
-    `per_conversation` the blend's own number of seats.
+    `per_conversation` the blend's own number of seats. An `adaptive` arm has the blend's weights of
+    the moment, which may move while the experiment runs: what is compared is the procedure.
     """
 
     id: Identifier
     share: Annotated[float, Field(gt=0, le=1e9)] = 1
     weights: Mapping[str, Weight] | None = None
     per_conversation: Annotated[int, Field(ge=1, le=100)] | None = None
+    adaptive: bool = False
 
 
 class Rehearsal(Frozen):

@@ -13,13 +13,20 @@ from blended.config import Experiment, Rehearsal
 class ArmDefinition:
     """An arm: its part of the experiment's users, its selection distribution, and its seats.
 
-    Components that are never drawn are left out, so that a new component changes no arm.
+    Components that are never drawn are left out, so that a new component changes no arm. An
+    `adaptive` arm has no probabilities here: they are those of the blend at any moment.
     """
 
     id: str
     share: float
     probabilities: Mapping[str, float]
     per_conversation: int | None = None
+    adaptive: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON's types; versions stay what they were before there were adaptive arms."""
+        values = asdict(self)
+        return {name: value for name, value in values.items() if name != "adaptive" or value}
 
 
 @dataclass(frozen=True)
@@ -74,8 +81,9 @@ class Definition:
                 ArmDefinition(
                     arm.id,
                     arm.share / total,
-                    _drawn(distributions[arm.id]),
+                    {} if arm.adaptive else _drawn(distributions[arm.id]),
                     arm.per_conversation or per_conversation,
+                    adaptive=arm.adaptive,
                 )
                 for arm in experiment.arms
             ),
@@ -95,7 +103,7 @@ class Definition:
 
     def to_json(self) -> dict[str, Any]:
         """The definition as JSON's types."""
-        return asdict(self)
+        return {**asdict(self), "arms": [arm.to_json() for arm in self.arms]}
 
     @property
     def version(self) -> str:
