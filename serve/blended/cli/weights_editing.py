@@ -42,8 +42,8 @@ def with_weights(text: str, weights: Mapping[str, float], source: str) -> str:
     if not _is_meant(loading.parse(text, source), edited, weights, source):
         shown = ", ".join(f"{name}: {weight:g}" for name, weight in weights.items())
         raise ConfigError(
-            f"'{source}' is written in a way that only a person can edit; write weights: {{{shown}}} "
-            "into its selection."
+            f"'{source}' is written in a way that only a person can edit; write "
+            f"weights: {{{shown}}} into its selection."
         )
     return edited
 

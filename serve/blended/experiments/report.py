@@ -152,8 +152,8 @@ def _adaptive(definition: Definition) -> Iterator[str]:
     for arm in definition.arms:
         if arm.adaptive:
             yield (
-                f"The arm '{arm.id}' is adaptive: its shares are those of the blend on each day, and "
-                "may have moved. Its effect is that of the procedure, not of one mix."
+                f"The arm '{arm.id}' is adaptive: its shares are those of the blend on each day, "
+                "and may have moved. Its effect is that of the procedure, not of one mix."
             )
 
 

@@ -87,8 +87,8 @@ def next_mix(
         return Move(
             "stay",
             shares,
-            f"'{best.one}' is better than '{best.other}', but every worse component is at its floor "
-            "or every better one at its ceiling.",
+            f"'{best.one}' is better than '{best.other}', but every worse component is at its "
+            "floor or every better one at its ceiling.",
         )
     best = max(possible, key=lambda pair: pair.value)
     step = _room(shares, best, rules)

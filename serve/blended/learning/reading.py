@@ -55,9 +55,8 @@ def read(
     days = _DAYS_AT_ONCE if math.isinf(half_life_s) else 1
     parts = [] if is_empty else list(_parts(max(since, first), until, days * day_s))
     found = _Collected(store)
-    take = partial(
-        _take, store, day_s, experiment, found, lambda end: aged(until - end, half_life_s)
-    )
+    weigh = partial(_weight_at, until, half_life_s)
+    take = partial(_take, store, day_s, experiment, found, weigh)
     # The database works on the next part while this one becomes arrays.
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         reading = pool.map(take, parts)
@@ -69,6 +68,10 @@ def read(
 def aged(age_s: float, half_life_s: float) -> float:
     """The weight of something so old: it halves with every half-life."""
     return float(0.5 ** (age_s / half_life_s))
+
+
+def _weight_at(until: float, half_life_s: float, at: float) -> float:
+    return aged(until - at, half_life_s)
 
 
 def _take(
