@@ -1,9 +1,9 @@
 """How a mix that moves safely moves: python -m loadtests.studies.learning.mix
 
 Simulates users whose components have known values, and moves the mix once a day by the code of
-`blended learn mix`. Counts how often it moves although all are equal, how often it reaches the floor
-where one is best, and how often it follows when the best one becomes the worst. Prints a table and,
-last, one line of JSON; `--save` writes it to a file.
+`blended learn mix`. Counts how often it moves although all are equal, how often it reaches the
+floor where one is best, and how often it follows when the best one becomes the worst. Prints a
+table and, last, one line of JSON; `--save` writes it to a file.
 """
 
 import argparse
