@@ -1,6 +1,7 @@
 """`blended learn mix`: the next shares of a mix that moves safely, printed or written."""
 
 import time
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,6 +19,19 @@ from blended.learning.rewards import REWARDS
 # The exit status when the file was changed: a schedule applies it then.
 WRITTEN = 3
 console = Console()
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """The options, times in Unix seconds."""
+
+    reward: str
+    floor: float
+    max_step: float
+    half_life: float
+    rate: float | None
+    since: float
+
 
 _REWARDS = ", ".join(reward.name for reward in REWARDS)
 
@@ -55,8 +69,8 @@ def mix(
     text = loading.read(source)
     blend = loading.parse(text, source)
     begin = since.timestamp() if since else 0.0
-    rules = {"floor": floor, "max_step": max_step}
-    found, weights = _proposed(blend, reward, rules, half_life, rate, begin, journal)
+    asked = _Asked(reward, floor, max_step, half_life, rate, begin)
+    found, weights = _proposed(blend, asked, journal)
     changes = write and found["kind"] != "stay"
     if changes:
         weights_editing.write(Path(source), text, weights)
@@ -78,13 +92,7 @@ def _end(source: str, moves: bool, written: bool) -> str:
 
 
 def _proposed(
-    blend: BlendConfig,
-    reward: str,
-    rules: dict[str, float],
-    half_life: float,
-    rate: float | None,
-    since: float,
-    url: str | None,
+    blend: BlendConfig, asked: _Asked, url: str | None
 ) -> tuple[dict[str, Any], dict[str, float]]:
     """The proposal as a document, and the weights that it means."""
     # These imports take a while; the other commands of `blended` do not need them.
@@ -98,8 +106,9 @@ def _proposed(
     now = time.time()
     setting = mix_setting.setting(blend, now)
     name = setting.experiment.name
-    ceilings = mix_setting.ceilings(blend, rate) if rate else {}
-    gpus = {name: hardware.gpus for name, hardware in blend.hardware.items() if hardware.gpus}
+    ceilings = mix_setting.ceilings(blend, asked.rate) if asked.rate else {}
+    rules = Rules(asked.floor, asked.max_step, ceilings)
+    gpus = {i: hardware.gpus for i, hardware in blend.hardware.items() if hardware.gpus}
     [wanted] = [d for d in definitions(blend) if d.name == name]
     with opened(url) as store:
         definition = stored_experiments.find(store, name).definition
@@ -113,10 +122,10 @@ def _proposed(
                 store,
                 definition,
                 setting,
-                reward,
-                Rules(**rules, ceilings=ceilings),
-                half_life,
-                since,
+                asked.reward,
+                rules,
+                asked.half_life,
+                asked.since,
                 now,
                 done,
                 gpus,

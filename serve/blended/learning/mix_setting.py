@@ -64,10 +64,8 @@ def _runs(experiment: Experiment, now: float) -> bool:
 
 def _reasons(blend: BlendConfig, experiment: Experiment) -> Iterator[str]:
     """What is wrong with the experiment around a mix, the first thing first."""
-    head, others = (
-        f"The experiment '{experiment.name}'",
-        [arm for arm in experiment.arms if not arm.adaptive],
-    )
+    head = f"The experiment '{experiment.name}'"
+    others = [arm for arm in experiment.arms if not arm.adaptive]
     if len(experiment.arms) != 2 or len(others) != 1:
         yield f"{head} has other arms than a uniform one and an adaptive one."
         return
