@@ -278,7 +278,7 @@ experiments:
     start: 2026-12-01
     end: soon
     control: a
-    arms: [{id: a, weights: {zoe: 1}}, {id: none, weights: {ada: 0}}]
+    arms: [{id: a, weights: {zoe: 1}, adaptive: true}, {id: none, weights: {ada: 0}}]
 """
     )
 
@@ -289,6 +289,7 @@ experiments:
         "experiments[1].name: 2 experiments are called 'try'",
         "experiments[1].end: 'soon' is not valid",
         "experiments[1].arms[0].weights.zoe: there is no component 'zoe'",
+        "experiments[1].arms[0].adaptive: an adaptive arm has the blend's weights of the moment",
         "experiments[1].arms[1].id: 'none' means users outside of every arm",
         "experiments[1].arms[1].weights: an arm needs at least one component",
     ):

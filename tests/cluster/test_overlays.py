@@ -72,7 +72,9 @@ def pods(documents: list[Document]) -> Iterator[tuple[str, Document]]:
         name = f"{document['kind']} {document['metadata']['name']}"
         if document["kind"] == "RayService":
             yield from ((f"{name} {g.name}", pod(g)) for g in groups(document))
-        elif template := at(document, "spec", "template"):
+        elif template := at(document, "spec", "template") or at(
+            document, "spec", "jobTemplate", "spec", "template"
+        ):
             metadata = {"name": "pod", **template["metadata"]}
             yield (
                 name,
@@ -288,7 +290,7 @@ def test_only_what_needs_it_reaches_beyond_the_cluster(everything: Path) -> None
     labels = {owner["metadata"]["labels"][role] for _, owner in pods(found)}
 
     assert beyond == {"blended-outside", "blended-kubernetes"}
-    assert labels - {*roles["values"]} == {"postgres", "redis"}
+    assert labels - {*roles["values"]} == {"learn-mix", "postgres", "redis"}
     assert rule["ports"] == [{"port": 443}]
     assert all(peer["ipBlock"]["except"] for peer in rule["to"])
     head = there["blended-kubernetes"]["spec"]["podSelector"]["matchLabels"]

@@ -309,6 +309,18 @@ def test_the_arms_of_a_running_experiment_stay(
         apply.plan(rig.api, experimental(**fields))
 
 
+def test_the_weights_of_an_adaptive_arm_may_move(rig: Rig) -> None:
+    """Its treatment is what the blend draws by at any moment; to become adaptive is a change."""
+    arms = [{"id": "a", "weights": {"a": 1}}, {"id": "all", "adaptive": True}]
+    rig.run(experimental(arms=arms))
+    selection = {"selection": Selection(weights={"a": 1, "b": 9})}
+    moved = experimental(arms=arms).model_copy(update=selection)
+
+    assert [change.kind for change in apply.plan(rig.api, moved).changes] == ["weights"]
+    with pytest.raises(LaunchError, match="arms stay as they are"):
+        apply.plan(rig.api, experimental())
+
+
 def test_the_weights_that_an_arm_takes_from_the_blend_stay_too(rig: Rig) -> None:
     """The arm without weights of its own would be treated otherwise."""
     rig.run(experimental())

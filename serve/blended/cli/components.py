@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -12,7 +12,10 @@ from blended.cli import layout
 from blended.cli.opened_journal import Address, opened, progress
 from blended.cli.times import past
 from blended.errors import ConfigError
-from blended.learning.decisions import REASONS
+from blended.learning.decisions import REASONS, Decisions
+
+if TYPE_CHECKING:
+    from blended.experiments.definition import ArmDefinition
 
 console = Console()
 
@@ -47,15 +50,27 @@ def _compared(name: str, against: str | None, url: str | None, now: float) -> di
     with opened(url) as store:
         definition = stored_experiments.find(store, name).definition
         arms = [
-            arm for arm in definition.arms if sum(p > 0 for p in arm.probabilities.values()) > 1
+            arm
+            for arm in definition.arms
+            if arm.adaptive or sum(p > 0 for p in arm.probabilities.values()) > 1
         ]
         if not arms:
             raise ConfigError(f"No arm of '{name}' draws among several components.")
         end = min(now, definition.end + definition.day_s)
         with progress() as done:
             decisions = read(store, definition.start, end, done, definition.day_s, name)
-    compared = [compare(decisions, arm.id, arm.probabilities, against) for arm in arms]
+    shares = {arm.id: _shares(arm, decisions) for arm in arms}
+    compared = [compare(decisions, arm, of, against) for arm, of in shares.items() if of]
     return document(definition, compared, decisions.left_out, end - definition.day_s)
+
+
+def _shares(arm: "ArmDefinition", decisions: Decisions) -> Mapping[str, float]:
+    """What an arm drew by; those of an adaptive arm moved, and these are their means."""
+    from blended.learning.learned import mean_shares
+
+    if not arm.adaptive:
+        return arm.probabilities
+    return mean_shares(decisions.of(lambda drawing: drawing.arm == arm.id))
 
 
 def _show(document: Mapping[str, Any]) -> None:

@@ -20,7 +20,7 @@ def edit(file: Path, change: Callable[[str], str], missing: str | None = None) -
     target = file.resolve()
     with _locked(target.parent):
         is_new = missing is not None and not target.exists()
-        _replace(target, change(missing or "" if is_new else target.read_text("utf-8")))
+        _replace(target, change(missing or "" if is_new else target.read_bytes().decode("utf-8")))
 
 
 @contextmanager
@@ -38,7 +38,8 @@ def _replace(target: Path, text: str) -> None:
     """Write in one step: a reader gets the old file or the new one, with unchanged access."""
     draft = target.with_name(f".{target.name}.new")
     draft.unlink(missing_ok=True)
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
         if target.exists():
             before = target.stat()
             os.fchown(file.fileno(), before.st_uid, before.st_gid)

@@ -163,6 +163,7 @@ def _report(name: str, url: str | None, now: float) -> "Report":
     from blended.experiments import stored_experiments as experiments
     from blended.experiments.analysis import analyse
     from blended.experiments.enrolment import read
+    from blended.experiments.mixes_over_time import drawn_mixes
     from blended.experiments.report import Report
 
     with opened(url) as store:
@@ -175,4 +176,9 @@ def _report(name: str, url: str | None, now: float) -> "Report":
         with progress() as done:
             panel = read(store, known.definition, now, done, known.planned_end)
         realised = experiments.realised(store, known.definition, panel.end)
-    return Report(analyse(panel, now), realised, known.notes)
+        mixes = {
+            arm.id: drawn_mixes(store, known.definition, arm.id, panel.end)
+            for arm in known.definition.arms
+            if arm.adaptive
+        }
+    return Report(analyse(panel, now), realised, known.notes, mixes)

@@ -1,6 +1,6 @@
 """The report of an experiment on a terminal of 80 columns: the decision first."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -18,6 +18,8 @@ _DECIDED = {"ship": "SHIP", "keep": "KEEP CONTROL", "wait": "WAIT", "broken": "B
 _STYLES = {"ship": "bold green", "keep": "bold", "wait": "bold yellow", "broken": "bold red"}
 _SHARES = frozenset(measure.name for measure in MEASURES if measure.is_share)
 _SHOWN_DAYS = 14
+# A day is shown if a share differs by so much from the last one that is.
+_MOVED = 0.005
 
 
 def show(console: Console, document: Mapping[str, Any]) -> None:
@@ -31,6 +33,9 @@ def show(console: Console, document: Mapping[str, Any]) -> None:
         layout.say(console, f"- {sentence}")
     layout.say(console, _head(document))
     _arms(console, document)
+    for arm, found in document["arms"].items():
+        if found["adaptive"]:
+            _mixes(console, document, arm, found["mix_by_day"])
     _calendar(console, document)
     for arm, effects in document["effects"].items():
         _effects(console, document, arm, effects)
@@ -71,14 +76,34 @@ def _arms(console: Console, document: Mapping[str, Any]) -> None:
     layout.show(console, heads, rows, caption=caption)
 
 
+def _mixes(
+    console: Console, document: Mapping[str, Any], arm: str, days: Sequence[Mapping[str, Any]]
+) -> None:
+    """The shares of an adaptive arm, on the first day and when they moved."""
+    names = list(document["arms"][arm]["components"])
+    rows, last = list[list[str]](), dict[str, float]()
+    for of in days:
+        shares = {name: of["shares"].get(name, 0.0) for name in names}
+        if not last or any(abs(shares[name] - last[name]) > _MOVED for name in names):
+            last = shares
+            rows.append([_day(document, of), *(f"{share:.1%}" for share in shares.values())])
+    title = f"{arm} is adaptive: its shares on the first day, and on each when they moved"
+    layout.show(console, ("day", *names), rows, title)
+
+
+def _day(document: Mapping[str, Any], row: Mapping[str, Any]) -> str:
+    return str(row["day"] if document["day_s"] < 86_400 else row["day"][:10])
+
+
 def _calendar(console: Console, document: Mapping[str, Any]) -> None:
     """Joiners and records of the last days, by arm; the page and the JSON have them all."""
     arms, days = list(document["arms"]), document["calendar"]
     title = f"joiners / records by day (the last {min(len(days), _SHOWN_DAYS)} of {len(days)})"
     rows = list[list[str]]()
     for row in days[-_SHOWN_DAYS:]:
-        day = row["day"] if document["day_s"] < 86_400 else row["day"][:10]
-        rows.append([day, *(f"{row['joiners'][a]:,} / {row['records'][a]:,}" for a in arms)])
+        rows.append(
+            [_day(document, row), *(f"{row['joiners'][a]:,} / {row['records'][a]:,}" for a in arms)]
+        )
     layout.show(console, ("day", *arms), rows, title)
 
 

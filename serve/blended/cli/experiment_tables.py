@@ -35,6 +35,7 @@ class Preview:
                         "share": arm.share / sum(other.share for other in e.arms),
                         "distribution": dict(_distribution(self.config, arm)),
                         "policy": _policy(self.config, arm),
+                        "adaptive": arm.adaptive,
                         "made_up_users": self.counts[e.name].get(arm.id, 0),
                     }
                     for arm in e.arms
@@ -62,6 +63,7 @@ def show_preview(console: Console, preview: Preview) -> None:
             drawn = ", ".join(f"{c} {p:.1%}" for c, p in distribution.items() if p)
             if policy := _policy(preview.config, arm):
                 drawn = f"by {policy}; where it fails {drawn}"
+            drawn += " (adaptive: as the blend's weights move)" if arm.adaptive else ""
             control = " (control)" if arm.id == experiment.control else ""
             count = f"{counts.get(arm.id, 0):,}"
             rows.append([arm.id + control, f"{arm.share / total:.1%}", drawn, count])

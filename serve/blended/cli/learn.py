@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from blended.cli import layout, learn_policy
+from blended.cli import layout, learn_policy, mix
 from blended.cli import learn_tables as shown
 from blended.cli.opened_journal import Address, opened, progress
 from blended.cli.times import past
@@ -17,6 +17,7 @@ from blended.config import BlendConfig, loading
 app = typer.Typer(
     help="What the journal tells about other mixes of components.", no_args_is_help=True
 )
+app.command()(mix.mix)
 console = Console()
 
 

@@ -52,6 +52,13 @@ def _arms(
             message = f"'{name}' means users outside of every arm; call the arm something else"
             yield (*where, "id"), name, error(message)
         yield from _weights((*where, "weights"), arm.get("weights"), components)
+        own = [field for field in ("weights", "policy") if arm.get(field) is not None]
+        if arm.get("adaptive") is True and own:
+            message = (
+                "an adaptive arm has the blend's weights of the moment; remove its own "
+                f"{' and '.join(own)}, or 'adaptive'"
+            )
+            yield (*where, "adaptive"), True, error(message)
 
 
 def _weights(path: Path, weights: Any, components: Sequence[str]) -> Iterator[Inconsistency]:

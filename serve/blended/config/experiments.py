@@ -21,7 +21,9 @@ class Arm(Frozen):
     name is never drawn; without weights the arm has the blend's own distribution, and without
     `per_conversation` the blend's own number of seats. A `policy` draws among the components with a
     weight; an arm without weights and without a policy has the blend's own. `best_of` stands in
-    place of that of every component; 1 means a single candidate.
+    place of that of every component; 1 means a single candidate. An `adaptive` arm has the blend's
+    weights of the moment, which may move while the experiment runs: what is compared is the
+    procedure.
     """
 
     id: Identifier
@@ -30,6 +32,7 @@ class Arm(Frozen):
     per_conversation: Annotated[int, Field(ge=1, le=100)] | None = None
     best_of: BestOf | None = None
     policy: Policy | None = None
+    adaptive: bool = False
 
 
 class Rehearsal(Frozen):

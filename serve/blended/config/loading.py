@@ -36,7 +36,7 @@ def load(source: str) -> BlendConfig:
     Raises:
         ConfigError: the file is missing, unreadable, not YAML, or not a valid blend.
     """
-    return parse(_read(source), "stdin" if source == STDIN else source, engine_files.problems)
+    return parse(read(source), "stdin" if source == STDIN else source, engine_files.problems)
 
 
 def parse(text: str, source: str, further: Further[BlendConfig] | None = None) -> BlendConfig:
@@ -91,7 +91,12 @@ def _mistakes(found: list[Problem], source: str) -> ConfigError:
     return ConfigError(f"{source} has {count}:\n{lines}")
 
 
-def _read(source: str) -> str:
+def read(source: str) -> str:
+    """The text of a preset by name, of a file by path, or of the standard input (`-`).
+
+    Raises:
+        ConfigError: the file is missing, unreadable or no text.
+    """
     if source in presets():
         return (resources.files("blended") / "presets" / f"{source}.yaml").read_text("utf-8")
     if source == STDIN:

@@ -13,7 +13,8 @@ from blended.config import BestOf, Experiment, Rehearsal
 class ArmDefinition:
     """An arm: its part of the experiment's users, its selection distribution, and its seats.
 
-    Components that are never drawn are left out, so that a new component changes no arm. Where a
+    Components that are never drawn are left out, so that a new component changes no arm. An
+    `adaptive` arm has no probabilities here: they are those of the blend at any moment. Where a
     `policy` draws, by its name and version, the distribution is what it falls back to. `best_of`
     are the candidates of the components that give several, None where none does.
     """
@@ -22,6 +23,7 @@ class ArmDefinition:
     share: float
     probabilities: Mapping[str, float]
     per_conversation: int | None = None
+    adaptive: bool = False
     policy: str | None = None
     best_of: Mapping[str, Mapping[str, int]] | None = None
 
@@ -30,7 +32,7 @@ class ArmDefinition:
         return {
             name: value
             for name, value in asdict(self).items()
-            if name not in ("policy", "best_of") or value is not None
+            if name not in ("adaptive", "policy", "best_of") or value
         }
 
 
@@ -89,8 +91,9 @@ class Definition:
                 ArmDefinition(
                     arm.id,
                     arm.share / total,
-                    _drawn(distributions[arm.id]),
+                    {} if arm.adaptive else _drawn(distributions[arm.id]),
                     arm.per_conversation or per_conversation,
+                    arm.adaptive,
                     (policies or {}).get(arm.id),
                     _candidates(distributions[arm.id], (best_of or {}).get(arm.id, {})),
                 )
@@ -112,7 +115,7 @@ class Definition:
 
     def to_json(self) -> dict[str, Any]:
         """The definition as JSON's types."""
-        return {**asdict(self), "arms": tuple(arm.to_json() for arm in self.arms)}
+        return {**asdict(self), "arms": [arm.to_json() for arm in self.arms]}
 
     @property
     def version(self) -> str:

@@ -1,8 +1,8 @@
 """A result as a document: what the report shows, as JSON's types."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +14,7 @@ from blended.experiments.decision import decisions
 from blended.experiments.definition import ArmDefinition, Definition
 from blended.experiments.effects import Effect
 from blended.experiments.measures import LABELS, MEASURES
+from blended.experiments.mixes_over_time import DrawnMix, by_day, mean_shares
 from blended.experiments.remarks import misfits, notes
 from blended.experiments.shares import ShareDifference
 from blended.experiments.statistics import ALPHA, POWER, Estimate
@@ -30,11 +31,15 @@ PAPER = {
 
 @dataclass(frozen=True)
 class Report:
-    """A result with the draws of each arm, and notes for the reader."""
+    """A result with the draws of each arm, and notes for the reader.
+
+    `mixes` are what adaptive arms drew by, over time.
+    """
 
     result: ExperimentResult
     realised: Mapping[str, Mapping[str, Realised]]
     notes: tuple[str, ...]
+    mixes: Mapping[str, Sequence[DrawnMix]] = field(default_factory=dict)
 
 
 def document(report: Report) -> dict[str, Any]:
@@ -94,7 +99,12 @@ def document(report: Report) -> dict[str, Any]:
         },
         "effects": _effects(result),
         "missing": [*result.missing, *misfits(result)],
-        "notes": [*notes(result), *report.notes, *_by_policy(definition)],
+        "notes": [
+            *notes(result),
+            *report.notes,
+            *_adaptive(definition),
+            *_by_policy(definition),
+        ],
         "definitions": definitions(),
         "labels": LABELS,
     }
@@ -124,7 +134,8 @@ def _by_policy(definition: Definition) -> Iterator[str]:
 
 
 def _arm(arm: ArmDefinition, report: Report) -> dict[str, Any]:
-    drawn = report.realised[arm.id]
+    drawn, mixes = report.realised[arm.id], report.mixes.get(arm.id, ())
+    probabilities = mean_shares(mixes) if arm.adaptive else arm.probabilities
     total = sum(r.drawn for r in drawn.values())
     answered = sum(r.answered for r in drawn.values())
     return {
@@ -134,13 +145,31 @@ def _arm(arm: ArmDefinition, report: Report) -> dict[str, Any]:
         "responses": total,
         "components": {
             component: {
-                "probability": arm.probabilities[component],
+                "probability": probabilities.get(component, 0.0),
                 "drawn": r.drawn / total if total else None,
                 "answered": r.answered / answered if answered else None,
             }
             for component, r in drawn.items()
         },
+        "adaptive": arm.adaptive,
+        "mix_by_day": [
+            {
+                "day": _time(report.result.panel.definition.time_of(mix.day)),
+                "responses": mix.responses,
+                "shares": dict(mix.shares),
+            }
+            for mix in by_day(mixes)
+        ],
     }
+
+
+def _adaptive(definition: Definition) -> Iterator[str]:
+    for arm in definition.arms:
+        if arm.adaptive:
+            yield (
+                f"The arm '{arm.id}' is adaptive: its shares are those of the blend on each day, "
+                "and may have moved. Its effect is that of the procedure, not of one mix."
+            )
 
 
 def _calendar(result: ExperimentResult) -> list[dict[str, Any]]:

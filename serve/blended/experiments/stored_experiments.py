@@ -98,7 +98,12 @@ def realised(
     return {
         arm.id: {
             name: Realised(drawn.get((arm.id, name), 0), answered.get((arm.id, name), 0))
-            for name in arm.probabilities
+            for name in (_found(arm.id, drawn, answered) if arm.adaptive else arm.probabilities)
         }
         for arm in definition.arms
     }
+
+
+def _found(arm: str, *counts: Mapping[tuple[str, str], int]) -> list[str]:
+    """The components that an arm drew, or got an answer of."""
+    return sorted({name for count in counts for of, name in count if of == arm and name})

@@ -39,6 +39,8 @@ class Decisions:
     def of(self, is_wanted: Callable[[Drawing], bool]) -> "Decisions":
         """Those of some kinds of draws, and their users."""
         wanted = np.array([is_wanted(drawing) for drawing in self.drawings], dtype=bool)
+        if wanted.all():
+            return self
         rows = wanted[self.drawing]
         found, user = np.unique(self.user[rows], return_inverse=True)
         kept, drawing = np.unique(self.drawing[rows], return_inverse=True)

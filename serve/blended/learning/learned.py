@@ -94,7 +94,7 @@ def learn(
                 f"The mix '{name}' has '{min(unknown)}', which was never drawn; those that were: "
                 f"{', '.join(names)}."
             )
-    answered, left_out = _answered(decisions)
+    answered, left_out = answered_only(decisions)
     if not answered.responses():
         raise NotEnoughData(
             f"Of {decisions.responses():,} responses that were drawn no component answered "
@@ -103,7 +103,7 @@ def learn(
         )
     wanted = {**default_mixes(names), **mixes}
     evaluated = evaluate(
-        _priced(answered, gpus or {}),
+        priced(answered, gpus or {}),
         {AS_DRAWN: {}, **wanted},
         [*_REWARDS, COST.name],
         _weight,
@@ -113,7 +113,7 @@ def learn(
     found = gradients(first)
     return Learned(
         components=names,
-        shares=_shares(answered),
+        shares=mean_shares(answered),
         users=answered.users,
         responses=answered.responses(),
         left_out={**decisions.left_out, **left_out},
@@ -131,7 +131,7 @@ def default_mixes(components: Sequence[str]) -> dict[str, Mix]:
     return {"uniform": dict.fromkeys(components, 1 / len(components)), **alone}
 
 
-def _answered(decisions: Decisions) -> tuple[Decisions, dict[str, int]]:
+def answered_only(decisions: Decisions) -> tuple[Decisions, dict[str, int]]:
     """Those that another mix's draw can be weighed of, and how many are not, by reason."""
     unanswered = decisions.of(lambda drawing: drawing.component is None)
     unknown = decisions.of(lambda d: d.component is not None and d.left is None)
@@ -139,7 +139,8 @@ def _answered(decisions: Decisions) -> tuple[Decisions, dict[str, int]]:
     return decisions.of(lambda drawing: drawing.left is not None), left_out
 
 
-def _shares(decisions: Decisions) -> dict[str, float]:
+def mean_shares(decisions: Decisions) -> dict[str, float]:
+    """The mean of the probabilities by which the responses were drawn."""
     counted = np.bincount(decisions.drawing, decisions.column("responses"), len(decisions.drawings))
     return {
         name: sum(
@@ -151,7 +152,7 @@ def _shares(decisions: Decisions) -> dict[str, float]:
     }
 
 
-def _priced(decisions: Decisions, gpus: Mapping[str, float]) -> Decisions:
+def priced(decisions: Decisions, gpus: Mapping[str, float]) -> Decisions:
     """With engine seconds times the GPUs of a replica of the component that answered."""
     factors = np.array([gpus.get(d.component or "", 1.0) for d in decisions.drawings])
     sums = decisions.sums.copy()
@@ -190,7 +191,7 @@ def _surrogates(decisions: Decisions, found: Sequence[Gradient]) -> list[Agreeme
     evaluated = evaluate(whole, single(names), _REWARDS, weight_of_draw)
     if not all(evaluated.mean_weight(name).is_known for name in names):
         return []
-    shares = _shares(whole)
+    shares = mean_shares(whole)
     directions = {
         reward: {name: _toward(evaluated, name, reward, shares) for name in names}
         for reward in _REWARDS

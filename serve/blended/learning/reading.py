@@ -37,10 +37,12 @@ def read(
     progress: Progress,
     day_s: float = queries.DAY_S,
     experiment: str | None = None,
+    half_life_s: float = math.inf,
 ) -> Decisions:
     """The decisions since a time, as far as their rewards are known; of one experiment, or of all.
 
-    `progress` is called with the done part of the work, from 0 to 1.
+    `progress` is called with the done part of the work, from 0 to 1. With a half-life the sums are
+    weighted by age, day by day: those that are a half-life old count half.
 
     Raises:
         JournalUnavailable: the database does not answer.
@@ -50,14 +52,26 @@ def read(
     [(first, last)] = [tuple(row) for rows in store.stream(span, 1) for row in rows]
     is_empty = first is None
     until = now - day_s if is_empty else min(now - day_s, math.nextafter(last, math.inf))
-    parts = [] if is_empty else list(_parts(max(since, first), until, day_s))
+    days = _DAYS_AT_ONCE if math.isinf(half_life_s) else 1
+    parts = [] if is_empty else list(_parts(max(since, first), until, days * day_s))
     found = _Collected(store)
+    weigh = partial(_weight_at, until, half_life_s)
+    take = partial(_take, store, day_s, experiment, found, weigh)
     # The database works on the next part while this one becomes arrays.
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        reading = pool.map(partial(_take, store, day_s, experiment, found), parts)
+        reading = pool.map(take, parts)
         for done, _ in enumerate(reading, 1):
             progress(done / len(parts))
     return found.decisions()
+
+
+def aged(age_s: float, half_life_s: float) -> float:
+    """The weight of something so old: it halves with every half-life."""
+    return float(0.5 ** (age_s / half_life_s))
+
+
+def _weight_at(until: float, half_life_s: float, at: float) -> float:
+    return aged(until - at, half_life_s)
 
 
 def _take(
@@ -65,6 +79,7 @@ def _take(
     day_s: float,
     experiment: str | None,
     found: "_Collected",
+    weigh: Callable[[float], float],
     part: tuple[float, float],
 ) -> None:
     rows = queries.decisions(*part, day_s).subquery().c
@@ -72,7 +87,7 @@ def _take(
     if experiment is not None:
         chosen = chosen.where(rows.experiment == experiment)
     for batch in store.stream(chosen, _ROWS_AT_ONCE):
-        found.add(batch)
+        found.add(batch, weigh(part[1]))
 
 
 class _Collected:
@@ -89,8 +104,8 @@ class _Collected:
         self._keys = [np.empty(0, dtype=np.int64)]
         self._sums = [np.empty((0, len(SUMS)))]
 
-    def add(self, rows: Sequence[Row[Any]]) -> None:
-        """Take the decisions among these rows, and count the others."""
+    def add(self, rows: Sequence[Row[Any]], weight: float = 1.0) -> None:
+        """Take the decisions among these rows, so weighted, and count the others."""
         width = len(queries.UNIT)
         keys, places = list[int](), list[int]()
         sums = np.array([tuple(row)[width:] for row in rows], dtype=float)
@@ -104,7 +119,7 @@ class _Collected:
                     keys.append(user * _MOST_KINDS + kind)
                     places.append(place)
             self._keys.append(np.array(keys, dtype=np.int64))
-            self._sums.append(sums[places])
+            self._sums.append(weight * sums[places])
             if len(self._keys) > _BATCHES_KEPT:
                 self._merge()
 
@@ -180,8 +195,8 @@ def _all_left(fields: Mapping[str, Any], logged: Mapping[str, float]) -> frozens
     return frozenset(logged)
 
 
-def _parts(since: float, until: float, day_s: float) -> Iterator[tuple[float, float]]:
+def _parts(since: float, until: float, length_s: float) -> Iterator[tuple[float, float]]:
     while since < until:
-        end = min(since + _DAYS_AT_ONCE * day_s, until)
+        end = min(since + length_s, until)
         yield since, end
         since = end
