@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from blended.cli.mix import HALF_LIFE_DAYS
 from blended.learning.ascent import Apart
 from blended.learning.decisions import Decisions
 from blended.learning.drawing import Drawing
@@ -19,7 +20,7 @@ RUNS = 4
 
 def runs(world: str) -> list[Run]:
     rngs = [np.random.default_rng((7, n)) for n in range(RUNS)]
-    return [ascend(WORLDS[world], Population(), RULES, 14, rng) for rng in rngs]
+    return [ascend(WORLDS[world], Population(), RULES, HALF_LIFE_DAYS, rng) for rng in rngs]
 
 
 def test_equal_components_keep_their_shares() -> None:

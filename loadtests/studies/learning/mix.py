@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from blended.cli.mix import HALF_LIFE_DAYS
 from blended.learning.ascent import Rules
 from loadtests.harness.provenance import made_by
 from loadtests.studies.learning.ascents import Population, Run, ascend
@@ -24,6 +25,7 @@ SAVED = Path(__file__).parents[2] / "results" / "mix.json"
 RULES = Rules(floor=0.1, max_step=0.05, ceilings={})
 APART = (0.80, 0.84, 0.88)
 DAYS, SWAP = 40, 20
+OTHERS = (14.0, float("inf"))
 WORLDS: dict[str, Sequence[Sequence[float]]] = {
     "equal": [(0.84, 0.84, 0.84)] * DAYS,
     "apart": [APART] * DAYS,
@@ -46,39 +48,44 @@ def is_right(run: Run, values: Sequence[float]) -> bool:
     return float(run.shares[-1] @ np.array(values)) > float(np.mean(values))
 
 
+LOOKED_FOR: dict[str, Callable[[Run], bool]] = {
+    "equal": moved,
+    "apart": reached_the_floor,
+    "swapped": partial(is_right, values=APART[::-1]),
+}
+
+
 def measure(runs: int, seed: int, half_life: float) -> dict[str, Any]:
     """The three worlds, each so many times."""
-    began, population, result = time.perf_counter(), Population(), dict[str, Any]()
-    maker = made_by("loadtests.studies.learning.mix")
-    tests: dict[str, Callable[[Run], bool]] = {
-        "equal": moved,
-        "apart": reached_the_floor,
-        "swapped": partial(is_right, values=APART[::-1]),
-    }
-    for number, (name, values) in enumerate(WORLDS.items()):
-        lived = [
-            ascend(values, population, RULES, half_life, np.random.default_rng((seed, number, n)))
-            for n in range(runs)
-        ]
-        result[name] = {
-            "share": float(np.mean([tests[name](run) for run in lived])),
-            "back_to_uniform": float(np.mean([_is_back(run) for run in lived])),
-            "mean_shares_by_day": np.mean([run.shares for run in lived], axis=0).round(4).tolist(),
-        }
+    began, maker = time.perf_counter(), made_by("loadtests.studies.learning.mix")
     return {
         "simulated": True,
         **maker,
         "seed": seed,
-        "runs": runs,
         "days": DAYS,
         "swapped_on_day": SWAP,
         "values": APART,
-        **vars(population),
+        **vars(Population()),
         "floor": RULES.floor,
         "max_step": RULES.max_step,
         "half_life_days": half_life,
-        **result,
+        **{name: counted(name, runs, seed, half_life) for name in WORLDS},
+        "swapped_with_other_half_lives": {
+            f"{days:g}": counted("swapped", runs // 4, seed, days) for days in OTHERS
+        },
         "seconds": round(time.perf_counter() - began),
+    }
+
+
+def counted(world: str, runs: int, seed: int, half_life: float) -> dict[str, Any]:
+    """The share of runs of a world that did what is looked for, and the mean course of the mix."""
+    rngs = [np.random.default_rng((seed, n)) for n in range(runs)]
+    lived = [ascend(WORLDS[world], Population(), RULES, half_life, rng) for rng in rngs]
+    return {
+        "runs": runs,
+        "share": float(np.mean([LOOKED_FOR[world](run) for run in lived])),
+        "back_to_uniform": float(np.mean([_is_back(run) for run in lived])),
+        "mean_shares_by_day": np.mean([run.shares for run in lived], axis=0).round(4).tolist(),
     }
 
 
@@ -90,7 +97,7 @@ def main() -> None:
     """Simulate, count, print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=200)
-    parser.add_argument("--half-life", type=float, default=14.0, metavar="DAYS")
+    parser.add_argument("--half-life", type=float, default=HALF_LIFE_DAYS, metavar="DAYS")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--save", action="store_true", help="keep it in loadtests/results")
     options = parser.parse_args()
@@ -104,6 +111,8 @@ def main() -> None:
     }
     for name, what in said.items():
         print(f"{name:8} {what:36} {result[name]['share']:.3f}")
+    for days, found in result["swapped_with_other_half_lives"].items():
+        print(f"{'swapped':8} {f'the same with a half-life of {days}':36} {found['share']:.3f}")
     print(json.dumps(result))
 
 
