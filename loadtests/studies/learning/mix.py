@@ -10,6 +10,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ SAVED = Path(__file__).parents[2] / "results" / "mix.json"
 RULES = Rules(floor=0.1, max_step=0.05, ceilings={})
 APART = (0.80, 0.84, 0.88)
 DAYS, SWAP = 40, 20
+PROCESSES = 3
 OTHERS = (14.0, float("inf"))
 WORLDS: dict[str, Sequence[Sequence[float]]] = {
     "equal": [(0.84, 0.84, 0.84)] * DAYS,
@@ -77,10 +79,15 @@ def measure(runs: int, seed: int, half_life: float) -> dict[str, Any]:
     }
 
 
+def live(world: str, half_life: float, seeds: tuple[int, int]) -> Run:
+    """One run of a world."""
+    return ascend(WORLDS[world], Population(), RULES, half_life, np.random.default_rng(seeds))
+
+
 def counted(world: str, runs: int, seed: int, half_life: float) -> dict[str, Any]:
     """The share of runs of a world that did what is looked for, and the mean course of the mix."""
-    rngs = [np.random.default_rng((seed, n)) for n in range(runs)]
-    lived = [ascend(WORLDS[world], Population(), RULES, half_life, rng) for rng in rngs]
+    with ProcessPoolExecutor(PROCESSES) as pool:
+        lived = list(pool.map(partial(live, world, half_life), [(seed, n) for n in range(runs)]))
     return {
         "runs": runs,
         "share": float(np.mean([LOOKED_FOR[world](run) for run in lived])),
