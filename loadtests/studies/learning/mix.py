@@ -8,6 +8,7 @@ table and, last, one line of JSON; `--save` writes it to a file.
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -26,7 +27,7 @@ SAVED = Path(__file__).parents[2] / "results" / "mix.json"
 RULES = Rules(floor=0.1, max_step=0.05, ceilings={})
 APART = (0.80, 0.84, 0.88)
 DAYS, SWAP = 40, 20
-PROCESSES = 3
+PROCESSES = 2
 OTHERS = (14.0, float("inf"))
 WORLDS: dict[str, Sequence[Sequence[float]]] = {
     "equal": [(0.84, 0.84, 0.84)] * DAYS,
@@ -58,8 +59,18 @@ LOOKED_FOR: dict[str, Callable[[Run], bool]] = {
 
 
 def measure(runs: int, seed: int, half_life: float) -> dict[str, Any]:
-    """The three worlds, each so many times."""
+    """The three worlds, each so many times; a quarter of it with each other half-life."""
     began, maker = time.perf_counter(), made_by("loadtests.studies.learning.mix")
+    kinds = [(world, half_life, runs) for world in WORLDS]
+    kinds += [("swapped", days, runs // 4) for days in OTHERS]
+    tasks = [(*kind, n) for n in range(runs) for kind in kinds if n < kind[2]]
+    lived: dict[tuple[str, float, int], list[Run]] = {kind: [] for kind in kinds}
+    with ProcessPoolExecutor(PROCESSES) as pool:
+        made = pool.map(partial(_live, seed), tasks)
+        for done, (task, run) in enumerate(zip(tasks, made, strict=True), 1):
+            lived[task[:3]].append(run)
+            print(f"{done} of {len(tasks)} runs", end="\r", file=sys.stderr, flush=True)
+    first, others = kinds[: len(WORLDS)], kinds[len(WORLDS) :]
     return {
         "simulated": True,
         **maker,
@@ -71,12 +82,17 @@ def measure(runs: int, seed: int, half_life: float) -> dict[str, Any]:
         "floor": RULES.floor,
         "max_step": RULES.max_step,
         "half_life_days": half_life,
-        **{name: counted(name, runs, seed, half_life) for name in WORLDS},
+        **{kind[0]: counted(kind[0], lived[kind]) for kind in first},
         "swapped_with_other_half_lives": {
-            f"{days:g}": counted("swapped", runs // 4, seed, days) for days in OTHERS
+            f"{kind[1]:g}": counted(kind[0], lived[kind]) for kind in others
         },
         "seconds": round(time.perf_counter() - began),
     }
+
+
+def _live(seed: int, task: tuple[str, float, int, int]) -> Run:
+    world, half_life, _, number = task
+    return live(world, half_life, (seed, number))
 
 
 def live(world: str, half_life: float, seeds: tuple[int, int]) -> Run:
@@ -84,12 +100,10 @@ def live(world: str, half_life: float, seeds: tuple[int, int]) -> Run:
     return ascend(WORLDS[world], Population(), RULES, half_life, np.random.default_rng(seeds))
 
 
-def counted(world: str, runs: int, seed: int, half_life: float) -> dict[str, Any]:
+def counted(world: str, lived: Sequence[Run]) -> dict[str, Any]:
     """The share of runs of a world that did what is looked for, and the mean course of the mix."""
-    with ProcessPoolExecutor(PROCESSES) as pool:
-        lived = list(pool.map(partial(live, world, half_life), [(seed, n) for n in range(runs)]))
     return {
-        "runs": runs,
+        "runs": len(lived),
         "share": float(np.mean([LOOKED_FOR[world](run) for run in lived])),
         "back_to_uniform": float(np.mean([_is_back(run) for run in lived])),
         "mean_shares_by_day": np.mean([run.shares for run in lived], axis=0).round(4).tolist(),
