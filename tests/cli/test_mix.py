@@ -130,7 +130,7 @@ def test_a_step_is_proposed_and_nothing_is_changed(even: Rig) -> None:
         "GPU s per response",
         "a over c",
         "adaptive over holdback",
-        "count half after each 14 days",
+        "count half after each 7 days",
         "Nothing was changed; --write",
     ):
         assert expected in result.output, expected

@@ -5,21 +5,28 @@ from typing import Any
 import numpy as np
 import pytest
 
+from blended.cli.mix import HALF_LIFE_DAYS
 from blended.learning.ascent import Apart
 from blended.learning.decisions import Decisions
 from blended.learning.drawing import Drawing
 from blended.learning.evidence import weigh_up
 from blended.learning.rewards import SUMS
-from loadtests.studies.learning.ascents import REWARD, Population, Run, ascend
-from loadtests.studies.learning.mix import APART, RULES, WORLDS, is_right, moved, reached_the_floor
+from loadtests.studies.learning.ascents import REWARD, Run
+from loadtests.studies.learning.mix import (
+    APART,
+    RULES,
+    is_right,
+    live,
+    moved,
+    reached_the_floor,
+)
 
 NAMES = ("a", "b", "c")
 RUNS = 4
 
 
 def runs(world: str) -> list[Run]:
-    rngs = [np.random.default_rng((7, n)) for n in range(RUNS)]
-    return [ascend(WORLDS[world], Population(), RULES, 14, rng) for rng in rngs]
+    return [live(world, HALF_LIFE_DAYS, (7, n)) for n in range(RUNS)]
 
 
 def test_equal_components_keep_their_shares() -> None:

@@ -30,7 +30,7 @@ def blend(experiment: dict[str, Any] | None = None, **fields: Any) -> BlendConfi
         {
             "name": "friends",
             "components": [{"id": i, "kind": "simulated"} for i in "abc"],
-            "selection": {"weights": {"a": 1, "b": 3}},
+            "selection": {"weights": {"a": 1, "b": 3, "c": 0}},
             "experiments": [values | (experiment or {})],
             **fields,
         }
@@ -67,7 +67,7 @@ def test_a_tenth_of_the_users_keeps_the_uniform_mix() -> None:
         ({"users": [0, 0.5]}, {}, "has 5.0% of the users, and needs 10% at least"),
         (
             None,
-            {"selection": {"weights": {"a": 1, "b": 3}, "per_conversation": 2}},
+            {"selection": {"weights": {"a": 1, "b": 3, "c": 0}, "per_conversation": 2}},
             "With 'per_conversation' a record has the shares of its conversation's seats",
         ),
         (
@@ -94,7 +94,7 @@ def test_any_other_experiment_is_refused_with_what_to_write(
 def test_a_blend_of_one_component_has_no_mix() -> None:
     """Nor one whose other components have weight 0."""
     with pytest.raises(ConfigError, match="'friends' draws 'a' alone"):
-        setting(blend(selection={"weights": {"a": 1}}), NOW)
+        setting(blend(selection={"weights": {"a": 1, "b": 0, "c": 0}}), NOW)
 
 
 def test_two_experiments_cannot_move_one_mix() -> None:

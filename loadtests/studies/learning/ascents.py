@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy import special
 
-from blended.experiments.mixes_over_time import DrawnMix, in_force, uniform_shares
+from blended.experiments.mixes_over_time import DrawnMix, Shares, in_force, uniform_shares
 from blended.learning.ascent import Move, Rules
 from blended.learning.decisions import Decisions
 from blended.learning.drawing import Drawing
@@ -22,12 +22,13 @@ from blended.learning.evidence import weigh_up
 from blended.learning.mix import HALF_LIVES, decide
 from blended.learning.reading import aged
 from blended.learning.rewards import SUMS
-from loadtests.studies.learning.chats import Floats, Ints
+from loadtests.studies.learning.chats import Bools, Floats, Ints
 
 REWARD = "kept"
 _ARMS = ("uniform", "adaptive")
 # A day's last response, as a part of the day.
 _EVENING = 0.99
+_MOST_KINDS = 2**16
 
 
 @dataclass(frozen=True)
@@ -54,23 +55,46 @@ class Run:
 
 @dataclass
 class _Records:
-    """What the days so far left behind, one entry of each list for a day."""
+    """What the days so far left behind: an entry of the first lists for each of them."""
 
     user: list[Ints] = field(default_factory=list)
     drawing: list[Ints] = field(default_factory=list)
     sums: list[Floats] = field(default_factory=list)
-    drawings: list[Drawing] = field(default_factory=list)
     mixes: list[DrawnMix] = field(default_factory=list)
+    drawings: list[Drawing] = field(default_factory=list)
+    kinds: dict[tuple[str, tuple[float, ...]], int] = field(default_factory=dict)
+
+    def add(self, user: Ints, arm: Ints, drawn: Ints, good: Bools, shares: Shares) -> None:
+        """The responses of a day, (m,); arm and component are places in _ARMS and in the shares."""
+        both = zip(_ARMS, (uniform_shares(shares), shares), strict=True)
+        first = np.array([self._first(name, mix) for name, mix in both])
+        kind = first[arm] + drawn
+        key, place = np.unique(user * _MOST_KINDS + kind, return_inverse=True)
+        sums = np.zeros((len(key), len(SUMS)))
+        sums[:, SUMS.index("responses")] = np.bincount(place)
+        sums[:, SUMS.index(REWARD)] = np.bincount(place, good)
+        self.user.append(key // _MOST_KINDS)
+        self.drawing.append(key % _MOST_KINDS)
+        self.sums.append(sums)
+        day = len(self.mixes)
+        self.mixes.append(DrawnMix(day, dict(shares), int(arm.sum()), day, day + _EVENING))
+
+    def _first(self, arm: str, shares: Shares) -> int:
+        """The place of an arm's drawing of the first component; the others follow."""
+        kind = arm, tuple(shares.values())
+        if kind not in self.kinds:
+            self.kinds[kind] = len(self.drawings)
+            mix, left = dict(shares), frozenset(shares)
+            self.drawings += [Drawing("mix", arm, mix, one, one, (one,), left) for one in shares]
+        return self.kinds[kind]
 
     def decisions(self, first: int, last: int, half_life: float) -> Decisions:
         """Those of some days, weighted by age on the last of them."""
-        days = range(first, last + 1)
-        sums = [self.sums[day] * aged(last - day, half_life) for day in days]
+        sums = [self.sums[day] * aged(last - day, half_life) for day in range(first, last + 1)]
         names, user = np.unique(np.concatenate(self.user[first : last + 1]), return_inverse=True)
         drawing = np.concatenate(self.drawing[first : last + 1])
-        return Decisions(
-            len(names), user, tuple(self.drawings), drawing, np.concatenate(sums), {}
-        ).of(lambda _: True)
+        drawings = tuple(self.drawings)
+        return Decisions(len(names), user, drawings, drawing, np.concatenate(sums), {})
 
 
 def ascend(
@@ -87,7 +111,7 @@ def ascend(
     habit = rng.normal(size=population.users)
     found, moves = [list(shares.values())], list[Move]()
     for day, value in enumerate(values):
-        _live(day, value, shares, population, is_adaptive, habit, records, rng)
+        _live(value, shares, population, is_adaptive, habit, records, rng)
         move = _decided(day + 1, shares, rules, half_life, records)
         shares = dict(move.shares)
         moves.append(move)
@@ -96,11 +120,10 @@ def ascend(
 
 
 def _live(
-    day: int,
     values: Sequence[float],
-    shares: dict[str, float],
+    shares: Shares,
     population: Population,
-    is_adaptive: np.typing.NDArray[np.bool_],
+    is_adaptive: Bools,
     habit: Floats,
     records: _Records,
     rng: np.random.Generator,
@@ -108,34 +131,16 @@ def _live(
     """One day: who comes, what is drawn, and how good it is."""
     who = rng.choice(population.users, population.daily, replace=False)
     user = np.repeat(who, 1 + rng.poisson(population.responses - 1, len(who)))
-    mixes = np.array([list(uniform_shares(shares).values()), list(shares.values())])
     arm = is_adaptive[user].astype(np.int64)
+    mixes = np.array([list(mix.values()) for mix in (uniform_shares(shares), shares)])
     bounds = mixes.cumsum(axis=1)[arm]
     drawn = np.minimum((rng.random(len(user))[:, None] > bounds).sum(axis=1), len(values) - 1)
     noise = rng.normal(size=len(user))
     latent = np.sqrt(population.alike) * habit[user] + np.sqrt(1 - population.alike) * noise
-    good = latent < special.ndtri(np.array(values))[drawn]
-    kinds = len(records.drawings)
-    key, place = np.unique((user * 2 + arm) * len(values) + drawn, return_inverse=True)
-    sums = np.zeros((len(key), len(SUMS)))
-    sums[:, SUMS.index("responses")] = np.bincount(place)
-    sums[:, SUMS.index(REWARD)] = np.bincount(place, good)
-    records.user.append(key // (2 * len(values)))
-    records.drawing.append(kinds + key % (2 * len(values)))
-    records.sums.append(sums)
-    records.drawings += [
-        Drawing(
-            "mix", name, dict(zip(shares, mix, strict=True)), one, one, (one,), frozenset(shares)
-        )
-        for name, mix in zip(_ARMS, mixes.tolist(), strict=True)
-        for one in shares
-    ]
-    records.mixes.append(DrawnMix(day, dict(shares), int(arm.sum()), day, day + _EVENING))
+    records.add(user, arm, drawn, latent < special.ndtri(np.array(values))[drawn], shares)
 
 
-def _decided(
-    now: int, shares: dict[str, float], rules: Rules, half_life: float, records: _Records
-) -> Move:
+def _decided(now: int, shares: Shares, rules: Rules, half_life: float, records: _Records) -> Move:
     """The move at a day's beginning: responses are looked at when a day has passed."""
     found = in_force(records.mixes, shares)
     first = max(0.0, now - HALF_LIVES * half_life, np.ceil(found.evidence_since or 0.0))

@@ -8,14 +8,17 @@ table and, last, one line of JSON; `--save` writes it to a file.
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from blended.cli.mix import HALF_LIFE_DAYS
 from blended.learning.ascent import Rules
 from loadtests.harness.provenance import made_by
 from loadtests.studies.learning.ascents import Population, Run, ascend
@@ -24,6 +27,8 @@ SAVED = Path(__file__).parents[2] / "results" / "mix.json"
 RULES = Rules(floor=0.1, max_step=0.05, ceilings={})
 APART = (0.80, 0.84, 0.88)
 DAYS, SWAP = 40, 20
+PROCESSES = 2
+OTHERS = (14.0, float("inf"))
 WORLDS: dict[str, Sequence[Sequence[float]]] = {
     "equal": [(0.84, 0.84, 0.84)] * DAYS,
     "apart": [APART] * DAYS,
@@ -46,39 +51,62 @@ def is_right(run: Run, values: Sequence[float]) -> bool:
     return float(run.shares[-1] @ np.array(values)) > float(np.mean(values))
 
 
+LOOKED_FOR: dict[str, Callable[[Run], bool]] = {
+    "equal": moved,
+    "apart": reached_the_floor,
+    "swapped": partial(is_right, values=APART[::-1]),
+}
+
+
 def measure(runs: int, seed: int, half_life: float) -> dict[str, Any]:
-    """The three worlds, each so many times."""
-    began, population, result = time.perf_counter(), Population(), dict[str, Any]()
-    maker = made_by("loadtests.studies.learning.mix")
-    tests: dict[str, Callable[[Run], bool]] = {
-        "equal": moved,
-        "apart": reached_the_floor,
-        "swapped": partial(is_right, values=APART[::-1]),
-    }
-    for number, (name, values) in enumerate(WORLDS.items()):
-        lived = [
-            ascend(values, population, RULES, half_life, np.random.default_rng((seed, number, n)))
-            for n in range(runs)
-        ]
-        result[name] = {
-            "share": float(np.mean([tests[name](run) for run in lived])),
-            "back_to_uniform": float(np.mean([_is_back(run) for run in lived])),
-            "mean_shares_by_day": np.mean([run.shares for run in lived], axis=0).round(4).tolist(),
-        }
+    """The three worlds, each so many times; a quarter of it with each other half-life."""
+    began, maker = time.perf_counter(), made_by("loadtests.studies.learning.mix")
+    kinds = [(world, half_life, runs) for world in WORLDS]
+    kinds += [("swapped", days, runs // 4) for days in OTHERS]
+    tasks = [(*kind, n) for n in range(runs) for kind in kinds if n < kind[2]]
+    lived: dict[tuple[str, float, int], list[Run]] = {kind: [] for kind in kinds}
+    with ProcessPoolExecutor(PROCESSES) as pool:
+        made = pool.map(partial(_live, seed), tasks)
+        for done, (task, run) in enumerate(zip(tasks, made, strict=True), 1):
+            lived[task[:3]].append(run)
+            print(f"{done} of {len(tasks)} runs", end="\r", file=sys.stderr, flush=True)
+    first, others = kinds[: len(WORLDS)], kinds[len(WORLDS) :]
     return {
         "simulated": True,
         **maker,
         "seed": seed,
-        "runs": runs,
         "days": DAYS,
         "swapped_on_day": SWAP,
         "values": APART,
-        **vars(population),
+        **vars(Population()),
         "floor": RULES.floor,
         "max_step": RULES.max_step,
         "half_life_days": half_life,
-        **result,
+        **{kind[0]: counted(kind[0], lived[kind]) for kind in first},
+        "swapped_with_other_half_lives": {
+            f"{kind[1]:g}": counted(kind[0], lived[kind]) for kind in others
+        },
         "seconds": round(time.perf_counter() - began),
+    }
+
+
+def _live(seed: int, task: tuple[str, float, int, int]) -> Run:
+    world, half_life, _, number = task
+    return live(world, half_life, (seed, number))
+
+
+def live(world: str, half_life: float, seeds: tuple[int, int]) -> Run:
+    """One run of a world."""
+    return ascend(WORLDS[world], Population(), RULES, half_life, np.random.default_rng(seeds))
+
+
+def counted(world: str, lived: Sequence[Run]) -> dict[str, Any]:
+    """The share of runs of a world that did what is looked for, and the mean course of the mix."""
+    return {
+        "runs": len(lived),
+        "share": float(np.mean([LOOKED_FOR[world](run) for run in lived])),
+        "back_to_uniform": float(np.mean([_is_back(run) for run in lived])),
+        "mean_shares_by_day": np.mean([run.shares for run in lived], axis=0).round(4).tolist(),
     }
 
 
@@ -90,7 +118,7 @@ def main() -> None:
     """Simulate, count, print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=200)
-    parser.add_argument("--half-life", type=float, default=14.0, metavar="DAYS")
+    parser.add_argument("--half-life", type=float, default=HALF_LIFE_DAYS, metavar="DAYS")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--save", action="store_true", help="keep it in loadtests/results")
     options = parser.parse_args()
@@ -104,6 +132,8 @@ def main() -> None:
     }
     for name, what in said.items():
         print(f"{name:8} {what:36} {result[name]['share']:.3f}")
+    for days, found in result["swapped_with_other_half_lives"].items():
+        print(f"{'swapped':8} {f'the same with a half-life of {days}':36} {found['share']:.3f}")
     print(json.dumps(result))
 
 

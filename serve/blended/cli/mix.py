@@ -18,6 +18,8 @@ from blended.learning.rewards import REWARDS
 
 # The exit status when the file was changed: a schedule applies it then.
 WRITTEN = 3
+# Short enough to follow a component that gets worse within weeks.
+HALF_LIFE_DAYS = 7.0
 console = Console()
 
 
@@ -45,7 +47,7 @@ def mix(
     ] = 0.05,
     half_life: Annotated[
         float, typer.Option(min=0.5, metavar="DAYS", help="After it, responses count half.")
-    ] = 14.0,
+    ] = HALF_LIFE_DAYS,
     rate: Annotated[
         float | None,
         typer.Option(min=0.001, help="Responses per second to have the capacity for."),

@@ -85,7 +85,7 @@ def _edits(text: str, weights: Mapping[str, float]) -> list[_Edit]:
     return []
 
 
-def _value(node: yaml.Node, name: str) -> yaml.Node | None:
+def _value(node: yaml.Node | None, name: str) -> yaml.Node | None:
     pairs = node.value if isinstance(node, yaml.MappingNode) else ()
     return next((value for key, value in pairs if key.value == name), None)
 

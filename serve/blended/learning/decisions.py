@@ -37,7 +37,7 @@ class Decisions:
     left_out: Mapping[str, int]
 
     def of(self, is_wanted: Callable[[Drawing], bool]) -> "Decisions":
-        """Those of some kinds of draws, and their users."""
+        """Those of some kinds of draws, and their users; these themselves if it is all of them."""
         wanted = np.array([is_wanted(drawing) for drawing in self.drawings], dtype=bool)
         if wanted.all():
             return self

@@ -60,7 +60,7 @@ def weigh_up(
     return Evidence(
         values={name: evaluated.snips(name, reward) for name in enough},
         costs={name: evaluated.snips(name, COST.name) for name in enough},
-        pairs=tuple(_pairs(answered, reward, components)),
+        pairs=tuple(_pairs(paid, reward, components, evaluated)),
         adaptive=arms[0],
         holdback=arms[1],
         over_uniform=_over_uniform(*arms),
@@ -69,12 +69,17 @@ def weigh_up(
     )
 
 
-def _pairs(decisions: Decisions, reward: str, components: Sequence[str]) -> list[Apart]:
-    """Each two components, where both could be drawn: other requests are other requests."""
+def _pairs(
+    decisions: Decisions, reward: str, components: Sequence[str], whole: Evaluated
+) -> list[Apart]:
+    """Each two components, where both could be drawn: other requests are other requests.
+
+    `whole` is the evaluation of all decisions.
+    """
     couples = list(combinations(components, 2))
     found = list[Apart]()
     for one, other in couples:
-        evaluated = _of_pair(decisions, reward, {one, other})
+        evaluated = _of_pair(decisions, reward, {one, other}, whole)
         values = [evaluated.snips(name, reward) for name in (one, other)]
         if all(value.is_known for value in values):
             more = difference(evaluated.moments, *values)
@@ -84,8 +89,10 @@ def _pairs(decisions: Decisions, reward: str, components: Sequence[str]) -> list
     return found
 
 
-def _of_pair(decisions: Decisions, reward: str, pair: set[str]) -> Evaluated:
+def _of_pair(decisions: Decisions, reward: str, pair: set[str], whole: Evaluated) -> Evaluated:
     its = decisions.of(lambda drawing: pair <= drawing.available)
+    if its is decisions:
+        return whole
     return evaluate(its, single(sorted(pair)), [reward], weight_of_answer)
 
 
