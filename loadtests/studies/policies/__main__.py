@@ -18,7 +18,7 @@ import numpy as np
 
 from blended.learning import features
 from blended.learning.features import Facts
-from blended.learning.fit import MOST_SQUARE, fit
+from blended.learning.fit import MOST_SQUARE, fit, predictions
 from blended.learning.policy import Policy
 from blended.learning.policy_evaluation import evaluated
 from loadtests.harness.provenance import made_by
@@ -61,9 +61,7 @@ def learned(world: World, users: int, rng: np.random.Generator) -> dict[str, flo
 
 
 def _chances(policy: Policy, talks: Talks) -> Floats:
-    rows = talks.rows()
-    added = np.zeros(rows.logged.shape) if policy.words is None else rows.words @ policy.words
-    found: Floats = policy.probabilities(policy.rewards(rows.facts, added))
+    found: Floats = policy.probabilities(predictions(policy, talks.rows()))
     return found
 
 
