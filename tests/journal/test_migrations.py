@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -46,7 +47,7 @@ def test_rows_of_an_earlier_version_stay(url: str, store: Store) -> None:
 
     found = store.find(response().response_id, response().started_at)
     assert found is not None
-    assert found.record == response(**dict.fromkeys(later))
+    assert found.record == response(**dict[str, Any].fromkeys(later))
 
 
 def test_several_routers_migrate_at_once(url: str) -> None:

@@ -1,6 +1,7 @@
 """Records as lines."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -38,7 +39,7 @@ def test_a_record_of_an_earlier_version_lacks_what_came_later() -> None:
     for name in later:
         del written[name]
 
-    assert from_line(json.dumps(written)) == response(**dict.fromkeys(later))
+    assert from_line(json.dumps(written)) == response(**dict[str, Any].fromkeys(later))
 
 
 @pytest.mark.parametrize("line", ["", "[]", "{}", '{"record": "other"}', '{"record": "response"}'])

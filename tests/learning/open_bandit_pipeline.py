@@ -1,6 +1,6 @@
 """Writes open_bandit_pipeline.json: what another package says of the same draws.
 
-    python -m venv /tmp/obp && /tmp/obp/bin/pip install sb-obp==0.5.10
+    python -m venv /tmp/obp; /tmp/obp/bin/pip install sb-obp==0.5.10
     /tmp/obp/bin/python tests/learning/open_bandit_pipeline.py
 
 The package wants a NumPy before 2, so that it has a Python of its own and is no dependency here.

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from blended.errors import ConfigError, NotEnoughData
-from blended.learning.fit import MOST_SQUARE, fit, judged
-from blended.learning.policy_evaluation import POLICY, evaluated
+from blended.learning.fit import MOST_SQUARE, POLICY, fit, judged, predictions
+from blended.learning.policy_evaluation import evaluated
 from blended.learning.policy_rows import Rows
 from loadtests.studies.policies.messages import NAMES, REWARD, World
 
@@ -28,7 +28,7 @@ def test_a_component_that_depends_on_the_message_is_found() -> None:
     policy = fit(rows, "p", REWARD, FLOOR)
     found = evaluated(policy, rows)
 
-    chances = policy.probabilities(policy.rewards(fresh.facts, fresh.words @ policy.words))
+    chances = policy.probabilities(predictions(policy, fresh.rows()))
     gain, best = fresh.value(chances) - fresh.uniform, fresh.best(FLOOR) - fresh.uniform
     assert gain > 0.6 * best
     assert chances.min() >= FLOOR

@@ -12,6 +12,7 @@ pleases more by `dependence`, and the others less by as much in all. Component 0
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -83,7 +84,7 @@ class Talks:
     users: tuple[str, ...]
     user: Ints
     facts: Floats
-    words: object
+    words: Any
     logged: Floats
     drawn: Ints
     likely: Floats

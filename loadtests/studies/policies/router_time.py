@@ -42,7 +42,11 @@ def router_time(rounds: int) -> dict[str, Any]:
     with _state():
         policy = fit(World(0.06).talk(500, np.random.default_rng(1)).rows(), _KEY, REWARD, 0.1)
         write(policy, Path(os.environ[STATE_DIR_ENV]) / FOLDER)
-        kinds = {"weights": {}, "recall": {"recall": True}, "policy": {"policy": policy.reference}}
+        kinds: dict[str, dict[str, Any]] = {
+            "weights": {},
+            "recall": {"recall": True},
+            "policy": {"policy": policy.reference},
+        }
         return {f"words_{words}": _compared(kinds, words, rounds) for words in _WORDS}
 
 

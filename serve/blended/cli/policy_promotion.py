@@ -50,7 +50,7 @@ def _of_blend(root: CommentedMap, policy: Policy) -> None:
     root["selection"]["policy"] = into
 
 
-def _arm(root: CommentedMap, place: str) -> CommentedMap:
+def _arm(root: CommentedMap, place: str) -> Any:
     name, _, arm = place.partition("/")
     for experiment in root.get("experiments") or ():
         for found in experiment["arms"] if experiment["name"] == name else ():

@@ -13,8 +13,8 @@ class Policy(Frozen):
     It gives each response's probabilities by what is known of the request. `version` is the hash of
     its file: there is no latest one. The file NAME.VERSION.json is in the folder `policies` of the
     state folder of every node that holds a router. `floor` is the least probability that it has to
-    leave each component: a file that was fitted with less is not used. If a prediction is late,
-    after `timeout_ms`, or fails, the weights decide.
+    leave each component: a file that was fitted with less is not used. If a prediction takes more
+    than `timeout_ms` of the processor, or fails, the weights decide.
     """
 
     name: Identifier

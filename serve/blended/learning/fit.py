@@ -24,7 +24,7 @@ POLICY = "policy"
 # The mean squared weight of a policy, by which the variance of its value grows.
 MOST_SQUARE = 1.5
 _PENALTIES = (1.0, 10.0, 100.0, 1000.0)
-_TEMPERATURES = tuple(float(t) for t in np.geomspace(0.002, 2, 25))
+_TEMPERATURES = tuple(float(t) for t in np.geomspace(0.002, 2, 50))
 
 
 def fit(rows: Rows, name: str, reward: str, floor: float) -> Policy:

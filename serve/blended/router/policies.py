@@ -28,12 +28,13 @@ def decided(
     facts: Facts,
     spoken: Sequence[str],
     on_policy: OnPolicy,
-    clock: Callable[[], float] = time.perf_counter,
+    clock: Callable[[], float] = time.thread_time,
 ) -> Inquiry:
     """An inquiry with the distribution that its policy gives it, or by the weights as it was.
 
     Whatever a policy does, the request is answered. The time-out is looked at between reading the
-    words and predicting, of which neither takes long.
+    words and predicting, of which neither takes long. It is one of the processor's time: what a
+    busy machine has made late is no earlier without a policy.
     """
     policy = inquiry.blend.policy_of(inquiry.assignment)
     if policy is None:
