@@ -25,7 +25,7 @@ LARGEST_OF_4 = 1.0294
 @pytest.mark.parametrize("stream", [False, True])
 async def test_the_client_gets_the_best_candidate_and_no_other(stream: bool) -> None:
     """One choice, in the form that was asked for, with the usage of all candidates."""
-    options = {"stream_options": {"include_usage": True}} if stream else {}
+    options: dict[str, Any] = {"stream_options": {"include_usage": True}} if stream else {}
     async with rig(choosing()) as r:
         response = await r.chat(stream=stream, **options)
         await eventually(lambda: len(r.records) == 1)
@@ -179,7 +179,8 @@ async def test_a_single_candidate_is_asked_for_as_without_a_reward_model(best_of
     for has_reward in (False, True):
         more = {} if has_reward else {"reward": None}
         async with rig(choosing(best_of=best_of, **more)) as r:
-            asked[has_reward] = seen = []
+            seen: list[dict[str, Any]] = []
+            asked[has_reward] = seen
             simulated = r.components["a"]
             plain = simulated._respond
 
