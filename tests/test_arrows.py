@@ -21,7 +21,7 @@ ORDER = (
         "internal",
         "sse",
     ),
-    *("demo", "config", "journal", "experiments", "learning", "tracing", "autoscaling"),
+    *("demo", "config", "journal", "experiments", "learning", "reward", "tracing", "autoscaling"),
     *("components", "router", "middleware", "app", "launch", "cli", "__main__"),
 )
 
