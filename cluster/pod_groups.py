@@ -202,6 +202,7 @@ def _max_pods(members: Sequence[Served], pods: ComponentPods, gpus: int) -> int:
 
 
 def _downloads(component: Served) -> bool:
-    has_engine = isinstance(component, VllmComponent | VllmReward)
-    model = component.engine.model if has_engine else "demo:none"
+    if not isinstance(component, VllmComponent | VllmReward):
+        return False
+    model = component.engine.model
     return not model.startswith(("demo:", "/", ".", "~"))

@@ -11,6 +11,7 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 from blended.config.loading import parse, presets
 from blended.errors import ConfigError
 from cluster.capacity.planning import CapacityPlan, ComponentPlan
+from cluster.capacity.reward_planning import RewardPlan
 
 
 def write(path: Path, plan: CapacityPlan, weights: Mapping[str, float] | None) -> None:
@@ -31,10 +32,8 @@ def write(path: Path, plan: CapacityPlan, weights: Mapping[str, float] | None) -
             # A new mapping: the existing one may be shared by YAML anchors.
             component["replicas"] = {**component.get("replicas", {}), **found}
     if plan.reward is not None:
-        reward, found = data["reward"], plan.reward
-        counts = {"min": found.min_replicas, "max": found.max_replicas}
-        capacity = {"capacity": list(found.capacity)} if found.capacity else {}
-        reward["replicas"] = {**reward.get("replicas", {}), **counts, **capacity}
+        reward = data["reward"]
+        reward["replicas"] = {**reward.get("replicas", {}), **_reward_replicas(plan.reward)}
     router = data.setdefault("router", {})
     replicas = router.get("replicas", {})
     most = max(plan.routers, replicas.get("max", 0))
@@ -47,6 +46,11 @@ def write(path: Path, plan: CapacityPlan, weights: Mapping[str, float] | None) -
     yaml.dump(data, text)
     parse(text.getvalue(), str(path))
     path.write_text(text.getvalue())
+
+
+def _reward_replicas(plan: RewardPlan) -> dict[str, Any]:
+    capacity = {"capacity": list(plan.capacity)} if plan.capacity else {}
+    return {"min": plan.min_replicas, "max": plan.max_replicas, **capacity}
 
 
 def _replicas(plan: ComponentPlan) -> dict[str, Any]:

@@ -67,7 +67,14 @@ WRONG = {
         4,
         "components[0].id: 'reward' is the name of the reward model",
     ),
-    "a kind of reward model": service("reward: {kind: remote}", "reward: 'remote' is not valid"),
+    "a kind of reward model": service(
+        "reward: {kind: remote}",
+        "reward.kind: 'remote' is unknown; there are vllm, local, simulated",
+    ),
+    "a reward model's key": service(
+        "reward: {kind: local, model: m.npz, correlation: 1}",
+        "reward.correlation: unknown key 'correlation'",
+    ),
     "more tokens than the reward model takes": service(
         "reward: {kind: vllm, tokens: 512, engine: {model: org/m, max_model_len: 256}}",
         "reward.tokens: the last 512 tokens are scored, and the engine takes 256",

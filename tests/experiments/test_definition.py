@@ -63,7 +63,7 @@ def defined(arms: list[dict[str, Any]], best_of: Any = None, reward: bool = True
         "control": arms[0]["id"],
         "arms": arms,
     }
-    data = {
+    data: dict[str, Any] = {
         "name": "blend",
         "components": [component | ({} if best_of is None else {"best_of": best_of})],
         "experiments": [experiment],

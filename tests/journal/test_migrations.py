@@ -39,7 +39,7 @@ def test_migrating_again_changes_nothing(store: Store) -> None:
 def test_rows_of_an_earlier_version_stay(url: str, store: Store) -> None:
     """Columns that came later are empty in them."""
     store.add([response()])
-    later = ("left", "ahead", "policy", "facts")
+    later = ("left", "ahead", "policy", "facts", "candidates")
     for column in later:
         execute(url, f'ALTER TABLE responses DROP COLUMN "{column}"')
     execute(url, "UPDATE alembic_version SET version_num = '0003'")

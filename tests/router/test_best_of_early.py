@@ -15,7 +15,7 @@ EARLY = {"k": 4, "early": 3}
 @pytest.mark.parametrize("stream", [False, True])
 async def test_the_best_alone_goes_on(stream: bool) -> None:
     """Four begin, one is generated to its end, and the client gets one whole text."""
-    options = {"stream_options": {"include_usage": True}} if stream else {}
+    options: dict[str, Any] = {"stream_options": {"include_usage": True}} if stream else {}
     async with rig(choosing(best_of=EARLY, simulation={"tokens": 200})) as r:
         response = await r.chat(stream=stream, max_tokens=40, **options)
         await eventually(lambda: len(r.records) == 1)

@@ -63,8 +63,11 @@ async def test_without_scores_the_first_candidate_is_the_response(
     failure: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However the reward model fails, the response is whole, and says what chose it."""
-    answer = FAILURES[failure]
-    monkeypatch.setattr(RewardServer, "_classify", lambda self, request: answer(request))
+
+    async def answer(_: RewardServer, request: Request) -> Response:
+        return await FAILURES[failure](request)
+
+    monkeypatch.setattr(RewardServer, "_classify", answer)
     async with rig(choosing(reward=REWARD | {"timeout_ms": TIMEOUT_MS})) as r:
         for stream in (False, True):
             response, record = await _answered(r, stream)

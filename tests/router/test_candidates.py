@@ -121,7 +121,7 @@ async def test_two_parts_are_one_stream(size: int) -> None:
     """One beginning, all pieces, and the usage of both, wherever the chunks are cut."""
     document = answer("I", "You")
     begun = cut(response(document, candidates(document)[0], 1), "I")
-    parts = [
+    parts: list[dict[str, Any]] = [
         {"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]},
         {"choices": [{"index": 0, "delta": {"content": ' say "usage"'}}]},
         {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},

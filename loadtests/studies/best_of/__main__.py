@@ -35,7 +35,7 @@ from typing import Any
 
 from blended.config import BestOf
 from blended.launch.state import Running
-from loadtests.harness import cluster
+from loadtests.harness import cluster, start
 from loadtests.harness.processes import Unavailable
 from loadtests.harness.provenance import made_by
 from loadtests.harness.start import up
@@ -49,6 +49,8 @@ _CORRELATIONS = (0.3, 0.8)
 _TIMING = waits.Timing(ttft_ms=50, itl_ms=10, tokens=64, reward_ms=5)
 _SHORT = {"ttft_ms": 0, "itl_ms": 0, "tokens": 4}
 _TIMEOUT_MS = 500
+# A change of the running blend takes less.
+_APPLYING_S = 5.0
 # How far a time may be from theory, and how many standard errors a mean.
 _NEAR, _ERRORS = 0.05, 3.0
 
@@ -144,24 +146,13 @@ def _cost(job: argparse.Namespace, folder: Path, stack: ExitStack) -> Found:
 
 def _experiment(job: argparse.Namespace, folder: Path, stack: ExitStack) -> Found:
     cast, correlation = users.Cast(job.users, 3, job.day_s, job.seed), 0.8
-    began = (time.time() // cast.day_s + 1 + math.ceil(60 / cast.day_s)) * cast.day_s
-    ends = began + (cast.days + 10) * cast.day_s
-    experiment = {
-        "name": "best-of-four",
-        "control": ONE,
-        "arms": [{"id": ONE, "best_of": 1}, {"id": FOUR, "best_of": 4}],
-        "start": datetime.fromtimestamp(began, UTC).isoformat(),
-        "end": datetime.fromtimestamp(ends, UTC).isoformat(),
-        "session_gap_s": cast.day_s / 48,
-        # Candidates take longer: that is known, and not what is asked here.
-        "guardrails": {"ttft": 10, "response_tokens": 10},
-        "rehearsal": {"day_s": cast.day_s},
-    }
     reward = {"correlation": correlation, "ms": 0, "timeout_ms": 60_000}
-    data = blend("experiment", _SHORT, reward, {FOUR: 4}, experiments=[experiment])
-    target = up(data, Place(folder, {}), stack)
+    data, place = blend("experiment", _SHORT, reward, {FOUR: 4}), Place(folder, {})
+    target = up(data, place, stack)
+    began = (1 + math.ceil((time.time() + _APPLYING_S) / cast.day_s)) * cast.day_s
+    start.apply(data | {"experiments": [_arms(cast, began)]}, place)
     if time.time() > began:
-        raise Unavailable("the blend took longer to start than the first day was away")
+        raise Unavailable("the experiment took longer to begin than its first day was away")
     count = asyncio.run(users.live(target, "experiment", cast, began))
     time.sleep(max(0.0, began + (cast.days + 0.5) * cast.day_s - time.time()))
     return {
@@ -172,10 +163,26 @@ def _experiment(job: argparse.Namespace, folder: Path, stack: ExitStack) -> Foun
     }
 
 
+def _arms(cast: users.Cast, began: float) -> Found:
+    """The experiment: one candidate against four, from the users' first day on."""
+    ends = began + (cast.days + 10) * cast.day_s
+    return {
+        "name": "best-of-four",
+        "control": ONE,
+        "arms": [{"id": ONE, "best_of": 1}, {"id": FOUR, "best_of": 4}],
+        "start": datetime.fromtimestamp(began, UTC).isoformat(),
+        "end": datetime.fromtimestamp(ends, UTC).isoformat(),
+        "session_gap_s": cast.day_s / 48,
+        # Candidates take longer: that is known, and not what is asked here.
+        "guardrails": {"ttft": 10},
+        "rehearsal": {"day_s": cast.day_s},
+    }
+
+
 def _report(state: Path) -> Found:
     """What the command line says of the experiment."""
     program = Path(sys.executable).with_name("blended")
-    command = [program, "experiment", "report", "best-of-four", "--json"]
+    command = [str(program), "experiment", "report", "best-of-four", "--json"]
     environment = os.environ | {"BLENDED_STATE_DIR": str(state)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode not in (0, 1):
@@ -205,7 +212,7 @@ def _are_waits_right(part: Found) -> bool:
 def _is_outage_right(part: Found) -> bool:
     late = part["p99_ms"]["after"] - part["p99_ms"]["before"]
     has_failed_open = part["chosen_by"]["after"].get("first", 0) > 0
-    return part["failed"] == 0 and has_failed_open and late <= part["timeout_ms"]
+    return bool(part["failed"] == 0 and has_failed_open and late <= part["timeout_ms"])
 
 
 def _is_cost_right(part: Found) -> bool:

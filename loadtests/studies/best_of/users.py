@@ -91,9 +91,9 @@ def true_lift(count: int, correlation: float, draws: int = 400_000, seed: int = 
 
     By simulation, because a logistic function of a mean has no simple mean; its error is 0.002.
     """
-    rng = np.random.default_rng(seed)
 
     def retention(k: int) -> float:
+        rng = np.random.default_rng(seed)
         quality = rng.standard_normal((draws, RESPONSES, k))
         noise = math.sqrt(1 - correlation**2) * rng.standard_normal(quality.shape)
         chosen = (correlation * quality + noise).argmax(axis=2)

@@ -51,13 +51,14 @@ def _mappings(rows: Any) -> Iterator[tuple[int, Mapping[str, Any]]]:
 
 
 def _is_drawn(component: Mapping[str, Any], weights: Any) -> bool:
-    return not isinstance(weights, Mapping) or bool(weights.get(component.get("id")))
+    name = component.get("id")
+    return not isinstance(weights, Mapping) or (isinstance(name, str) and bool(weights.get(name)))
 
 
 def _alone(path: Path, owner: Mapping[str, Any], has_reward: bool) -> Iterator[Inconsistency]:
     """Candidates among which nothing would choose."""
     given = owner.get("best_of")
-    count = given.get("k") if isinstance(given, Mapping) else given
+    count: Any = given.get("k") if isinstance(given, Mapping) else given
     if not has_reward and is_number(count) and count > 1:
         message = "no reward model chooses among the candidates; add 'reward' to the blend"
         yield path, given, error(message)
@@ -91,8 +92,8 @@ def _reasons(component: Mapping[str, Any]) -> bool:
 def _window(reward: Any) -> Iterator[Inconsistency]:
     """More tokens than the engine takes: it would refuse every request."""
     engine = reward.get("engine") if isinstance(reward, Mapping) else None
-    longest = engine.get("max_model_len") if isinstance(engine, Mapping) else None
-    tokens = reward.get("tokens", _TOKENS) if isinstance(reward, Mapping) else None
+    longest: Any = engine.get("max_model_len") if isinstance(engine, Mapping) else None
+    tokens: Any = reward.get("tokens", _TOKENS) if isinstance(reward, Mapping) else None
     if is_number(longest) and is_number(tokens) and tokens > longest:
         message = (
             f"the last {tokens} tokens are scored, and the engine takes {longest} "

@@ -7,7 +7,9 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 
 # In pydantic's paths, but not in the file's, the kind of a component or reward model is a step.
-KINDS = ("vllm", "remote", "simulated", "local")
+COMPONENT_KINDS = ("vllm", "remote", "simulated")
+REWARD_KINDS = ("vllm", "local", "simulated")
+KINDS = (*COMPONENT_KINDS, "local")
 # Keys of other systems, and what they are here.
 _OTHER_WORDS = {
     "gpus": "tensor_parallel_size",

@@ -6,11 +6,19 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from blended.config.known_keys import KINDS, closest, models_at, unknown_key
+from blended.config.known_keys import (
+    COMPONENT_KINDS,
+    KINDS,
+    REWARD_KINDS,
+    closest,
+    models_at,
+    unknown_key,
+)
 from blended.config.known_keys import keys as keys_of
 from blended.config.shown_values import HIDDEN, shown, without_secrets
 from blended.config.strict_yaml import Document
 from blended.errors import Problem, field_path
+from blended.internal import REWARD
 
 _NUMBER = "write a number"
 _WHOLE = "write a whole number"
@@ -119,8 +127,14 @@ def _steps(loc: Iterable[int | str]) -> Iterable[int | str]:
 
 
 def _places(steps: Sequence[int | str]) -> list[int | str]:
-    """The path in the file, which has no step for the kind of a component."""
-    return [step for i, step in enumerate(steps) if not (i == 2 and step in KINDS)]
+    """The path in the file, which has no step for the kind of a component or reward model."""
+    at = 1 if steps[:1] == [REWARD] else 2
+    return [step for i, step in enumerate(steps) if not (i == at and step in KINDS)]
+
+
+def _kinds(steps: Sequence[int | str]) -> Sequence[str]:
+    """The kinds of what stands at a path."""
+    return REWARD_KINDS if steps[:1] == [REWARD] else COMPONENT_KINDS
 
 
 def _is_misspelt(steps: Sequence[int | str], unknown: Sequence[Sequence[int | str]]) -> bool:
@@ -155,9 +169,9 @@ def _worded(
     if kind == "extra_forbidden":
         return steps, unknown_key(steps, model, missing)
     if kind == "union_tag_not_found":
-        return [*steps, "kind"], f"this key is required; write kind: {', '.join(KINDS)}"
+        return [*steps, "kind"], f"this key is required; write kind: {', '.join(_kinds(steps))}"
     if kind == "union_tag_invalid":
-        return [*steps, "kind"], _choice(error["input"]["kind"], KINDS)
+        return [*steps, "kind"], _choice(error["input"]["kind"], _kinds(steps))
     if kind in ("model_type", "model_attributes_type"):
         keys = ", ".join(keys_of(models_at(model, [*steps, ""])))
         return steps, f"{_stands(error['input'])} stands here; write a mapping with keys of: {keys}"

@@ -28,6 +28,8 @@ Kind = Literal[
 
 # Keys whose changes are shown as changes of the engine or of replicas, not as settings.
 _NO_SETTING = ("id", "kind", "engine", "simulation", "replicas")
+# Settings that a file need not have, and that mean nothing then.
+_UNSET = {"best_of"}
 _REWARD_SETTINGS = ("timeout_ms", "tokens", "version")
 # The placement of replicas: a change of it moves them.
 _PLACEMENT = (
@@ -111,7 +113,7 @@ def _settings(old: Any, new: Any) -> Iterator[Change]:
     before, after = _components(old), _components(new)
     for i in (i for i in after if i in before):
         # A component that becomes remote, or stops being remote, has entirely different settings.
-        both = (before[i].keys() & after[i].keys()) - set(_NO_SETTING)
+        both = (before[i].keys() & after[i].keys() | _UNSET) - set(_NO_SETTING)
         found = [d for d in differences(before[i], after[i]) if d[0][0] in both]
         if found:
             sentence = f"The settings of '{i}' change ({shown(found)}), at once."

@@ -27,7 +27,8 @@ def test_the_longest_of_geometric_lengths(k: int, longest: int) -> None:
 
     assert found.before == pytest.approx(exact, rel=1e-9)
     assert round(found.before) == longest
-    assert (found.after, found.tokens) == (0, pytest.approx(64 * k, rel=1e-9))
+    assert found.after == 0
+    assert found.tokens == pytest.approx(64 * k, rel=1e-9)
 
 
 @pytest.mark.parametrize("best_of", [K4, EARLY])
