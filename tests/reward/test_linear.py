@@ -93,6 +93,10 @@ def test_models_that_do_not_fit_are_said(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no numbers"):
         LinearReward.load(path)
 
+    np.save(path.with_suffix(".npy"), one)
+    with pytest.raises(ConfigError, match="no file that 'blended reward fit' writes"):
+        LinearReward.load(path.with_suffix(".npy"))
+
     with pytest.raises(ConfigError, match="No such file"):
         LinearReward.load(tmp_path / "nowhere.npz")
     with pytest.raises(ConfigError, match="cannot be written: No such file"):

@@ -35,7 +35,7 @@ _MESSAGES, _TURNS = 40, 6
 
 @dataclass(frozen=True)
 class World:
-    """What decides quality, in standard deviations of each part: words, component and length."""
+    """How much words, component and length decide of an answer's quality, in log-odds."""
 
     by_words: float = 0.0
     by_component: float = 0.0
