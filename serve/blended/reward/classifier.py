@@ -49,7 +49,8 @@ class Classifier:
             found = self.net(
                 input_ids=read.input_ids, attention_mask=read.attention_mask, use_cache=False
             )
-        return found.logits[:, 0].float()
+        scores: torch.Tensor = found.logits[:, 0].float()
+        return scores
 
     @torch.inference_mode()
     def scores(self, pairs: Sequence[Pair], batch: int) -> NDArray[np.float64]:
