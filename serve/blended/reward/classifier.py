@@ -65,8 +65,9 @@ class Classifier:
         return found
 
     def round(self) -> None:
-        """Round the weights to the type in which they are kept."""
-        self.net.to(self.dtype).float()
+        """Round the weights to the type in which they are kept; what follows from none stays exact."""
+        for weights in self.net.parameters():
+            weights.data = weights.data.to(self.dtype).float()
 
     def save(self, folder: Path) -> None:
         """Write all that vLLM and transformers read; there is no chat template to apply."""
