@@ -65,7 +65,7 @@ class Classifier:
         return found
 
     def round(self) -> None:
-        """Round the weights to the type in which they are kept; what follows from none stays exact."""
+        """Round the weights, and nothing else, to the type in which they are kept."""
         for weights in self.net.parameters():
             weights.data = weights.data.to(self.dtype).float()
 
