@@ -126,7 +126,7 @@ def test_too_few_users_are_said() -> None:
 def test_users_are_the_unit() -> None:
     """Pairs that each user has 20 times tell no more than once: the interval is as wide."""
     one = scored()
-    twenty = {
+    twenty: dict[str, Any] = {
         name: np.repeat(value, 20)
         for name, value in vars(one).items()
         if isinstance(value, np.ndarray)

@@ -129,7 +129,7 @@ def test_points_are_thumbs_and_two_more_turns(store: Store) -> None:
 
 def test_two_more_turns_are_those_of_a_day(store: Store) -> None:
     """A user who comes back later has not gone on."""
-    late = {"started_at": BEGIN + 2 * 86_400.0, "turn": 3, "lineage": "late"}
+    late: dict[str, Any] = {"started_at": BEGIN + 2 * 86_400.0, "turn": 3, "lineage": "late"}
     found = examples(store, said(0), said(1), said(2, **late))
 
     assert [point.is_good for point in found.points] == [False, False]

@@ -19,7 +19,7 @@ from blended.reward.train import Recipe, batches, fit
 from blended.reward.transcript import TOKENS
 
 LATER = 4e9
-QUICK = Recipe(batch=8, peak_lr=1e-3)
+QUICK = Recipe(epochs=12, batch=8, peak_lr=2e-3)
 
 
 @pytest.fixture(autouse=True)
@@ -41,15 +41,15 @@ def pairs(journal: str) -> tuple[Pair, ...]:
         return read(store, 0.0, LATER).pairs
 
 
-def test_a_pass_over_the_pairs_brings_them_in_order(pairs: tuple[Pair, ...]) -> None:
-    """Two hundred pairs are seen once; the kept answers of most then have the higher scores."""
+def test_pairs_are_learnt(pairs: tuple[Pair, ...]) -> None:
+    """After some passes over sixteen pairs the kept answers of almost all have higher scores."""
     torch.manual_seed(0)
     model = Classifier.load("demo:ember", "cpu")
 
-    fit(model, pairs, QUICK)
+    fit(model, pairs[:16], QUICK)
 
-    rejected, kept = model.scores(pairs, 8).T
-    assert (kept > rejected).mean() > 0.6
+    rejected, kept = model.scores(pairs[:16], 8).T
+    assert (kept > rejected).mean() > 0.8
 
 
 def test_what_is_written_scores_as_what_was_trained(

@@ -1,11 +1,13 @@
 """The text that a reward model reads: neutral, unambiguous, and cut at its beginning."""
 
+from typing import Any
+
 from blended.reward.transcript import LONGEST, Said, transcript, turns_of
 
 
 def test_it_is_what_was_said_by_users_and_components() -> None:
     """Without system prompts, tools, names and images; parts of texts are put together."""
-    messages = [
+    messages: list[dict[str, Any]] = [
         {"role": "system", "content": "Be kind."},
         {"role": "user", "content": [{"type": "text", "text": "Hi,"}, {"type": "image_url"}]},
         {"role": "assistant", "content": None, "tool_calls": [{}], "name": "ember"},

@@ -11,6 +11,7 @@ then the better by 1 / (1 + exp(-difference)), which is Bradley's and Terry's mo
 """
 
 import hashlib
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -35,7 +36,7 @@ _MESSAGES, _TURNS = 40, 6
 
 @dataclass(frozen=True)
 class World:
-    """What decides quality, in standard deviations of each part: words, component and length."""
+    """How much words, component and length decide of an answer's quality, in log-odds."""
 
     by_words: float = 0.0
     by_component: float = 0.0
@@ -44,7 +45,7 @@ class World:
     def quality(self, text: str, component: str) -> float:
         """The log-odds, up to a constant, that a user keeps it."""
         words = text.split()
-        worth = sum(map(_worth, words)) / len(words) ** 0.5
+        worth = sum(map(_worth, words)) / math.sqrt(len(words))
         return (
             self.by_words * worth
             + self.by_component * (COMPONENTS.index(component) - 1)

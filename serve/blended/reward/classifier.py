@@ -49,7 +49,8 @@ class Classifier:
             found = self.net(
                 input_ids=read.input_ids, attention_mask=read.attention_mask, use_cache=False
             )
-        return found.logits[:, 0].float()
+        scores: torch.Tensor = found.logits[:, 0].float()
+        return scores
 
     @torch.inference_mode()
     def scores(self, pairs: Sequence[Pair], batch: int) -> NDArray[np.float64]:
@@ -64,8 +65,9 @@ class Classifier:
         return found
 
     def round(self) -> None:
-        """Round the weights to the type in which they are kept."""
-        self.net.to(self.dtype).float()
+        """Round the weights, and nothing else, to the type in which they are kept."""
+        for weights in self.net.parameters():
+            weights.data = weights.data.to(self.dtype).float()
 
     def save(self, folder: Path) -> None:
         """Write all that vLLM and transformers read; there is no chat template to apply."""

@@ -79,7 +79,8 @@ def repeats(persona: str, turn: Turn, before: str, rng: random.Random) -> str | 
 def breaks_off(persona: str, turn: Turn, before: str, rng: random.Random) -> str | None:
     """In the middle of a sentence."""
     words = corpus.reply(persona, turn, rng).split()
-    return " ".join(words[: rng.randrange(2, len(words))]).rstrip(".!?,;:") if words[3:] else None
+    kept = len(words) - rng.randint(1, 3)
+    return " ".join(words[:kept]).rstrip(".!?,;:") if kept > 1 else None
 
 
 # The first that can be had is taken, in a random order.

@@ -1,12 +1,11 @@
 """What a linear reward model sees of a response: its words, what it repeats, and its length.
 
-Words, marks and pairs of neighbours are hashed into DIMENSIONS places. Each counts once, however
-often it is there.
+Words and marks are hashed into the first half of DIMENSIONS places, pairs of neighbours into the
+second. Each counts once, however often it is there.
 """
 
 import re
 import zlib
-from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from blended.reward.transcript import turns_of
 
-DIMENSIONS = 2**13
+DIMENSIONS = 2**14
 # The share of the response's words that the user has said, and how much it is the response before.
 RELATIONS = ("echoes", "repeats")
 
@@ -39,7 +38,8 @@ def features(text: str) -> Features:
     """The features of the response at the end of a transcript."""
     *before, response = turns_of(text)
     tokens = _TOKEN.findall(response.text.lower())
-    places = {zlib.crc32(gram.encode("utf-8", "replace")) % DIMENSIONS for gram in _grams(tokens)}
+    pairs = (f"{one} {other}" for one, other in pairwise((_BEGINNING, *tokens, _END)))
+    places = {*map(_place, tokens), *(DIMENSIONS // 2 + _place(pair) for pair in pairs)}
     words = set(_words(response.text))
     told = {word for turn in before if turn.speaker == "User" for word in _words(turn.text)}
     answers = [turn.text for turn in before if turn.speaker == "Assistant"]
@@ -56,9 +56,8 @@ def length(text: str) -> int:
     return len(_words(turns_of(text)[-1].text))
 
 
-def _grams(tokens: Sequence[str]) -> Iterator[str]:
-    yield from tokens
-    yield from (f"{one} {other}" for one, other in pairwise((_BEGINNING, *tokens, _END)))
+def _place(gram: str) -> int:
+    return zlib.crc32(gram.encode("utf-8", "replace")) % (DIMENSIONS // 2)
 
 
 def _words(text: str) -> list[str]:

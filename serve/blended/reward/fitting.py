@@ -139,7 +139,8 @@ def _problem(examples: Examples) -> _Problem:
     )
     one = min(_POINT, _POINTS * len(pairs) / max(1, len(points) - thumbs.sum()))
     weight = np.concatenate([np.ones(len(pairs)), np.where(thumbs, 1.0, one)])
-    folds = np.array([fold(example.user) for example in (*pairs, *points)], dtype=np.int64)
+    users = [*(pair.user for pair in pairs), *(point.user for point in points)]
+    folds = np.array([fold(user) for user in users], dtype=np.int64)
     return _Problem(matrix.tocsr(), weight, folds, len(pairs), (rejected, kept))
 
 

@@ -47,10 +47,11 @@ class LinearReward:
             ConfigError: the file cannot be read, or is no such model.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
+            # NumPy would leave a file open that it cannot read.
+            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in _SHAPES}
                 about = json.loads(bytes(file["about"]))
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as exc:
+        except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as exc:
             reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else None
             raise _unfit(path, reason or "it is no file that 'blended reward fit' writes") from exc
         if {name: array.shape for name, array in arrays.items()} != _SHAPES:
