@@ -47,7 +47,8 @@ def test_rows_of_an_earlier_version_stay(url: str, store: Store) -> None:
 
     found = store.find(response().response_id, response().started_at)
     assert found is not None
-    assert found.record == response(**dict[str, Any].fromkeys(later))
+    nothing: dict[str, Any] = dict.fromkeys(later)
+    assert found.record == response(**nothing)
 
 
 def test_several_routers_migrate_at_once(url: str) -> None:
