@@ -36,10 +36,11 @@ def test_a_record_of_an_earlier_version_lacks_what_came_later() -> None:
     """It is read, and what nobody wrote is unknown."""
     written = json.loads(to_line(response()))
     later = ("needs", "left", "ahead", "policy", "facts")
+    missing: dict[str, Any] = dict.fromkeys(later)
     for name in later:
         del written[name]
 
-    assert from_line(json.dumps(written)) == response(**dict[str, Any].fromkeys(later))
+    assert from_line(json.dumps(written)) == response(**missing)
 
 
 @pytest.mark.parametrize("line", ["", "[]", "{}", '{"record": "other"}', '{"record": "response"}'])
