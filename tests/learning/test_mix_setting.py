@@ -72,7 +72,12 @@ def test_a_tenth_of_the_users_keeps_the_uniform_mix() -> None:
         ),
         (
             None,
-            {"selection": {"weights": {"a": 1, "b": 3}, "policy": "friends-1@0123456789ab"}},
+            {
+                "selection": {
+                    "weights": {"a": 1, "b": 3, "c": 0},
+                    "policy": "friends-1@0123456789ab",
+                }
+            },
             "The policy friends-1@0123456789ab draws by the request",
         ),
     ],

@@ -41,7 +41,7 @@ def test_no_tag_grows_with_users() -> None:
     tags = {tag for metric in METRICS for tag in metric.tags}
 
     assert tags == {
-        *("component", "drawn", "arm", "state", "outcome", "how", "kind"),
+        *("component", "drawn", "arm", "policy", "state", "outcome", "how", "kind"),
         *("status", "code", "turn", "what", "chosen_by", "reason"),
     }
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from blended.errors import ConfigError
+
 
 def edit(file: Path, change: Callable[[str], str], missing: str | None = None) -> None:
     """Replace a file's text by what `change` makes of it; `missing` is that of a file to be made.
@@ -13,14 +15,19 @@ def edit(file: Path, change: Callable[[str], str], missing: str | None = None) -
     One command at a time changes files of a folder.
 
     Raises:
-        OSError: the file cannot be read or written.
-        UnicodeDecodeError: it is no text in UTF-8.
+        ConfigError: the file cannot be read or written, or is no text in UTF-8.
     """
     # A link stays a link: the file that it points to is replaced.
     target = file.resolve()
-    with _locked(target.parent):
-        is_new = missing is not None and not target.exists()
-        _replace(target, change(missing or "" if is_new else target.read_bytes().decode("utf-8")))
+    try:
+        with _locked(target.parent):
+            is_new = missing is not None and not target.exists()
+            text = missing or "" if is_new else target.read_bytes().decode("utf-8")
+            _replace(target, change(text))
+    except OSError as exc:
+        raise ConfigError(f"'{file}' cannot be changed: {exc.strerror}.") from exc
+    except UnicodeDecodeError as exc:
+        raise ConfigError(f"'{file}' cannot be changed: it is not UTF-8.") from exc
 
 
 @contextmanager

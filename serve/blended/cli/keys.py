@@ -2,7 +2,6 @@
 
 import hashlib
 import secrets
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +12,6 @@ from rich.console import Console
 from blended.cli import keys_editing, layout
 from blended.cli.edited_files import edit
 from blended.cli.times import future
-from blended.errors import ConfigError
 from blended.router.access import keys_file
 
 app = typer.Typer(help="API keys of clients, kept in a file as hashes.", no_args_is_help=True)
@@ -46,7 +44,7 @@ def new(
         "expires": expires,
     }
     given = {field: value for field, value in fields.items() if value is not None}
-    _update(file, lambda text: keys_editing.with_entry(text, given, str(file)), create=True)
+    edit(file, lambda text: keys_editing.with_entry(text, given, str(file)), keys_editing.EMPTY)
     typer.echo(f"Added '{name}' to {file}. Its key is shown only now:", err=True)
     typer.echo(key)
 
@@ -74,12 +72,5 @@ def _cells(entry: keys_file.KeyEntry, now: datetime) -> list[str]:
 @app.command()
 def remove(name: Name, file: File) -> None:
     """Remove a key from the file; a router that reads this file refuses it a second later."""
-    _update(file, lambda text: keys_editing.without_entry(text, name, str(file)))
+    edit(file, lambda text: keys_editing.without_entry(text, name, str(file)))
     typer.echo(f"Removed '{name}' from {file}.", err=True)
-
-
-def _update(file: Path, change: Callable[[str], str], create: bool = False) -> None:
-    try:
-        edit(file, change, keys_editing.EMPTY if create else None)
-    except (OSError, UnicodeDecodeError) as exc:
-        raise ConfigError(f"The keys file '{file}' cannot be changed: {exc}.") from exc

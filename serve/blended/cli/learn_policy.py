@@ -100,10 +100,7 @@ def promote(
     from blended.cli.policy_promotion import promoted
 
     found = _read(policy, folder)
-    try:
-        edit(file, lambda text: promoted(text, found, arm, str(file)))
-    except (OSError, UnicodeDecodeError) as exc:
-        raise ConfigError(f"'{file}' cannot be changed: {exc}.") from exc
+    edit(file, lambda text: promoted(text, found, arm, str(file)))
     where = f"the arm {arm}" if arm else "the blend"
     layout.say(
         console,

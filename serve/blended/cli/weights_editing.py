@@ -28,10 +28,7 @@ def write(path: Path, before: str, weights: Mapping[str, float]) -> None:
             raise ConfigError(f"'{path}' has changed meanwhile; run the command again.")
         return text.removesuffix(body) + with_weights(body, weights, str(path))
 
-    try:
-        edit(path, changed)
-    except (OSError, UnicodeDecodeError) as exc:
-        raise ConfigError(f"'{path}' cannot be changed: {exc}.") from exc
+    edit(path, changed)
 
 
 def with_weights(text: str, weights: Mapping[str, float], source: str) -> str:
