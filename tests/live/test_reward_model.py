@@ -3,7 +3,6 @@
 import random
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -92,17 +91,3 @@ def test_scores_are_those_of_transformers(url: str, capsys: pytest.CaptureFixtur
         print(f"\nlargest difference between vLLM and transformers: {apart:.1e}")
     assert apart < 1e-3
     assert max(found) - min(found) > 1
-
-
-def test_the_best_of_four_is_found_through_the_server(url: str, tmp_path: Path) -> None:
-    """The right name has the highest score of four answers."""
-    told = [
-        {"role": "user", "content": "Hi there! My name is Robin."},
-        {"role": "assistant", "content": "Hello Robin! It is so lovely to meet you!"},
-        {"role": "user", "content": "Do you remember my name?"},
-    ]
-    answers = ["You are Martha!", "Of course I do! You are Robin!", "I love music!", "You"]
-
-    scores = classified(url, [transcript(told, answer) for answer in answers])
-
-    assert scores.index(max(scores)) == 1

@@ -32,12 +32,12 @@ def test_the_committed_run_finds_what_was_planted_and_refuses_the_rest() -> None
     """Of 20,000 pairs, with scores of users whom the model has not seen."""
     worlds: dict[str, Any] = json.loads(RESULT.read_text())["worlds"]
 
+    assert 0.795 < worlds["words"]["bayes_auc"]["within"] < 0.805
     for name, world in worlds.items():
         auc = world["gates"]["auc_within_component"]["value"]
         assert world["pairs"] >= 20_000
         assert world["accepted"] == ("words" in name), name
         if "words" in name:
-            assert 0.795 < world["bayes_auc"]["within"] < 0.805
             assert auc >= 0.75
         else:
             assert 0.48 <= auc <= 0.52, name

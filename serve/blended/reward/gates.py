@@ -20,7 +20,7 @@ from blended.reward.scored import Scored
 LEAST_AUC = 0.52
 MOST_LENGTH = 0.2
 # How far the share of pairs that go as the scores say may be from the expected one.
-MOST_MISS = 0.05
+MOST_MISS = 0.1
 # How far a week's mean score may be from that of all, in standard deviations of scores.
 MOST_DRIFT = 0.3
 _Z = 1.96
