@@ -188,13 +188,16 @@ def _report(state: Path) -> Found:
     if done.returncode not in (0, 1):
         raise MeasurementFailed(f"no report: {done.stderr[-300:]}")
     report: Found = json.loads(done.stdout)
-    [day] = [ratio for ratio in report["ratios"]["retention"][FOUR] if ratio["day"] == 1]
+    days = [r for r in report["ratios"]["retention"].get(FOUR, ()) if r["day"] == 1]
+    if not days:
+        raise MeasurementFailed(f"the report has no retention: {report['missing']}")
+    [day] = days
     return {
         "decision": report["decisions"][FOUR],
         "verdict": report["verdict"],
         "interval": report["interval"],
         "users": {name: arm["users"] for name, arm in report["arms"].items()},
-        "shown": report["effects"][FOUR]["retention"]["sign"] == 1,
+        "effects": {name: effect["said"] for name, effect in report["effects"][FOUR].items()},
         "lift": round(day["value"] - 1, 3),
         "low": round(day["low"] - 1, 3),
         "high": round(day["high"] - 1, 3),
@@ -220,9 +223,9 @@ def _is_cost_right(part: Found) -> bool:
 
 
 def _is_experiment_right(part: Found) -> bool:
-    """Whether the report says that retention rises, and its interval of day 1 holds the truth."""
+    """Whether retention rises on day 1 by the report, whose interval holds the truth."""
     found = part["report"]
-    return bool(found["shown"] and found["low"] <= part["true_lift"] <= found["high"])
+    return bool(0 < found["low"] <= part["true_lift"] <= found["high"])
 
 
 _PARTS: dict[str, tuple[Callable[..., Found], Callable[[Found], bool]]] = {
