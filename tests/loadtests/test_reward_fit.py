@@ -14,7 +14,7 @@ def test_planted_words_are_found_in_a_small_journal() -> None:
     found = measure(WORLDS["words"], retries=1_500, seed=2)
 
     auc = found["gates"]["auc_within_component"]
-    assert found["pairs"] == 1_500
+    assert found["pairs"] >= 1_500
     assert 0.6 < auc["value"] < found["bayes_auc"]["within"]
     assert found["accepted"], found["gates"]
 
