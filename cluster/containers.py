@@ -14,7 +14,7 @@ from blended.internal import INTERNAL_KEY_ENV
 from blended.journal.from_config import URL_ENV
 from blended.journal.identity import SECRET_ENV
 from blended.launch.environment import PRIVACY_ENV, SERVE_ENV, haproxy_env
-from blended.learning.policy import FOLDER
+from blended.learning.policy_files import FOLDER
 from blended.router.blend import CLIENT_KEY_ENV
 from blended.tracing import ENDPOINT_ENV
 from cluster.manifests import Document

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from blended.learning import features
-from blended.learning.policy import FOLDER, Policy, rounded, write
+from blended.learning.policy import Policy, rounded
+from blended.learning.policy_files import FOLDER, write
 
 # What a head adds where a component is favoured: a reward of .88 instead of .5.
 FAVOUR = 2.0

@@ -9,7 +9,8 @@ import pytest
 from blended.errors import ConfigError
 from blended.learning import features
 from blended.learning.features import Facts
-from blended.learning.policy import Policy, floored, path_of, read, rounded, write
+from blended.learning.policy import Policy, floored, rounded
+from blended.learning.policy_files import path_of, read, write
 from tests.learning.policies import policy
 
 NAMES = ("a", "b", "c")

@@ -23,7 +23,7 @@ from blended.config import BlendConfig
 from blended.folders import STATE_DIR_ENV
 from blended.internal import INTERNAL_KEY_ENV
 from blended.learning.fit import fit
-from blended.learning.policy import FOLDER, write
+from blended.learning.policy_files import FOLDER, write
 from blended.router.access.gate import access
 from blended.router.api import Api
 from blended.router.blend import CLIENT_KEY_ENV, resolve

@@ -20,7 +20,7 @@ from blended.config import (
 )
 from blended.errors import ConfigError
 from blended.folders import state_dir
-from blended.learning.policy import FOLDER, usable
+from blended.learning.policy_files import FOLDER, usable
 from blended.router.selection import normalise
 
 _BYTES = {"float32": 4, "float": 4, "fp8": 1}

@@ -50,7 +50,7 @@ def fit(
 ) -> None:
     """Fit a policy, which draws by what is known of a request, to the draws in the journal."""
     from blended.learning import fit as fitting
-    from blended.learning.policy import write
+    from blended.learning.policy_files import write
 
     _check_name(name)
     rows = _rows(since, day_s, journal)
@@ -134,7 +134,7 @@ def _told(rows: "Rows") -> list[str]:
 
 
 def _read(reference: str, folder: Path | None) -> "Policy":
-    from blended.learning.policy import read, versions
+    from blended.learning.policy_files import read, versions
 
     name, _, version = reference.partition("@")
     if not version:
@@ -144,7 +144,7 @@ def _read(reference: str, folder: Path | None) -> "Policy":
 
 
 def _folder() -> Path:
-    from blended.learning.policy import FOLDER
+    from blended.learning.policy_files import FOLDER
 
     return state_dir() / FOLDER
 

@@ -15,19 +15,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from operator import mul
-from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
-from blended import config
-from blended.errors import ConfigError
 from blended.experiments.moments import Array
 from blended.learning import features
 from blended.learning.features import Facts
 
 _STEPS = 64
-FOLDER = "policies"
 
 
 @dataclass(frozen=True)
@@ -121,6 +117,26 @@ class Policy:
             "fitted": dict(self.fitted),
         }
 
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """What `to_json` has written.
+
+        Raises:
+            ValueError, LookupError, TypeError: it is something else.
+        """
+        components, encoded = tuple(values["components"]), values["words"]
+        n = len(components)
+        return cls(
+            name=values["name"],
+            components=components,
+            reward=values["reward"],
+            floor=values["floor"],
+            temperature=values["temperature"],
+            facts=_decoded(values["facts"], (n, features.width(components))),
+            words=None if encoded is None else _decoded(encoded, (features.ROWS, n)),
+            fitted=values["fitted"],
+        )
+
 
 def softmax(scores: Array) -> Array:
     """Over the last axis."""
@@ -164,88 +180,6 @@ def _floored(shares: list[float], floor: float) -> list[float]:
 def rounded(table: Array) -> Array:
     """A table as its file holds it."""
     return table.astype("<f2").astype(float)
-
-
-def path_of(folder: Path, name: str, version: str) -> Path:
-    """The file of a policy; a name that a Kubernetes ConfigMap takes as a key."""
-    return folder / f"{name}.{version}.json"
-
-
-def write(policy: Policy, folder: Path) -> Path:
-    """Write a policy's file, and return it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    file = path_of(folder, policy.name, policy.version)
-    part = file.with_name(f"{file.name}.part")
-    part.write_text(json.dumps(policy.to_json()) + "\n", "utf-8")
-    part.replace(file)
-    return file
-
-
-def read(folder: Path, name: str, version: str) -> Policy:
-    """The policy of a name and version.
-
-    Raises:
-        ConfigError: its file is missing, unreadable or changed, or of other features.
-    """
-    file = path_of(folder, name, version)
-    try:
-        values = json.loads(file.read_text("utf-8"))
-        features_version = values["features"]
-        policy = _policy(values) if features_version == features.VERSION else None
-    except OSError as exc:
-        raise ConfigError(
-            f"The policy '{name}@{version}' cannot be read from '{file}': {exc.strerror}; put its "
-            "file there."
-        ) from None
-    except (ValueError, LookupError, TypeError) as exc:
-        raise ConfigError(f"'{file}' is no policy ({exc}); fit it again.") from None
-    if policy is None:
-        raise ConfigError(
-            f"'{file}' has features of version {features_version}, this version of Blended has "
-            f"{features.VERSION}; fit the policy again."
-        )
-    if (policy.name, policy.version) != (name, version):
-        raise ConfigError(
-            f"'{file}' holds '{policy.reference}', not '{name}@{version}'; it was changed or "
-            "renamed. Put the right file there."
-        )
-    return policy
-
-
-def usable(folder: Path, wanted: config.Policy) -> Policy:
-    """The policy that a blend's file asks for.
-
-    Raises:
-        ConfigError: its file is of no use, or it leaves a component less than the floor.
-    """
-    policy = read(folder, wanted.name, wanted.version)
-    if policy.floor < wanted.floor:
-        raise ConfigError(
-            f"The policy '{wanted.reference}' leaves each component {policy.floor:g}, less than "
-            f"the floor of {wanted.floor:g}; fit it again with that floor."
-        )
-    return policy
-
-
-def versions(folder: Path, name: str) -> list[str]:
-    """The versions of a policy in a folder, the latest file first."""
-    files = sorted(folder.glob(f"{name}.*.json"), key=lambda file: -file.stat().st_mtime)
-    return [file.name.split(".")[1] for file in files]
-
-
-def _policy(values: Mapping[str, Any]) -> Policy:
-    components, encoded = tuple(values["components"]), values["words"]
-    n = len(components)
-    return Policy(
-        name=values["name"],
-        components=components,
-        reward=values["reward"],
-        floor=values["floor"],
-        temperature=values["temperature"],
-        facts=_decoded(values["facts"], (n, features.width(components))),
-        words=None if encoded is None else _decoded(encoded, (features.ROWS, n)),
-        fitted=values["fitted"],
-    )
 
 
 def _encoded(table: Array) -> str:

@@ -38,6 +38,7 @@ from blended.internal import (
     prefix,
 )
 from blended.learning import policy as fitted
+from blended.learning import policy_files
 from blended.router.scoring import Reward
 from blended.router.selection import SelectionDistribution, normalise
 
@@ -221,7 +222,7 @@ def _policies(config: BlendConfig, experiment: Experiment) -> dict[str, str]:
 def _usable(policy: Policy) -> fitted.Policy | None:
     """A policy from its file; None for one that is of no use here, and the log says why."""
     try:
-        return fitted.usable(state_dir() / fitted.FOLDER, policy)
+        return policy_files.usable(state_dir() / policy_files.FOLDER, policy)
     except ConfigError as exc:
         logger.error("%s Until then the weights decide.", exc)
         return None
