@@ -160,7 +160,7 @@ def test_what_cannot_be_promoted_leaves_the_file_as_it_was(state: Path) -> None:
     """An arm that is not there, a component that is not known, seats, an odd form."""
     made, other = kept(state, policy()), kept(state, policy(("a", "b"), name="two"))
     blend = state / "blend.yaml"
-    odd = FILE.replace("look_ahead: true   # reads ahead", "weights: {a: 1,\n   b: 1, c: 1}")
+    odd = FILE.replace("selection:\n  look_ahead: true   # reads ahead", "selection: {}")
     for text, reference, arm, said in (
         (FILE, made.reference, ["--arm", "learned/none"], "no arm 'learned/none'"),
         (FILE, other.reference, [], "does not know 'c'"),

@@ -158,6 +158,19 @@ def test_a_written_step_waits_until_it_is_applied(even: Rig) -> None:
     assert "STAY: The adaptive arm has not drawn by the file's weights yet" in again.output
 
 
+def test_a_file_that_changes_meanwhile_is_not_overwritten(
+    even: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody else's edit stays."""
+    before = even.path.read_text()
+    monkeypatch.setattr(loading, "read", lambda _: before)
+    even.path.write_text(f"{before}# another one\n")
+
+    with pytest.raises(ConfigError, match="has changed meanwhile"):
+        even.mix("--write")
+    assert even.path.read_text() == f"{before}# another one\n"
+
+
 def test_a_mix_that_moved_today_stays(tmp_path: Path) -> None:
     """The journal knows when it did; a day later it may move on."""
     moved, found = {"a": 0.2833, "b": 0.3333, "c": 0.3834}, list[dict[str, Any]]()

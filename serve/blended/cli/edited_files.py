@@ -8,6 +8,8 @@ from pathlib import Path
 
 from blended.errors import ConfigError
 
+_BYTE_ORDER_MARK = "\ufeff"
+
 
 def edit(file: Path, change: Callable[[str], str], missing: str | None = None) -> None:
     """Replace a file's text by what `change` makes of it; `missing` is that of a file to be made.
@@ -23,7 +25,8 @@ def edit(file: Path, change: Callable[[str], str], missing: str | None = None) -
         with _locked(target.parent):
             is_new = missing is not None and not target.exists()
             text = missing or "" if is_new else target.read_bytes().decode("utf-8")
-            _replace(target, change(text))
+            body = text.removeprefix(_BYTE_ORDER_MARK)
+            _replace(target, text.removesuffix(body) + change(body))
     except OSError as exc:
         raise ConfigError(f"'{file}' cannot be changed: {exc.strerror}.") from exc
     except UnicodeDecodeError as exc:

@@ -12,18 +12,14 @@ from blended.cli import layout, learn_policy, mix
 from blended.cli import learn_tables as shown
 from blended.cli.opened_journal import Address, opened, progress
 from blended.cli.times import past
-from blended.config import BlendConfig, loading
+from blended.config import loading
 
 app = typer.Typer(
     help="What the journal tells about other mixes of components.", no_args_is_help=True
 )
-app.command()(mix.mix)
+for command in (mix.mix, learn_policy.fit, learn_policy.evaluate, learn_policy.promote):
+    app.command()(command)
 console = Console()
-
-
-app.command()(learn_policy.fit)
-app.command()(learn_policy.evaluate)
-app.command()(learn_policy.promote)
 
 
 @app.callback()
@@ -55,7 +51,7 @@ def report(
 ) -> None:
     """The value of mixes, and which way retention goes with the mix, from all draws."""
     mixes = {text: _mix(text) for text in mix or []}
-    gpus = _gpus(loading.load(blend)) if blend else None
+    gpus = loading.load(blend).gpus if blend else None
     now = time.time() if until is None else until.timestamp()
     found = _learned(mixes, gpus, since.timestamp() if since else 0.0, now, journal)
     if html is not None:
@@ -111,7 +107,3 @@ def _mix(text: str) -> dict[str, float]:
             "of 0 or more."
         )
     return shares
-
-
-def _gpus(blend: BlendConfig) -> dict[str, float]:
-    return {name: hardware.gpus for name, hardware in blend.hardware.items() if hardware.gpus}

@@ -1,6 +1,7 @@
 """`blended learn mix`: the next shares of a mix that moves safely, printed or written."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -9,7 +10,9 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from blended.cli import layout, mix_tables, weights_editing
+from blended.cli import layout, mix_tables
+from blended.cli.blend_editing import with_value
+from blended.cli.edited_files import edit
 from blended.cli.opened_journal import Address, opened, progress
 from blended.cli.times import past
 from blended.config import BlendConfig, loading
@@ -75,7 +78,7 @@ def mix(
     found, weights = _proposed(blend, asked, journal)
     changes = write and found["kind"] != "stay"
     if changes:
-        weights_editing.write(Path(source), text, weights)
+        _write(Path(source), text, weights)
     if as_json:
         layout.show_json({**found, "written": changes})
     else:
@@ -83,6 +86,17 @@ def mix(
         layout.say(console, _end(source, found["kind"] != "stay", changes), "bold")
     if changes:
         raise typer.Exit(WRITTEN)
+
+
+def _write(path: Path, before: str, weights: Mapping[str, float]) -> None:
+    """Put weights into the file whose text was `before`."""
+
+    def changed(text: str) -> str:
+        if text != before:
+            raise ConfigError(f"'{path}' has changed meanwhile; run the command again.")
+        return with_value(text, ("selection", "weights"), weights, str(path))
+
+    edit(path, changed)
 
 
 def _end(source: str, moves: bool, written: bool) -> str:
@@ -110,7 +124,6 @@ def _proposed(
     name = setting.experiment.name
     ceilings = mix_setting.ceilings(blend, asked.rate) if asked.rate else {}
     rules = Rules(asked.floor, asked.max_step, ceilings)
-    gpus = {i: hardware.gpus for i, hardware in blend.hardware.items() if hardware.gpus}
     [wanted] = [d for d in definitions(blend) if d.name == name]
     with opened(url) as store:
         definition = stored_experiments.find(store, name).definition
@@ -130,7 +143,7 @@ def _proposed(
                 asked.since,
                 now,
                 done,
-                gpus,
+                blend.gpus,
             )
     found = document(proposal, definition.simulated)
     return found, mix_setting.weights(blend, proposal.move.shares)

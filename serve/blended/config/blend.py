@@ -96,6 +96,11 @@ class BlendConfig(Frozen):
         """The hardware of one replica, for everything that is served here."""
         return {one.id: one.hardware for one in self.served}
 
+    @property
+    def gpus(self) -> dict[str, float]:
+        """The GPUs of one replica, or its share of one, of everything that takes any."""
+        return {name: hardware.gpus for name, hardware in self.hardware.items() if hardware.gpus}
+
     def best_of(self, component: AnyComponent, arm: Arm | None = None) -> BestOf | None:
         """The candidates of a component's responses, in an arm or without one; None for one."""
         found = component.best_of if arm is None or arm.best_of is None else arm.best_of
